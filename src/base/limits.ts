@@ -1,0 +1,112 @@
+import { assert } from "./assert.ts"
+
+/**
+ * Every bound of a node, in one place. A field's comment says what it costs at worst and what
+ * happens when it is hit (P8).
+ */
+export interface Limits {
+  /** Members of a group; a bit set per tally row, so 128 bytes each. A larger group is refused. */
+  readonly membersMax: number
+  /** One message body. A larger one is `too_large` at the sender and cuts the link it came over. */
+  readonly bodyBytesMax: number
+  /** One batch of a link. The sender starts a new batch; a receiver cuts the link. */
+  readonly batchBytesMax: number
+  /** A batch is handed to the carrier once it holds this much, even within a turn. */
+  readonly batchBytesTarget: number
+  readonly batchEnvelopesTarget: number
+  /** Sent and not acknowledged, per link. Beyond it the link is cut and both sides start again. */
+  readonly linkBytes: number
+  /** Said words on the way to one peer, not yet taken. The cursor waits beyond it. */
+  readonly cursorBytesMax: number
+  /** Calls of one session between `ackedBelow` and the newest. A call above it is `window`. */
+  readonly windowCalls: number
+  /** Sessions of one group. A call of one more is `overloaded`. */
+  readonly sessionsMax: number
+  /** Kept final replies of one session, in bytes. A call beyond it is `overloaded`. */
+  readonly replyBytesMax: number
+  /** Early votes kept per sender. The oldest is dropped and asked for again. */
+  readonly earlyVotesMax: number
+  /** Widest window a protocol lane may declare. */
+  readonly laneWindowMax: number
+  /** Highest number of rounds kept per instance of a lane. */
+  readonly roundsMax: number
+  /** Said words kept for peers that have not finished them. Beyond it calls are `overloaded`. */
+  readonly tailBytesMax: number
+  /** The log of one node on disk. Beyond it calls are `overloaded`. */
+  readonly logBytesMax: number
+  readonly logSegmentBytes: number
+  /** Inputs waiting for one node's engine. Beyond it requests are `overloaded`. */
+  readonly inboxMax: number
+  /** Inputs handled before the host yields to the event loop. */
+  readonly drainInputsMax: number
+  /** Effects of entry handlers running at once on one node. Beyond it calls are `overloaded`. */
+  readonly runsMax: number
+  /** Client links of one node. One more is refused. */
+  readonly routesMax: number
+  /** Calls open in one client. One more fails with `overloaded`. */
+  readonly callsOpenMax: number
+  /** `opened` of a session may be this far ahead of a node's clock. */
+  readonly sessionAheadMsMax: number
+  readonly callTimeoutMs: number
+  readonly callTimeoutMsMax: number
+  readonly retryMsMin: number
+  readonly retryMsMax: number
+  readonly redialMsMin: number
+  readonly redialMsMax: number
+  /** From the first byte of a connection to its hello. */
+  readonly helloTimeoutMs: number
+  /** How often a host lets its engine flush acknowledgements when nothing else happens. */
+  readonly tickMs: number
+  /** How long a stopping host waits for its streams before it cuts them. */
+  readonly shutdownMs: number
+}
+
+export const LIMITS: Limits = {
+  membersMax: 1024,
+  bodyBytesMax: 1_048_576,
+  batchBytesMax: 2_097_152,
+  batchBytesTarget: 16_384,
+  batchEnvelopesTarget: 64,
+  linkBytes: 16_777_216,
+  cursorBytesMax: 4_194_304,
+  windowCalls: 1024,
+  sessionsMax: 4096,
+  replyBytesMax: 16_777_216,
+  earlyVotesMax: 4096,
+  laneWindowMax: 4096,
+  roundsMax: 64,
+  tailBytesMax: 67_108_864,
+  logBytesMax: 4_294_967_296,
+  logSegmentBytes: 67_108_864,
+  inboxMax: 65_536,
+  drainInputsMax: 1024,
+  runsMax: 1024,
+  routesMax: 1024,
+  callsOpenMax: 65_536,
+  sessionAheadMsMax: 60_000,
+  callTimeoutMs: 5_000,
+  callTimeoutMsMax: 3_600_000,
+  retryMsMin: 100,
+  retryMsMax: 1_500,
+  redialMsMin: 50,
+  redialMsMax: 1_000,
+  helloTimeoutMs: 5_000,
+  tickMs: 50,
+  shutdownMs: 1_000
+}
+
+/** Relations between the limits; a set of limits that breaks one is a bug, found at load. */
+export const checkLimits = (l: Limits): void => {
+  assert(l.batchBytesMax > l.bodyBytesMax + 1024, "a batch must hold the largest body and its envelope")
+  assert(l.batchBytesTarget <= l.batchBytesMax, "a batch must be flushed before it is too large")
+  assert(l.linkBytes >= 2 * l.batchBytesMax, "a link must carry a batch while another is unacknowledged")
+  assert(l.cursorBytesMax + 2 * l.batchBytesMax <= l.linkBytes, "said words alone must never cut a link")
+  assert(l.cursorBytesMax >= l.bodyBytesMax, "the cursor must be able to send the largest word")
+  assert(l.tailBytesMax >= 2 * l.cursorBytesMax, "the tail must hold what is on the way to a peer")
+  assert(l.earlyVotesMax >= l.windowCalls, "a sender's share must hold one vote of each open call")
+  assert(l.logSegmentBytes >= 2 * l.batchBytesMax, "a segment must hold a few of the largest records")
+  assert(l.inboxMax >= l.drainInputsMax, "the inbox must hold one turn")
+  assert(l.retryMsMin <= l.retryMsMax && l.redialMsMin <= l.redialMsMax, "back-off must not shrink")
+  assert(l.shutdownMs < 2_000, "a stop takes less than two seconds")
+}
+checkLimits(LIMITS)

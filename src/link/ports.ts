@@ -1,0 +1,41 @@
+/**
+ * What the pure cores need of the world. The rim implements these over Node, the simulator over
+ * virtual time; nothing in src/link or src/server reaches further.
+ */
+
+export interface Clock {
+  /** Milliseconds since 1970, an integer that never goes back. */
+  readonly nowMs: () => number
+}
+
+/** A closed failure: what the disk refused, for people. */
+export type DiskFailure = string
+
+/**
+ * A folder of append-only files. Reading happens at boot and is synchronous; writing calls back,
+ * never before the call has returned. One write per file is under way at a time.
+ */
+export interface Disk {
+  /** For messages: the folder, or "memory". */
+  readonly where: string
+  readonly list: () => ReadonlyArray<string>
+  /** The whole file; throws a plain Error whose message says what failed. */
+  readonly read: (name: string) => Uint8Array
+  /** Makes `name` with `bytes`, syncs it and its folder. Boot only. */
+  readonly create: (name: string, bytes: Uint8Array) => void
+  /** Cuts `name` to `length` bytes and syncs it. Boot only. */
+  readonly truncate: (name: string, length: number) => void
+  /** Appends `chunks` to `name` (made when absent, its folder entry synced) and syncs; then `done`. */
+  readonly append: (
+    name: string,
+    chunks: ReadonlyArray<Uint8Array>,
+    done: (failure: DiskFailure | undefined) => void
+  ) => void
+  readonly close: () => void
+}
+
+export interface Crypto {
+  /** 32 bytes. */
+  readonly sha256: (bytes: Uint8Array) => Uint8Array
+  readonly random: (length: number) => Uint8Array
+}

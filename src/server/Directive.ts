@@ -1,0 +1,40 @@
+import type { FailCode } from "../base/errorCode.ts"
+import type { NodeId } from "../base/NodeId.ts"
+
+/**
+ * Names a client's call across nodes. A message that carries a call to another node (a proposal)
+ * holds one: see `quorate.v1.CallId` in proto/quorate/v1/call.proto.
+ */
+export interface CallId {
+  /** The session's 22 bytes. */
+  readonly session: Uint8Array
+  readonly index: number
+  /** Local name of the entry method, e.g. "submit". */
+  readonly method: string
+}
+
+export type Target = "all" | "others" | NodeId | ReadonlyArray<NodeId>
+
+/** What a handler asks its node to do: plain data, comparable in a test. */
+export type Directive =
+  | { readonly kind: "wait" }
+  /** Nothing to do, and worth counting: a stale ballot, a message from who is not the leader. */
+  | { readonly kind: "ignore"; readonly reason: string }
+  /** Say `message` in the phase `method`. Said once per (lane, index, phase, round): what was said stands. */
+  | { readonly kind: "forward"; readonly method: string; readonly message: object; readonly to: Target }
+  /** The final answer to a call; to the instance's own call when `call` is absent. */
+  | { readonly kind: "reply"; readonly method?: string; readonly message: object; readonly call?: CallId }
+  /** Ends this copy of the call only; the client tries again (elsewhere, or later). */
+  | { readonly kind: "refuse"; readonly code: "redirect"; readonly node: NodeId }
+  | { readonly kind: "refuse"; readonly code: "overloaded" }
+  /** The final failure of a call. */
+  | { readonly kind: "fail"; readonly code: FailCode; readonly detail: string }
+  /** Hands `record` to `evolve`, and logs it: nothing said in this step leaves before it is durable. */
+  | { readonly kind: "store"; readonly record: object }
+  /** Hands `record` to `evolve` without logging it: gone after a restart. */
+  | { readonly kind: "note"; readonly record: object }
+  /** This lane index is decided: the application runs `command` in lane order, its result answers `call`. */
+  | { readonly kind: "apply"; readonly command: object; readonly call?: CallId }
+
+/** One directive, or several in order. An empty list waits. */
+export type Step = Directive | ReadonlyArray<Directive>

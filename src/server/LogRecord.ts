@@ -1,0 +1,38 @@
+/**
+ * The log record of one step: all or nothing. Its bytes are made by src/link/recordCodec.ts.
+ */
+import type { ErrorCode } from "../base/errorCode.ts"
+import type { CallId } from "./Directive.ts"
+import type { LaneKey } from "./laneKey.ts"
+import type { MethodId, Word } from "./Message.ts"
+
+/** A call's final reply or failure at this node. */
+export interface Final {
+  readonly kind: "final"
+  readonly session: LaneKey
+  readonly index: number
+  readonly code?: ErrorCode
+  readonly detail?: string
+  readonly body: Uint8Array
+}
+/** What a handler stored: handed to `evolve` again at boot. `protocol`: its methodId of "package.Service". */
+export interface Stored {
+  readonly kind: "stored"
+  readonly protocol: MethodId
+  readonly body: Uint8Array
+}
+/** A lane index was decided; the application runs it again, in order, at boot. */
+export interface Decided {
+  readonly kind: "decided"
+  readonly protocol: MethodId
+  readonly lane: LaneKey
+  readonly index: number
+  readonly command: Uint8Array
+  readonly call?: CallId
+}
+export type LogEntry = Word | Final | Stored | Decided
+
+/** Entries in the order in which the step made them. */
+export interface LogRecord {
+  readonly entries: ReadonlyArray<LogEntry>
+}

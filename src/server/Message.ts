@@ -1,0 +1,102 @@
+/**
+ * What nodes and clients tell each other, decoded: the payload of one envelope. The codec is
+ * src/link/envelope.ts; the numbers on the wire are in proto/quorate/v1/link.proto.
+ */
+import type { ErrorCode } from "../base/errorCode.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { LaneKey } from "./laneKey.ts"
+
+/** FNV-1a (32 bits) of "package.Service/Method". Two methods of one node never share it. */
+export type MethodId = number
+
+/** What a node said: part of a say record, and sent as it stands, in this life and later ones. */
+export interface Word {
+  readonly kind: "word"
+  /** 1, 2, 3 … in the log of the node that said it. */
+  readonly position: number
+  readonly lane: LaneKey
+  readonly index: number
+  readonly method: MethodId
+  readonly round: number
+  /** Session lanes: the `ackedBelow` the node knew when it spoke; 0 in protocol lanes. */
+  readonly ackedBelow: number
+  /** The exact bytes of the phase message. */
+  readonly body: Uint8Array
+  /** Members it is for; absent: all. Not on the wire between members, but in the say record. */
+  readonly to?: ReadonlyArray<NodeId>
+  /** The encoded envelope, kept by the codec so that a word to many is encoded once. */
+  wire?: Uint8Array
+}
+
+/** After link up, before any word: send me what you said from `position` on; 0: what I had not told as done. */
+export interface Want {
+  readonly kind: "want"
+  readonly position: number
+}
+/** Send again what you said in [from, to) of this lane: I dropped it. */
+export interface WantLane {
+  readonly kind: "wantLane"
+  readonly lane: LaneKey
+  readonly from: number
+  readonly to: number
+}
+/** `taken`: your words up to it were given to my engine. `done`: their instances are finished here, durably. */
+export interface Taken {
+  readonly kind: "taken"
+  readonly taken: number
+  readonly done: number
+}
+/** Member to member. */
+export type PeerMessage = Word | Want | WantLane | Taken
+
+/** A client's call, or another copy of it. */
+export interface Request {
+  readonly kind: "request"
+  readonly session: LaneKey
+  /** 1, 2, 3 … in its session. */
+  readonly index: number
+  readonly ackedBelow: number
+  readonly method: MethodId
+  /** Milliseconds the client will still wait; 0: not told. */
+  readonly deadlineMs: number
+  readonly body: Uint8Array
+}
+/** A unicast or multicast: nobody answers. */
+export interface OneWay {
+  readonly kind: "oneWay"
+  readonly method: MethodId
+  readonly body: Uint8Array
+}
+/** The client no longer waits. */
+export interface Cancel {
+  readonly kind: "cancel"
+  readonly session: LaneKey
+  readonly index: number
+}
+/** Client to node. */
+export type ClientMessage = Request | OneWay | Cancel
+
+/** Node to client. `code` absent: the answer in `body`. */
+export interface Reply {
+  readonly kind: "reply"
+  readonly session: LaneKey
+  readonly index: number
+  readonly body: Uint8Array
+  readonly code?: ErrorCode
+  readonly detail?: string
+  /** With `redirect`: the node that takes the call. */
+  readonly node?: NodeId
+  /** With `session_expired`: the horizon. */
+  readonly horizonMs?: number
+}
+
+export type Message = PeerMessage | ClientMessage | Reply
+
+/** FNV-1a, 32 bits, over UTF-16 code units (names are ASCII). @source Fowler, Noll, Vo 1991 */
+export const methodId = (fullName: string): MethodId => {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < fullName.length; i++) {
+    hash = Math.imul(hash ^ fullName.charCodeAt(i), 0x01000193) >>> 0
+  }
+  return hash
+}

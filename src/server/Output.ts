@@ -1,0 +1,23 @@
+/**
+ * What an engine asks of its host. Order rule: an output may leave only when every `store` of its
+ * own and of earlier steps is durable (P11). The host keeps them in one queue and releases a prefix.
+ */
+import type { NodeId } from "../base/NodeId.ts"
+import type { Route } from "./Input.ts"
+import type { LogRecord } from "./LogRecord.ts"
+import type { PeerMessage, Reply } from "./Message.ts"
+
+export type Output =
+  /** At most one a step, and its first output. */
+  | { readonly kind: "store"; readonly record: LogRecord }
+  | { readonly kind: "send"; readonly to: NodeId; readonly message: PeerMessage }
+  | { readonly kind: "reply"; readonly route: Route; readonly reply: Reply }
+  /** Run an entry handler's Effect; `interrupt` when nobody waits for it any more. */
+  | { readonly kind: "run"; readonly token: number; readonly effect: unknown }
+  | { readonly kind: "interrupt"; readonly token: number }
+  /** Worth telling the operator: a poisoned instance, a lost one, equivocation. */
+  | { readonly kind: "report"; readonly what: Report; readonly detail: string }
+  /** This node must stop: our application or `evolve` threw. */
+  | { readonly kind: "halt"; readonly reason: string }
+
+export type Report = "poisoned" | "lost" | "equivocation" | "ignored"

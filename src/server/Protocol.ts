@@ -1,0 +1,98 @@
+/**
+ * A protocol as the engine takes it: what `Service.protocol(...)` in src/runtime makes of a
+ * descriptor and an author's handlers. No protobuf here: codecs are passed in.
+ */
+import type { System } from "../quorum/QuorumSystem.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { Step } from "./Directive.ts"
+
+/** Turns a message into bytes and back. `decode` throws on bytes that are no such message. */
+export interface Codec {
+  readonly decode: (bytes: Uint8Array) => object
+  /** Takes a message or the init of one. */
+  readonly encode: (message: object) => Uint8Array
+}
+
+export type CallKind = "rpc" | "quorum" | "multiparty" | "phase" | "unicast" | "multicast"
+
+/** Compared by value. */
+export type Agreement = string | number | bigint | boolean | Uint8Array | ReadonlyArray<Agreement>
+
+export type HandlerFunction = (context: any) => unknown
+/** A phase handler with a key of its own, or a quorum function. Exactly one of `each` and `quorum`. */
+export interface KeyedHandler {
+  /** A protocol lane declared in the world; absent: the session of the call. */
+  readonly lane?: string
+  readonly index?: (message: any) => number
+  readonly round?: (message: any) => number
+  readonly agreeOn?: (message: any) => Agreement
+  readonly each?: HandlerFunction
+  readonly quorum?: HandlerFunction
+}
+export type AnyHandler = HandlerFunction | KeyedHandler
+
+export interface MethodSpec {
+  /** Local name, e.g. "preAccept". */
+  readonly name: string
+  /** "package.Service/Method" */
+  readonly fullName: string
+  readonly call: CallKind
+  readonly input: Codec
+  readonly output: Codec
+  /** Local names of the phases this method may forward to. */
+  readonly forwards: ReadonlyArray<string>
+  /** Local names of the calls this phase can answer. */
+  readonly replies: ReadonlyArray<string>
+  readonly handler: AnyHandler
+}
+
+export interface LaneSpec {
+  /** Instances open at once; at most `laneWindowMax`. */
+  readonly window: number
+  /** Rounds 0 … rounds-1 are kept, higher ones refused. Default 1. */
+  readonly rounds?: number
+}
+
+/** The state a protocol keeps beside its votes, and the application it drives. */
+export interface WorldSpec {
+  /** Plain data; written by `evolve` only. */
+  readonly state?: (node: { readonly self: NodeId; readonly system: System }) => unknown
+  /** Codec of what `store` and `note` hand over. */
+  readonly record?: Codec
+  /** Returns nothing: it changes `state` in place. A throw halts the node. */
+  readonly evolve?: (state: any, record: any) => void
+  readonly lanes?: { readonly [name: string]: LaneSpec }
+  readonly application?: ApplicationSpec
+}
+
+/** What `apply` runs, in lane order, once per index, the same on every node. */
+export interface ApplicationSpec {
+  readonly command: Codec
+  readonly initial: () => unknown
+  /**
+   * Runs one command and returns the reply message of `call`'s method, or `undefined` where the
+   * command answers no call. It may change `state` in place; it must be deterministic and
+   * run a retried command (same call) once. A throw halts the node.
+   */
+  readonly apply: (
+    state: any,
+    command: any,
+    context: { readonly lane: string; readonly index: number; readonly call: unknown }
+  ) => object | undefined
+}
+
+export interface ProtocolSpec {
+  /** "package.Service" */
+  readonly name: string
+  readonly methods: ReadonlyArray<MethodSpec>
+  readonly world?: WorldSpec
+}
+
+/** An entry handler's Effect, opaque to the engine: the rim runs it and hands in `ran`. */
+export interface Running {
+  readonly effect: unknown
+}
+/** How the compiled handlers tell an Effect from a step; given by the rim (`Effect.isEffect`). */
+export type IsEffect = (value: unknown) => boolean
+
+export type HandlerResult = Step | Running
