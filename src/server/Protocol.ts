@@ -3,8 +3,11 @@
  * descriptor and an author's handlers. No protobuf here: codecs are passed in.
  */
 import type { System } from "../quorum/QuorumSystem.ts"
+import type { Agreement } from "../quorum/Tally.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Step } from "./Directive.ts"
+
+export type { Agreement }
 
 /** Turns a message into bytes and back. `decode` throws on bytes that are no such message. */
 export interface Codec {
@@ -14,9 +17,6 @@ export interface Codec {
 }
 
 export type CallKind = "rpc" | "quorum" | "multiparty" | "phase" | "unicast" | "multicast"
-
-/** Compared by value. */
-export type Agreement = string | number | bigint | boolean | Uint8Array | ReadonlyArray<Agreement>
 
 export type HandlerFunction = (context: any) => unknown
 /** A phase handler with a key of its own, or a quorum function. Exactly one of `each` and `quorum`. */
