@@ -1,10 +1,16 @@
 import { defineConfig } from "vitest/config"
 
+// `quorate-source` makes `import "quorate"` mean src/, in vitest and in the Node processes it starts.
+const conditions = ["quorate-source", "node", "import", "default"]
+
 export default defineConfig({
-  resolve: { conditions: ["quorate-source", "node", "import", "module", "default"] },
-  ssr: { resolve: { conditions: ["quorate-source", "node", "import", "module", "default"] } },
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
   test: {
-    include: ["test/**/*.test.ts", "apps/**/test/*.test.ts", "examples/**/*.test.ts"],
+    include: ["test/**/*.test.ts", "apps/**/*.test.ts", "examples/**/*.test.ts"],
+    pool: "forks",
+    // Tests that start processes of their own need the second core.
+    maxWorkers: 2,
     testTimeout: 30_000
   }
 })
