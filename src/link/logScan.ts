@@ -1,0 +1,216 @@
+/**
+ * Reads a store as a boot finds it, changing nothing: what is whole, what a crash left over at the
+ * end, and what is damage. Only the one write that was under way at a crash may be broken, and it
+ * is the last thing in the last segment; whatever else does not read is refused, never repaired.
+ */
+import {
+  BLOCK_HEADER_BYTES,
+  blockHeaderAt,
+  blockHeaderNext,
+  blockSeed,
+  blockWhole,
+  decodeSegmentHeader,
+  LOG_VERSION,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+  segmentName,
+  segmentNumber,
+  tornSegmentHeader
+} from "./logBlock.ts"
+import type { Disk } from "./ports.ts"
+
+/** Why a store was not opened, for its operator: one line each. */
+export interface StoreInvalid {
+  readonly where: string
+  readonly what: string
+  readonly remedy: string
+}
+
+export interface Segment {
+  readonly name: string
+  readonly number: number
+  /** Where its last whole block ends. 0: its header was torn and is to be written again. */
+  readonly end: number
+  /** Longer than `end` by what a crash left over. */
+  readonly size: number
+}
+
+export interface Scan {
+  readonly storeId: Uint8Array
+  /** By number, without a gap. */
+  readonly segments: ReadonlyArray<Segment>
+  /** Whole blocks in all segments. */
+  readonly blocks: number
+}
+
+const RESTORE =
+  "do not delete anything; put back a copy of this folder, or let the operator replace the member with a new store"
+
+/** The folder is missing or holds no segment, and nobody said `init`. */
+export const storeMissing = (where: string): StoreInvalid => ({
+  where,
+  what: "the folder is empty or missing",
+  remedy:
+    "check that the disk is mounted and the path is right; start with init only if this member never spoke"
+})
+
+/** A crash came before the first header of the store was durable. */
+export const storeUnfinished = (where: string): StoreInvalid => ({
+  where,
+  what: "a crash interrupted the making of the store; it holds nothing",
+  remedy: "start with init only if this member never spoke"
+})
+
+const newer = (where: string, version: number): StoreInvalid => ({
+  where,
+  what: `written in format ${version}, this program reads formats up to ${LOG_VERSION}`,
+  remedy: "start it with the newer version of Quorate that wrote it"
+})
+
+const damaged = (disk: Disk, name: string, offset: number, what: string): StoreInvalid => ({
+  where: `${disk.where}/${name} at byte ${offset}`,
+  what: `the log is damaged: ${what}`,
+  remedy: RESTORE
+})
+
+/** `read` of the disk; its failure as data. */
+export const readSegment = (disk: Disk, name: string): Uint8Array | StoreInvalid => {
+  try {
+    return disk.read(name)
+  } catch (thrown) {
+    return diskRefused(disk, `${disk.where}/${name}`, thrown)
+  }
+}
+
+export const diskRefused = (disk: Disk, where: string, thrown: unknown): StoreInvalid => ({
+  where,
+  what: thrown instanceof Error ? thrown.message : String(thrown),
+  remedy: `check the disk and the rights of this user on ${disk.where}`
+})
+
+/** `"missing"`: no segment. `"unfinished"`: a first segment without a header, which never held a record. */
+export const scanStore = (disk: Disk): Scan | StoreInvalid | "missing" | "unfinished" => {
+  let names: ReadonlyArray<string>
+  try {
+    names = disk.list()
+  } catch (thrown) {
+    return diskRefused(disk, disk.where, thrown)
+  }
+  const numbers = names.map(segmentNumber).filter((number) => number !== undefined)
+  numbers.sort((a, b) => a - b)
+  if (numbers.length === 0) return "missing"
+  for (const [at, number] of numbers.entries()) {
+    if (number !== at + 1) return damaged(disk, segmentName(at + 1), 0, "this segment is missing")
+  }
+  let storeId: Uint8Array | undefined
+  let blocks = 0
+  const segments: Array<Segment> = []
+  for (const number of numbers) {
+    const name = segmentName(number)
+    const bytes = readSegment(disk, name)
+    if (!(bytes instanceof Uint8Array)) return bytes
+    const last = number === numbers.length
+    const header = readHeader(disk, name, bytes, last, storeId, blocks)
+    if (header === "torn") {
+      if (storeId === undefined) return "unfinished"
+      segments.push({ name, number, end: 0, size: bytes.length })
+      continue
+    }
+    if ("what" in header) return header
+    const wrong = headerMismatch(header, number, storeId, blocks)
+    if (wrong !== undefined) return damaged(disk, name, 0, wrong)
+    storeId = header.storeId
+    const read = readBlocks(disk, name, bytes, last, blockSeed(storeId), blocks)
+    if ("what" in read) return read
+    blocks += read.blocks
+    segments.push({ name, number, end: read.end, size: bytes.length })
+  }
+  return { storeId: storeId!, segments, blocks }
+}
+
+const readHeader = (
+  disk: Disk,
+  name: string,
+  bytes: Uint8Array,
+  last: boolean,
+  storeId: Uint8Array | undefined,
+  blocks: number
+): SegmentHeader | StoreInvalid | "torn" => {
+  const header = decodeSegmentHeader(bytes)
+  if (typeof header === "number") return newer(`${disk.where}/${name}`, header)
+  if (header !== undefined) return header
+  // The first segment was synced before anything was appended, a later one comes into being with
+  // its first block: torn is only what holds less.
+  const torn =
+    storeId === undefined
+      ? tornSegmentHeader(bytes)
+      : last && blockBehind(bytes, 0, blockSeed(storeId), blocks) < 0
+  return torn ? "torn" : damaged(disk, name, 0, "its header does not read")
+}
+
+const headerMismatch = (
+  header: SegmentHeader,
+  number: number,
+  storeId: Uint8Array | undefined,
+  blocks: number
+): string | undefined => {
+  if (header.number !== number) return `this is segment ${header.number} under another name`
+  if (storeId !== undefined && header.storeId.some((byte, at) => byte !== storeId[at])) {
+    return "this segment belongs to another store"
+  }
+  if (header.sequence !== blocks + 1) {
+    return `it begins with block ${header.sequence}, but the segments before it end with block ${blocks}`
+  }
+  return undefined
+}
+
+/** Reads from the header on; `before`: blocks in earlier segments. */
+const readBlocks = (
+  disk: Disk,
+  name: string,
+  bytes: Uint8Array,
+  last: boolean,
+  seed: number,
+  before: number
+): { readonly blocks: number; readonly end: number } | StoreInvalid => {
+  let blocks = 0
+  let at = SEGMENT_HEADER_BYTES
+  while (at < bytes.length) {
+    const header = blockHeaderAt(bytes, at, seed)
+    const sequence = before + blocks + 1
+    if (header !== undefined && header.sequence !== sequence) {
+      const what = `block ${header.sequence} stands where block ${sequence} should`
+      return damaged(disk, name, at, what)
+    }
+    if (header !== undefined && blockWhole(bytes, at, header, seed)) {
+      blocks += 1
+      at = header.end
+      continue
+    }
+    if (!last) return damaged(disk, name, at, `block ${sequence} does not read`)
+    // One write is under way at a time: what stands behind a block was written after it was durable.
+    const behind =
+      header === undefined
+        ? blockBehind(bytes, at, seed, before + blocks)
+        : header.end < bytes.length
+          ? header.end
+          : -1
+    if (behind < 0) break
+    const what = `block ${sequence} does not read, and more was written behind it, at byte ${behind}`
+    return damaged(disk, name, at, what)
+  }
+  return { blocks, end: at }
+}
+
+/**
+ * Where, behind the unreadable bytes at `from`, something stands that proves that the write at
+ * `from` was once durable; -1 when nothing does. `blocks`: how many come before it.
+ */
+const blockBehind = (bytes: Uint8Array, from: number, seed: number, blocks: number): number => {
+  for (let at = from; ; at += BLOCK_HEADER_BYTES) {
+    at = blockHeaderNext(bytes, at, seed)
+    if (at < 0) return -1
+    const header = blockHeaderAt(bytes, at, seed)!
+    if (header.sequence > blocks + 1 || blockWhole(bytes, at, header, seed)) return at
+  }
+}
