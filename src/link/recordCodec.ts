@@ -1,0 +1,192 @@
+/**
+ * The bytes of one log record: a format version, then entries until the end. Each entry is a kind
+ * and its fields in fixed order; the version, not field numbers, is what carries change.
+ */
+import { assert } from "../base/assert.ts"
+import { errorCodeNumber, errorCodeOf } from "../base/errorCode.ts"
+import { isNodeId, type NodeId } from "../base/NodeId.ts"
+import type { CallId } from "../server/Directive.ts"
+import { isSession } from "../server/laneKey.ts"
+import type { Decided, Final, LogEntry, LogRecord, Stored } from "../server/LogRecord.ts"
+import type { Word } from "../server/Message.ts"
+import { decodeMessage, encodeMessage } from "./envelope.ts"
+import { laneAt } from "./laneAt.ts"
+import { Reader, Writer } from "./wire.ts"
+
+/** First byte of every record. */
+export const RECORD_VERSION = 1
+
+const KIND = { word: 1, final: 2, stored: 3, decided: 4 } as const
+/** No field of a record is longer than a segment could be. */
+const BLOCK_BYTES_MAX = 0x7fff_ffff
+const FIXED_BYTES_MAX = 96
+
+const scratch = new Writer(4096)
+
+/** The caller owns the bytes. A word's envelope goes in as it goes on the wire, encoded once. */
+export const encodeRecord = (record: LogRecord): Uint8Array => {
+  scratch.clear()
+  scratch.reserve(1)
+  scratch.byte(RECORD_VERSION)
+  for (const entry of record.entries) writeEntry(entry)
+  return scratch.take()
+}
+
+const writeEntry = (entry: LogEntry): void => {
+  switch (entry.kind) {
+    case "word":
+      return writeWord(entry)
+    case "final":
+      return writeFinal(entry)
+    case "stored":
+      return writeStored(entry)
+    case "decided":
+      return writeDecided(entry)
+  }
+}
+
+const writeWord = (word: Word): void => {
+  const wire = encodeMessage(word)
+  scratch.reserve(FIXED_BYTES_MAX + wire.length + 3 * (word.to?.length ?? 0))
+  scratch.byte(KIND.word)
+  // 0: to all; else one more than the number of members named.
+  scratch.uint(word.to === undefined ? 0 : word.to.length + 1)
+  if (word.to !== undefined) {
+    for (const node of word.to) {
+      assert(isNodeId(node), "a word goes to members")
+      scratch.uint(node)
+    }
+  }
+  scratch.block(wire)
+}
+
+const writeFinal = (final: Final): void => {
+  assert(isSession(final.session) && final.index >= 1, "a final reply answers a call")
+  const detail = final.detail ?? ""
+  scratch.reserve(FIXED_BYTES_MAX + 3 * detail.length + final.body.length)
+  scratch.byte(KIND.final)
+  scratch.latin(final.session)
+  scratch.uint(final.index)
+  scratch.uint(final.code === undefined ? 0 : errorCodeNumber(final.code))
+  scratch.text(detail)
+  scratch.block(final.body)
+}
+
+const writeStored = (stored: Stored): void => {
+  scratch.reserve(FIXED_BYTES_MAX + stored.body.length)
+  scratch.byte(KIND.stored)
+  scratch.fixed32(stored.protocol)
+  scratch.block(stored.body)
+}
+
+const writeDecided = (decided: Decided): void => {
+  const call = decided.call
+  const callBytes = call === undefined ? 0 : call.session.length + 3 * call.method.length
+  scratch.reserve(FIXED_BYTES_MAX + decided.command.length + callBytes)
+  scratch.byte(KIND.decided)
+  scratch.fixed32(decided.protocol)
+  scratch.latin(decided.lane)
+  scratch.uint(decided.index)
+  scratch.block(decided.command)
+  scratch.byte(call === undefined ? 0 : 1)
+  if (call === undefined) return
+  // A call id comes out of an app's message: whatever it holds is kept as it is.
+  scratch.block(call.session)
+  scratch.uint(call.index)
+  scratch.text(call.method)
+}
+
+/**
+ * The record in `bytes`, all of it copied out, so that it keeps no segment in memory; `undefined`
+ * when it is malformed or of another version: {@link explainRecord} says which. Never throws.
+ */
+export const decodeRecord = (bytes: Uint8Array): LogRecord | undefined => {
+  const reader = new Reader()
+  reader.set(bytes, 0, bytes.length)
+  if (reader.byte() !== RECORD_VERSION) return undefined
+  const entries: Array<LogEntry> = []
+  while (reader.more) {
+    const entry = readEntry(reader)
+    if (entry === undefined) return undefined
+    entries.push(entry)
+  }
+  return reader.ok ? { entries } : undefined
+}
+
+/** For the operator: why {@link decodeRecord} refused these bytes, and what to do. */
+export const explainRecord = (bytes: Uint8Array): string =>
+  bytes.length > 0 && bytes[0]! > RECORD_VERSION
+    ? `a record of format ${bytes[0]}, this Quorate reads format ${RECORD_VERSION}: start the newer version that wrote it`
+    : "a record that is malformed though its checksum is right: it was not written by Quorate, restore the folder"
+
+const readEntry = (reader: Reader): LogEntry | undefined => {
+  switch (reader.byte()) {
+    case KIND.word:
+      return readWord(reader)
+    case KIND.final:
+      return readFinal(reader)
+    case KIND.stored:
+      return readStored(reader)
+    case KIND.decided:
+      return readDecided(reader)
+    default:
+      return undefined
+  }
+}
+
+const block = (reader: Reader): Uint8Array => reader.copy(reader.blockLength(BLOCK_BYTES_MAX))
+
+const readWord = (reader: Reader): Word | undefined => {
+  const named = reader.uint()
+  const to: Array<NodeId> = []
+  for (let i = 1; i < named && reader.ok; i++) to.push(reader.uint())
+  const length = reader.blockLength(BLOCK_BYTES_MAX)
+  if (!reader.ok || !to.every(isNodeId)) return undefined
+  const start = reader.at
+  reader.at = start + length
+  const options = { bodyBytesMax: BLOCK_BYTES_MAX, copy: true }
+  const word = decodeMessage(reader.bytes, start, start + length, options)
+  if (word === undefined || word.kind !== "word") return undefined
+  return named === 0 ? word : { ...word, to }
+}
+
+const readFinal = (reader: Reader): Final | undefined => {
+  const session = laneAt(reader)
+  const index = reader.uint()
+  const number = reader.uint()
+  const detail = reader.text(BLOCK_BYTES_MAX)
+  const body = block(reader)
+  const code = errorCodeOf(number)
+  if (!reader.ok || !isSession(session) || index < 1) return undefined
+  if (number !== 0 && code === undefined) return undefined
+  return {
+    kind: "final",
+    session,
+    index,
+    ...(code === undefined ? undefined : { code }),
+    ...(detail === "" ? undefined : { detail }),
+    body
+  }
+}
+
+const readStored = (reader: Reader): Stored | undefined => {
+  const protocol = reader.fixed32()
+  const body = block(reader)
+  return reader.ok ? { kind: "stored", protocol, body } : undefined
+}
+
+const readDecided = (reader: Reader): Decided | undefined => {
+  const protocol = reader.fixed32()
+  const lane = laneAt(reader)
+  const index = reader.uint()
+  const command = block(reader)
+  const hasCall = reader.byte()
+  if (!reader.ok || hasCall > 1) return undefined
+  if (hasCall === 0) return { kind: "decided", protocol, lane, index, command }
+  const call: CallId = {
+    session: block(reader),
+    index: reader.uint(),
+    method: reader.text(BLOCK_BYTES_MAX)
+  }
+  return reader.ok ? { kind: "decided", protocol, lane, index, command, call } : undefined
+}
