@@ -25,13 +25,13 @@ export class Prng {
       let z = state
       z = Math.imul(z ^ (z >>> 16), 0x85ebca6b)
       z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35)
-      return (z = z ^ (z >>> 16))
+      return z ^ (z >>> 16)
     }
     this.#a = spread(seed | 0)
-    // The remainder is not negative, so the high word of -1 is -1 and not 0.
+    // Rounded down, so that the two words of -1 are -1 and -1, not those of 2^32 - 1.
     this.#b = spread(Math.floor(seed / WORDS) | 0)
     this.#c = spread(0)
-    // The first outputs of near seeds are alike: PractRand discards as many.
+    // The first outputs of a fresh state are the least mixed ones: skipped.
     for (let i = 0; i < 15; i++) this.#next()
   }
 

@@ -21,7 +21,7 @@ export const isMembersInvalid = (result: Members | MembersInvalid): result is Me
   "what" in result
 
 /**
- * Checks what a configuration says of a group's members. Never throws, whatever it is given.
+ * Checks what a configuration says of a group's members. Never throws on what JSON can hold.
  * @param ids a list of node ids, in any order
  * @param f faults to withstand; absent: as many as the members withstand
  */
@@ -49,7 +49,7 @@ export const parseMembers = (
   if (f > most) {
     const n = members.length
     return {
-      what: `${n} ${n === 1 ? "member is" : "members are"} too few for ${f} ${model} faults`,
+      what: `${n} ${n === 1 ? "member is" : "members are"} too few for ${f} ${model} ${f === 1 ? "fault" : "faults"}`,
       remedy: `list at least ${membersMin(model, f)} members, or lower the faults to ${most}`
     }
   }

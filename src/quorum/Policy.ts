@@ -70,8 +70,8 @@ export interface MatchingOptions {
 
 /**
  * One of the replies that enough nodes agree on: those with equal `key`. Only the key is agreed,
- * what else the reply holds is the word of one node, which may lie. A reply on which `key` throws
- * agrees with no other.
+ * what else the reply holds is the word of one node, which may lie. A reply on which `key` throws,
+ * or that has none (`undefined`), agrees with no other.
  */
 export const matching = <R>(
   key: (reply: R) => Agreement,
