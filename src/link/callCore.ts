@@ -1,0 +1,370 @@
+/**
+ * The client's call table, one per (client, group): sends calls to their targets, again where a copy
+ * was lost or refused for now, hands each node's answer to the call's policy, and ends the call.
+ *
+ * - A request goes to each target whose link is up, and to the others as their links come up. A link
+ *   loses nothing while it lasts; so a copy is sent again only over a new link, or after a back-off
+ *   where the node refused it for now.
+ * - A copy always bears the number and the bytes of the first: that a call takes effect at most once
+ *   is the nodes' part (design/engine.md section 4).
+ * - A call ends once: with the policy's answer, as soon as no answer is possible (P9), at its
+ *   deadline, or by `cancel` or `close`. It then leaves nothing behind (P10).
+ *
+ * Bounds: `callsOpenMax` calls, each with its bodies. Of these are sent and not over: `windowCalls` a
+ * session, and bodies of a quarter of `linkBytes`, so that sending them all again overruns no link.
+ */
+import { assert } from "../base/assert.ts"
+import { type ErrorCode, mayRetry } from "../base/errorCode.ts"
+import type { Limits } from "../base/limits.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { System } from "../quorum/QuorumSystem.ts"
+import type { Reply } from "../server/Message.ts"
+import { CallCopies } from "./callCopies.ts"
+import { codeOf, gotOf, outcomesOf, refuse, textOf } from "./callOutcome.ts"
+import { Timers } from "./callTimers.ts"
+import type { CallPort, CallPorts, CallResult, CallSpec } from "./callTypes.ts"
+import { type ClientSession, ClientSessions } from "./clientSession.ts"
+import {
+  CallQueue,
+  DISAGREED,
+  FAILED,
+  OpenCall,
+  prepare,
+  REPLIED,
+  SENT,
+  Targets,
+  WAITING
+} from "./openCall.ts"
+
+export type {
+  CallPort,
+  CallPorts,
+  CallResult,
+  CallSpec,
+  NodeOutcome
+} from "./callTypes.ts"
+
+export class CallCore {
+  readonly system: System
+  /** Since the table was made. */
+  readonly counters = {
+    /** Of calls that are over, of nodes that are no targets, or of a node that had answered. */
+    repliesDropped: 0,
+    malformed: 0,
+    refusedForNow: 0,
+    overloaded: 0
+  }
+  readonly #limits: Limits
+  readonly #ports: CallPorts
+  readonly #copies: CallCopies
+  readonly #sessions: ClientSessions<OpenCall>
+  /** In the order in which they started. */
+  readonly #calls = new Map<number, OpenCall>()
+  readonly #timers = new Timers<OpenCall>()
+  readonly #plain = new CallQueue()
+  readonly #group = new CallQueue()
+  readonly #targets = new WeakMap<ReadonlyArray<NodeId>, Targets>()
+  /** Bodies of the calls that are numbered. */
+  #bytes = 0
+  #ids = 0
+  /** What `wake` was asked for and has not come yet. */
+  #wakeMs = Number.POSITIVE_INFINITY
+  #closed = false
+
+  constructor(options: { system: System; limits: Limits; ports: CallPorts }) {
+    const { system, limits, ports } = options
+    const { nowMs } = ports.clock
+    this.system = system
+    this.#limits = limits
+    this.#ports = ports
+    this.#copies = new CallCopies(system, limits, ports)
+    this.#sessions = new ClientSessions({ system, limits, nowMs, key: ports.sessionKey })
+  }
+
+  /**
+   * The link to `node` said hello, for the first time or again. `horizonMs`: nothing runs there in
+   * sessions opened at or below it.
+   */
+  linkUp(node: NodeId, horizonMs: number): void {
+    const rank = this.system.rank(node)
+    if (rank < 0 || this.#closed) return
+    this.#copies.linkUp(rank)
+    this.#sessions.hello(rank, horizonMs)
+    for (const call of [...this.#calls.values()]) {
+      const slot = call.targets.slot(rank)
+      if (call.over || slot < 0) continue
+      const state = call.states[slot]
+      if (call.index > 0 || call.oneWay) {
+        if (state === WAITING || state === SENT) this.#copies.sendAgain(call, slot)
+        if (call.oneWay && !call.over) this.#checkOneWay(call)
+      } else if (call.queue === undefined) this.#queue(call).push(call)
+    }
+    this.#pump()
+  }
+
+  /** The link to `node` broke, or could not be made. `why`: for people, e.g. "connection refused". */
+  linkDown(node: NodeId, why: string): void {
+    const rank = this.system.rank(node)
+    if (rank >= 0) this.#copies.linkDown(rank, why)
+  }
+
+  /**
+   * Starts a call and returns its id. Where it cannot be made, `done` tells why before `start`
+   * returns. A target that is no member, or a call kind that clients do not call, is a defect.
+   */
+  start<R, A>(typed: CallSpec<R, A>): number {
+    // The table never looks into replies and answers.
+    const spec = typed as unknown as CallSpec<unknown, unknown>
+    assert(spec.call !== "phase", "clients do not call phases")
+    const targets = this.#targetsOf(spec.targets)
+    const { callTimeoutMsMax, callsOpenMax } = this.#limits
+    if (this.#closed) return refuse(spec, targets, "cancelled", "the client is closed")
+    if (this.#calls.size >= callsOpenMax) {
+      this.counters.overloaded++
+      return refuse(spec, targets, "overloaded", `${callsOpenMax} calls are open`)
+    }
+    if (!(spec.deadlineMs > 0 && spec.deadlineMs <= callTimeoutMsMax)) {
+      const range = `a deadline is more than 0 and at most ${callTimeoutMsMax} ms`
+      return refuse(spec, targets, "invalid", range)
+    }
+    const dueMs = this.#ports.clock.nowMs() + Math.ceil(spec.deadlineMs)
+    const call = new OpenCall(++this.#ids, spec, targets, dueMs)
+    try {
+      prepare(call, this.system, this.#limits.bodyBytesMax)
+    } catch (error) {
+      return refuse(spec, targets, "internal", textOf(error))
+    }
+    this.#calls.set(call.id, call)
+    this.#timers.add(call)
+    if (call.oneWay) {
+      if (!call.states.includes(FAILED)) this.#copies.sendAll(call)
+      this.#checkOneWay(call)
+    } else if (this.#stillPossible(call)) this.#place(call)
+    this.#arm()
+    return call.id
+  }
+
+  /** Ends a call without a word to its caller; its nodes are told. Nothing where it is over. */
+  cancel(id: number): void {
+    const call = this.#calls.get(id)
+    if (call === undefined) return
+    this.#end(call)
+    this.#copies.cancel(call)
+    this.#pump()
+  }
+
+  onReply(node: NodeId, reply: Reply): void {
+    const call = this.#sessions.byKey(reply.session)?.at(reply.index)
+    const slot = call === undefined ? -1 : call.targets.slot(this.system.rank(node))
+    if (call === undefined || slot < 0 || call.states[slot]! >= REPLIED) {
+      this.counters.repliesDropped++
+    } else if (reply.code === undefined) this.#answered(call, slot, reply.body)
+    else if (mayRetry(reply.code)) this.#refusedForNow(call, slot, reply)
+    else {
+      if (reply.code === "session_expired") {
+        this.#sessions.horizon(call.targets.ranks[slot]!, reply.horizonMs ?? 0)
+      }
+      this.#failed(call, slot, reply.code, reply.detail)
+    }
+  }
+
+  /** Time has passed; see {@link CallPorts.wake}. */
+  tick(): void {
+    this.#wakeMs = Number.POSITIVE_INFINITY
+    const nowMs = this.#ports.clock.nowMs()
+    for (;;) {
+      const call = this.#timers.first
+      if (call === undefined || call.atMs > nowMs) break
+      if (call.dueMs <= nowMs) this.#fail(call, "deadline_exceeded")
+      else {
+        const atMs = this.#copies.sendDue(call, nowMs)
+        if (!call.over) this.#timers.move(call, atMs)
+      }
+    }
+    this.#arm()
+  }
+
+  /** Fails all open calls with `cancelled`, and every later one. */
+  close(): void {
+    this.#closed = true
+    for (const call of [...this.#calls.values()]) {
+      if (!call.over) this.#fail(call, "cancelled", "the client is closed")
+    }
+    this.#sessions.clear()
+  }
+
+  /** What the table holds now. */
+  size(): Record<string, number> {
+    return {
+      calls: this.#calls.size,
+      waiting: this.#plain.count + this.#group.count,
+      timers: this.#timers.count,
+      sessions: this.#sessions.count,
+      bytes: this.#bytes
+    }
+  }
+
+  // ------------------------------------------------------------ what nodes say
+
+  #answered(call: OpenCall, slot: number, body: Uint8Array): void {
+    const { spec } = call
+    const count = call.count!
+    const node = call.targets.nodes[slot]!
+    let reply: unknown
+    try {
+      reply = spec.decode(body)
+    } catch (error) {
+      this.counters.malformed++
+      return this.#failed(call, slot, "malformed", textOf(error))
+    }
+    call.end(slot, REPLIED)
+    let found: { readonly answer: unknown } | undefined
+    try {
+      spec.each?.(node, reply)
+      if (call.over) return
+      found = count.on(node, reply)
+      if (found === undefined) {
+        const got = count.got()
+        if (got <= call.got) call.states[slot] = DISAGREED
+        call.got = got
+      }
+    } catch (error) {
+      return this.#fail(call, "internal", `the policy threw: ${textOf(error)}`)
+    }
+    if (found === undefined) this.#stillPossible(call)
+    else this.#finish(call, { ok: true, answer: found.answer })
+  }
+
+  #refusedForNow(call: OpenCall, slot: number, reply: Reply): void {
+    this.counters.refusedForNow++
+    this.#copies.refused(call, slot, reply, this.#ports.clock.nowMs())
+    const { retryMs } = call.troubles![slot]!
+    if (retryMs < call.atMs) this.#timers.move(call, retryMs)
+    if (reply.code === "redirect" && reply.node !== undefined) {
+      const named = call.targets.slot(this.system.rank(reply.node))
+      if (named >= 0 && named !== slot) this.#copies.hasten(call, named)
+    }
+    this.#arm()
+  }
+
+  #failed(call: OpenCall, slot: number, code: ErrorCode, detail: string | undefined): void {
+    call.end(slot, FAILED)
+    call.trouble(slot, code, detail)
+    this.#stillPossible(call)
+  }
+
+  /** Fails the call where it is not (P9). */
+  #stillPossible(call: OpenCall): boolean {
+    try {
+      if (call.count!.possible(call.pendingSet())) return true
+    } catch (error) {
+      this.#fail(call, "internal", `the policy threw: ${textOf(error)}`)
+      return false
+    }
+    this.#fail(call, codeOf(call, this.system))
+    return false
+  }
+
+  #checkOneWay(call: OpenCall): void {
+    if (call.over) return
+    if (call.states.includes(FAILED)) this.#fail(call, codeOf(call, this.system))
+    else if (call.pending === 0) this.#finish(call, { ok: true, answer: undefined })
+  }
+
+  // ------------------------------------------------------------ the life of a call
+
+  /** A call that can be sent somewhere gets its number, in order; else links coming up place it. */
+  #place(call: OpenCall): void {
+    if (!this.#copies.reachable(call)) return
+    const queue = this.#queue(call)
+    const session = queue.count === 0 ? this.#room(call) : undefined
+    if (session === undefined) queue.push(call)
+    else this.#number(call, session)
+  }
+
+  #room(call: OpenCall): ClientSession<OpenCall> | undefined {
+    const bytesMax = this.#limits.linkBytes / 4
+    if (this.#bytes > 0 && this.#bytes + call.bytes > bytesMax) return undefined
+    return this.#sessions.pick(call.multiparty)
+  }
+
+  #number(call: OpenCall, session: ClientSession<OpenCall>): void {
+    call.session = session
+    call.index = session.take(call)
+    this.#bytes += call.bytes
+    this.#copies.sendAll(call)
+  }
+
+  /** Numbers what waits and has room now. */
+  #pump(): void {
+    if (this.#closed) return
+    for (const queue of [this.#group, this.#plain]) {
+      for (;;) {
+        const call = queue.first
+        const session = call === undefined ? undefined : this.#room(call)
+        if (call === undefined || session === undefined) break
+        queue.remove(call)
+        this.#number(call, session)
+      }
+    }
+  }
+
+  #queue(call: OpenCall): CallQueue {
+    return call.multiparty ? this.#group : this.#plain
+  }
+
+  /** Takes a call out of the table. */
+  #end(call: OpenCall): void {
+    assert(!call.over, "a call ends once")
+    call.over = true
+    this.#calls.delete(call.id)
+    this.#timers.remove(call)
+    call.queue?.remove(call)
+    if (call.session === undefined) return
+    this.#sessions.settle(call.session, call.index)
+    this.#bytes -= call.bytes
+  }
+
+  #finish(call: OpenCall, result: CallResult<unknown>): void {
+    this.#end(call)
+    this.#pump()
+    call.spec.done(result)
+  }
+
+  #fail(call: OpenCall, code: ErrorCode, detail?: string): void {
+    const hellos = this.#sessions.missing(call.multiparty)
+    const outcomes = outcomesOf(call, (it, slot) => this.#copies.waitsFor(it, slot, hellos))
+    const result = { ok: false, code, ...gotOf(call), outcomes } as const
+    this.#end(call)
+    // The deadline was in the request: the nodes need not be told.
+    if (code !== "deadline_exceeded") this.#copies.cancel(call)
+    this.#pump()
+    call.spec.done(detail === undefined ? result : { ...result, detail })
+  }
+
+  #arm(): void {
+    const first = this.#timers.first
+    if (first === undefined || first.atMs >= this.#wakeMs) return
+    this.#wakeMs = first.atMs
+    this.#ports.wake(first.atMs)
+  }
+
+  #targetsOf(nodes: ReadonlyArray<NodeId>): Targets {
+    let targets = this.#targets.get(nodes)
+    if (targets === undefined) {
+      for (const node of nodes) assert(this.system.rank(node) >= 0, "a call goes to members")
+      targets = new Targets(this.system, nodes)
+      this.#targets.set(nodes, targets)
+    }
+    return targets
+  }
+}
+
+/** The door of a call table for those who only make calls. */
+export const portOf = (core: CallCore): CallPort => ({
+  system: core.system,
+  start: (spec) => {
+    const id = core.start(spec)
+    return () => core.cancel(id)
+  }
+})
