@@ -21,9 +21,19 @@ export type Directive =
   /** Nothing to do, and worth counting: a stale ballot, a message from who is not the leader. */
   | { readonly kind: "ignore"; readonly reason: string }
   /** Say `message` in the phase `method`. Said once per (lane, index, phase, round): what was said stands. */
-  | { readonly kind: "forward"; readonly method: string; readonly message: object; readonly to: Target }
+  | {
+      readonly kind: "forward"
+      readonly method: string
+      readonly message: object
+      readonly to: Target
+    }
   /** The final answer to a call; to the instance's own call when `call` is absent. */
-  | { readonly kind: "reply"; readonly method?: string; readonly message: object; readonly call?: CallId }
+  | {
+      readonly kind: "reply"
+      readonly method?: string
+      readonly message: object
+      readonly call?: CallId
+    }
   /** Ends this copy of the call only; the client tries again (elsewhere, or later). */
   | { readonly kind: "refuse"; readonly code: "redirect"; readonly node: NodeId }
   | { readonly kind: "refuse"; readonly code: "overloaded" }

@@ -13,15 +13,45 @@ export type Input =
   | { readonly kind: "replay"; readonly record: LogRecord }
   /** Booting ends. `horizonMs`: no session opened at or below it runs here (0 in a durable group). */
   | { readonly kind: "booted"; readonly atMs: number; readonly horizonMs: number }
-  | { readonly kind: "peerUp"; readonly atMs: number; readonly peer: NodeId; readonly storeId: string }
+  | {
+      readonly kind: "peerUp"
+      readonly atMs: number
+      readonly peer: NodeId
+      readonly storeId: string
+    }
   | { readonly kind: "peerDown"; readonly atMs: number; readonly peer: NodeId }
-  | { readonly kind: "message"; readonly atMs: number; readonly from: NodeId; readonly message: PeerMessage }
-  | { readonly kind: "request"; readonly atMs: number; readonly route: Route; readonly request: Request }
-  | { readonly kind: "oneWay"; readonly atMs: number; readonly route: Route; readonly message: OneWay }
-  | { readonly kind: "cancel"; readonly atMs: number; readonly route: Route; readonly session: LaneKey; readonly index: number }
-  | { readonly kind: "routeClosed"; readonly atMs: number; readonly route: Route }
+  | {
+      readonly kind: "message"
+      readonly atMs: number
+      readonly from: NodeId
+      readonly message: PeerMessage
+    }
+  | {
+      readonly kind: "request"
+      readonly atMs: number
+      readonly route: Route
+      readonly request: Request
+    }
+  | {
+      readonly kind: "oneWay"
+      readonly atMs: number
+      readonly route: Route
+      readonly message: OneWay
+    }
+  | {
+      readonly kind: "cancel"
+      readonly atMs: number
+      readonly route: Route
+      readonly session: LaneKey
+      readonly index: number
+    }
   /** An entry handler's Effect ended with a step, or threw (`failure`). */
-  | { readonly kind: "ran"; readonly atMs: number; readonly token: number; readonly result: HandlerResult | { readonly failure: string } }
+  | {
+      readonly kind: "ran"
+      readonly atMs: number
+      readonly token: number
+      readonly result: HandlerResult | { readonly failure: string }
+    }
   /** The log has no room, or has room again: calls that would make it grow are `overloaded`. */
   | { readonly kind: "logFull"; readonly atMs: number; readonly full: boolean }
   /** The inbox is drained. */

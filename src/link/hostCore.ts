@@ -1,0 +1,264 @@
+/**
+ * The host of one node: an inbox, the engine, and the gate that lets nothing leave before what it
+ * depends on is durable (P11). Plain synchronous code; the rim and the simulator both drive it.
+ */
+import type { Limits } from "../base/limits.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { System } from "../quorum/QuorumSystem.ts"
+import { Engine } from "../server/engine.ts"
+import type { Input, Route } from "../server/Input.ts"
+import type { ClientMessage, PeerMessage, Reply } from "../server/Message.ts"
+import type { Output, Report } from "../server/Output.ts"
+import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.ts"
+import { Fifo } from "./fifo.ts"
+import type { LogCore, StoreInvalid } from "./logCore.ts"
+import type { Clock } from "./ports.ts"
+import { decodeRecord, encodeRecord } from "./recordCodec.ts"
+
+export interface HostPorts {
+  readonly clock: Clock
+  /** Hands a message to the link to `peer`; called only while the peer is up. */
+  readonly sendToPeer: (peer: NodeId, message: PeerMessage) => void
+  /** Hands a reply to a client's link; dropped where the link is gone. */
+  readonly sendToClient: (route: Route, reply: Reply) => void
+  /** Run an entry handler's Effect; its end comes back as `ran(token, …)`. */
+  readonly run: (token: number, effect: unknown) => void
+  readonly interrupt: (token: number) => void
+  readonly report: (what: Report, detail: string) => void
+  /** The node is silent from now on. */
+  readonly halt: (reason: string) => void
+  /** Call `drain` once, soon. */
+  readonly wake: () => void
+}
+
+export interface HostOptions {
+  readonly self: NodeId
+  readonly system: System
+  readonly protocols: ReadonlyArray<ProtocolSpec>
+  readonly limits: Limits
+  /** Absent in a group without durability. */
+  readonly log: LogCore | undefined
+  readonly isEffect: IsEffect
+  readonly ports: HostPorts
+  /** For the simulator: puts something between host and engine. */
+  readonly makeEngine?: (make: () => Engine) => Pick<Engine, "step" | "counters" | "size">
+}
+
+/** An output that waits for the log to be durable up to `needs`. */
+interface Gated {
+  readonly needs: number
+  /** The peer's link when the engine spoke; of a later link it is not. */
+  readonly link: number
+  readonly output: Output
+}
+
+export class HostCore {
+  readonly engine: Pick<Engine, "step" | "counters" | "size">
+  private readonly limits: Limits
+  private readonly log: LogCore | undefined
+  private readonly ports: HostPorts
+  private readonly inbox = new Fifo<Input>()
+  private readonly gate = new Fifo<Gated>()
+  /** Number of the link to each peer: the one that stands, and the one the engine knows of. */
+  private readonly links = new Map<NodeId, number>()
+  private readonly known = new Map<NodeId, number>()
+  private linkCount = 0
+  private ticked = false
+  private woken = false
+  private stopped = false
+  private full = false
+  /** No session opened at or below it runs here. */
+  horizonMs = 0
+
+  /** @throws ProtocolInvalid */
+  constructor(options: HostOptions) {
+    this.limits = options.limits
+    this.log = options.log
+    this.ports = options.ports
+    const make = (): Engine => new Engine(options)
+    this.engine = options.makeEngine === undefined ? make() : options.makeEngine(make)
+  }
+
+  /** Reads the log back. Before anything else, once. */
+  boot(): StoreInvalid | undefined {
+    const { log, ports, limits } = this
+    const atMs = ports.clock.nowMs()
+    if (log === undefined) {
+      this.horizonMs = atMs + limits.sessionAheadMsMax
+    } else {
+      const invalid = this.replay(log)
+      if (invalid !== undefined) return invalid
+      log.listen({
+        durable: () => this.wake(),
+        failed: (failure) => this.halt(`the log cannot be written: ${failure}`)
+      })
+    }
+    this.step({ kind: "booted", atMs, horizonMs: this.horizonMs })
+    return undefined
+  }
+
+  private replay(log: LogCore): StoreInvalid | undefined {
+    let position = 0
+    let invalid: StoreInvalid | undefined
+    const unreadable = log.replay((bytes) => {
+      position++
+      const record = invalid === undefined ? decodeRecord(bytes) : undefined
+      if (record !== undefined) this.step({ kind: "replay", record })
+      else invalid ??= undecodable(position)
+    })
+    return unreadable ?? invalid
+  }
+
+  peerUp(peer: NodeId, storeId: string): void {
+    this.links.set(peer, ++this.linkCount)
+    this.push({ kind: "peerUp", atMs: this.ports.clock.nowMs(), peer, storeId })
+  }
+
+  peerDown(peer: NodeId): void {
+    this.links.delete(peer)
+    this.push({ kind: "peerDown", atMs: this.ports.clock.nowMs(), peer })
+  }
+
+  /** Never refused: what a link acknowledged was given to the engine. Links bound it. */
+  receive(from: NodeId, message: PeerMessage): void {
+    this.push({ kind: "message", atMs: this.ports.clock.nowMs(), from, message })
+  }
+
+  fromClient(route: Route, message: ClientMessage): void {
+    const atMs = this.ports.clock.nowMs()
+    if (this.inbox.length >= this.limits.inboxMax) return this.refuse(route, message)
+    switch (message.kind) {
+      case "request":
+        return this.push({ kind: "request", atMs, route, request: message })
+      case "oneWay":
+        return this.push({ kind: "oneWay", atMs, route, message })
+      case "cancel": {
+        const { session, index } = message
+        return this.push({ kind: "cancel", atMs, route, session, index })
+      }
+    }
+  }
+
+  /** An entry handler's Effect ended. */
+  ran(token: number, result: HandlerResult | { readonly failure: string }): void {
+    this.push({ kind: "ran", atMs: this.ports.clock.nowMs(), token, result })
+  }
+
+  /** To be called every `tickMs`. */
+  tick(): void {
+    this.ticked = true
+    this.wake()
+  }
+
+  /** Handles what waits, up to `drainInputsMax` inputs. True: more waits, and `wake` was called. */
+  drain(): boolean {
+    this.woken = false
+    if (this.stopped) return false
+    this.noteRoom()
+    for (let left = this.limits.drainInputsMax; left > 0; left--) {
+      const input = this.inbox.shift()
+      if (input === undefined) break
+      if (input.kind === "peerUp") this.known.set(input.peer, this.links.get(input.peer) ?? 0)
+      this.step(input)
+    }
+    const atMs = this.ports.clock.nowMs()
+    this.step({ kind: this.ticked ? "tick" : "turnEnd", atMs })
+    this.ticked = false
+    this.release()
+    if (this.inbox.length > 0) this.wake()
+    return this.inbox.length > 0
+  }
+
+  /** Nothing leaves any more. What the log has taken it still writes. */
+  stop(): void {
+    this.stopped = true
+  }
+
+  /** Outputs that wait for the log, for bounds and tests. */
+  get gated(): number {
+    return this.gate.length
+  }
+
+  private push(input: Input): void {
+    if (this.stopped) return
+    this.inbox.push(input)
+    this.wake()
+  }
+
+  private wake(): void {
+    if (this.woken) return
+    this.woken = true
+    this.ports.wake()
+  }
+
+  private step(input: Input): void {
+    for (const output of this.engine.step(input)) {
+      if (output.kind === "store") {
+        this.log?.append(encodeRecord(output.record))
+      } else {
+        const link = output.kind === "send" ? (this.known.get(output.to) ?? 0) : 0
+        this.gate.push({ needs: this.log?.appended ?? 0, link, output })
+      }
+    }
+  }
+
+  /** Lets out, in order, what depends on nothing that is not durable. */
+  private release(): void {
+    const durable = this.log?.durable ?? 0
+    for (let next = this.gate.peek(); next !== undefined; next = this.gate.peek()) {
+      if (next.needs > durable || this.stopped) return
+      this.gate.shift()
+      this.emit(next)
+    }
+  }
+
+  private emit({ output, link }: Gated): void {
+    const { ports } = this
+    switch (output.kind) {
+      case "send":
+        // words for an earlier link are not for this one: its want winds the cursor back
+        if (this.links.get(output.to) === link) ports.sendToPeer(output.to, output.message)
+        return
+      case "reply":
+        return ports.sendToClient(output.route, output.reply)
+      case "run":
+        return ports.run(output.token, output.effect)
+      case "interrupt":
+        return ports.interrupt(output.token)
+      case "report":
+        return ports.report(output.what, output.detail)
+      case "halt":
+        return this.halt(output.reason)
+      case "store":
+        return
+    }
+  }
+
+  private halt(reason: string): void {
+    if (this.stopped) return
+    this.stopped = true
+    this.ports.halt(reason)
+  }
+
+  private noteRoom(): void {
+    const full = this.log?.full ?? false
+    if (full === this.full) return
+    this.full = full
+    this.step({ kind: "logFull", atMs: this.ports.clock.nowMs(), full })
+  }
+
+  private refuse(route: Route, message: ClientMessage): void {
+    if (message.kind !== "request") return
+    const { session, index } = message
+    const reply = { kind: "reply", session, index, body: NO_BYTES, code: "overloaded" } as const
+    this.ports.sendToClient(route, reply)
+  }
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+const undecodable = (position: number): StoreInvalid => ({
+  where: `log record ${position}`,
+  what: "its checksum holds, but it is no record of this version",
+  remedy: "start the version that wrote it, or restore the data folder from a copy"
+})

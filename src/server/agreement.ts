@@ -1,0 +1,314 @@
+/**
+ * Votes in, directives out: counts a vote, runs the handler it is for, and does what it says.
+ * Own words become own votes in the step that says them, one at a time, in order.
+ */
+import { bytesEqual } from "../base/bytes.ts"
+import type { TallyGroup } from "../quorum/Tally.ts"
+import type { Application, Applied } from "./application.ts"
+import type { CallState } from "./calls.ts"
+import { type Cast, messageContext, votesContext } from "./contexts.ts"
+import type { Core } from "./core.ts"
+import type { Step } from "./Directive.ts"
+import type { Method } from "./handlers.ts"
+import { type CastVote, type Instance, ProtocolLane, type Row } from "./lanes.ts"
+import { type LaneKey, laneText } from "./laneKey.ts"
+import type { Word } from "./Message.ts"
+import { AuthorMistake, type Planned, plan, type Spoken } from "./plan.ts"
+import type { HandlerResult } from "./Protocol.ts"
+import type { Recovery } from "./recovery.ts"
+import { type Answer, Session } from "./sessions.ts"
+
+/** On whose behalf a handler ran: an instance, a call without phases, or neither (one-way). */
+export interface Owner {
+  readonly method: Method
+  readonly instance: Instance | undefined
+  readonly call: CallState | undefined
+}
+
+/** Bounded: a newer equivocation replaces the oldest. */
+const EVIDENCE_MAX = 64
+
+/** One author, one (lane, index, phase, round), two values. */
+export interface Evidence {
+  readonly author: number
+  readonly lane: LaneKey
+  readonly index: number
+  readonly method: number
+  readonly round: number
+  readonly first: Uint8Array
+  readonly second: Uint8Array
+}
+
+export class Agreement {
+  readonly evidence: Array<Evidence> = []
+  private readonly core: Core
+  private readonly recovery: Recovery
+  private readonly applications: ReadonlyMap<number, Application>
+  /** Own words that are not counted yet, in the order in which they were said. */
+  private spoken: Array<Spoken> = []
+  private draining = false
+
+  constructor(core: Core, recovery: Recovery, applications: ReadonlyMap<number, Application>) {
+    this.core = core
+    this.recovery = recovery
+    this.applications = applications
+  }
+
+  /** A vote of `rank`, decoded and checked to be for this instance. */
+  cast(cast: Cast, body: Uint8Array): void {
+    const { method, instance, row, rank } = cast
+    const before = row.tally.of(rank)
+    if (before !== undefined) return this.again(cast, before, body)
+    const value = this.valueOf(method, cast.message, body)
+    if (value === undefined) return
+    const group = row.tally.add(rank, value, { message: cast.message, body })
+    if (typeof group === "string" || !this.core.booted || instance.ended) return
+    this.run(cast, group)
+  }
+
+  private again(cast: Cast, before: CastVote, body: Uint8Array): void {
+    if (bytesEqual(before.body, body)) return this.core.count("duplicate")
+    const { method, instance, round, rank } = cast
+    if (this.evidence.length >= EVIDENCE_MAX) this.evidence.shift()
+    const author = this.core.system.member(rank)
+    const [lane, index] = [instance.lane.key, instance.index]
+    const kept = { author, lane, index, method: method.id, round, first: before.body, second: body }
+    this.evidence.push(kept)
+    const where = `${laneText(lane)}/${index} ${method.spec.name} round ${round}`
+    this.core.report("equivocation", `node ${author} said two values at ${where}`)
+  }
+
+  private valueOf(method: Method, message: object, body: Uint8Array) {
+    if (method.keyed.agreeOn === undefined) return body
+    try {
+      return method.keyed.agreeOn(message)
+    } catch {
+      this.core.count("agree_on_threw")
+      return undefined
+    }
+  }
+
+  private run(cast: Cast, group: TallyGroup<CastVote>): void {
+    const { method, instance } = cast
+    const owner: Owner = { method, instance, call: undefined }
+    let result: unknown
+    try {
+      result = method.run(method.tallies ? votesContext(cast, group) : messageContext(cast))
+    } catch (thrown) {
+      return this.poison(owner, thrown)
+    }
+    this.act(owner, result as HandlerResult)
+  }
+
+  /** Does what a handler returned, or nothing of it: directives are checked before the first is done. */
+  act(owner: Owner, result: HandlerResult): void {
+    let planned: ReadonlyArray<Planned>
+    try {
+      planned = plan(this.core, owner, result as Step)
+    } catch (thrown) {
+      return this.poison(owner, thrown)
+    }
+    for (const todo of planned) {
+      if (this.core.halted) return
+      this.perform(owner, todo)
+    }
+    this.drain()
+  }
+
+  private perform(owner: Owner, todo: Planned): void {
+    switch (todo.kind) {
+      case "ignore":
+        return this.core.count("ignored")
+      case "say":
+        return this.say(todo)
+      case "answer": {
+        const at = todo.call ?? this.ownCall(owner)
+        return at && this.answer(at.session, at.index, todo.answer, logged(owner))
+      }
+      case "refuse":
+        return this.refuse(owner, todo)
+      case "evolve":
+        if (todo.logged) {
+          const { id } = owner.method.protocol
+          this.core.outbox.log({ kind: "stored", protocol: id, body: todo.body })
+        }
+        return this.evolve(owner.method, todo.body)
+      case "apply":
+        return this.decide(owner, todo)
+    }
+  }
+
+  /** Own words are counted after the list that says them, so a handler sees all of its step done. */
+  private drain(): void {
+    if (this.draining) return
+    this.draining = true
+    for (let next = this.spoken.shift(); next !== undefined; next = this.spoken.shift()) {
+      if (next.instance.ended || this.core.halted) continue
+      this.cast({ ...next, rank: this.core.rank }, next.word.body)
+    }
+    this.draining = false
+  }
+
+  private say(todo: Extract<Planned, { kind: "say" }>): void {
+    const { core } = this
+    const { lane, index, round, method, body } = todo
+    if (lane.finished(index)) return core.count("late_forward")
+    const instance = lane.instance(index)
+    const row = instance.row(method.slot, round, core.system.size)
+    if (row.said !== undefined) {
+      if (!bytesEqual(row.said.body, body)) core.count("said_other")
+      return
+    }
+    const word: Word = {
+      kind: "word",
+      position: core.says.last + 1,
+      lane: lane.key,
+      index,
+      method: method.id,
+      round,
+      ackedBelow: lane instanceof Session ? lane.ackedBelow : 0,
+      body,
+      ...(todo.to && { to: todo.to })
+    }
+    row.said = word
+    core.says.push(word)
+    core.outbox.log(word)
+    if (todo.to !== undefined && !todo.to.includes(core.self)) return
+    this.spoken.push({ method, instance, row, round, message: todo.message, word })
+  }
+
+  /** At boot: what was said stands, and is this node's own vote again. */
+  restore(method: Method, instance: Instance, row: Row, word: Word): void {
+    row.said = word
+    if (word.to !== undefined && !word.to.includes(this.core.self)) return
+    const message = method.spec.input.decode(word.body)
+    const { round } = word
+    this.cast({ method, instance, row, round, rank: this.core.rank, message }, word.body)
+  }
+
+  private ownCall(owner: Owner): { readonly session: LaneKey; readonly index: number } | undefined {
+    if (owner.call !== undefined)
+      return { session: owner.call.session.key, index: owner.call.index }
+    const { instance } = owner
+    if (!(instance?.lane instanceof Session)) {
+      this.core.count("reply_without_call")
+      return undefined
+    }
+    return { session: instance.lane.key, index: instance.index }
+  }
+
+  /** The final answer of a call at this node; the first stands, and goes to whoever waits for it. */
+  answer(key: LaneKey, index: number, answer: Answer, log: boolean): void {
+    const session = this.core.sessions.open(key)
+    if (session === undefined) return this.core.count("answer_without_session")
+    if (session.finished(index)) return
+    if (!session.inWindow(index)) return this.core.count("answer_above_window")
+    const call = session.open.get(index)?.call ?? session.running.get(index)
+    const { own } = session
+    session.finish(index, answer)
+    if (log) this.core.outbox.log({ kind: "final", session: key, index, ...answer })
+    if (call !== undefined) this.reply(call, answer)
+    if (session.own !== own) this.recovery.ask(key)
+  }
+
+  private reply(call: CallState, answer: Answer): void {
+    if (call.route === 0 || !this.core.booted) return
+    const { route, index } = call
+    const reply = { kind: "reply", session: call.session.key, index, ...answer } as const
+    this.core.outbox.emit({ kind: "reply", route, reply })
+  }
+
+  private refuse(owner: Owner, todo: Extract<Planned, { kind: "refuse" }>): void {
+    const call = owner.call
+    if (call === undefined || call.route === 0) return
+    const reply = {
+      kind: "reply",
+      session: call.session.key,
+      index: call.index,
+      body: NO_BYTES,
+      code: todo.code,
+      ...(todo.node !== undefined && { node: todo.node })
+    } as const
+    this.core.outbox.emit({ kind: "reply", route: call.route, reply })
+  }
+
+  /** The one writer of state. A throw would leave it half written, so the node stops. */
+  evolve(method: Pick<Method, "protocol">, body: Uint8Array): void {
+    const { state, spec } = method.protocol
+    try {
+      const record = spec.world?.record?.decode(body)
+      spec.world?.evolve?.(state, record)
+    } catch (thrown) {
+      this.core.halt(`evolve of ${spec.name} threw: ${textOf(thrown)}`)
+    }
+  }
+
+  private decide(owner: Owner, todo: Extract<Planned, { kind: "apply" }>): void {
+    const { lane, index, command, call } = todo
+    const { protocol } = owner.method
+    const application = this.applications.get(protocol.id)!
+    const before = application.at(lane.key, index)
+    if (lane.finished(index)) return
+    if (before !== undefined) {
+      if (bytesEqual(before.command, command)) return
+      return this.core.halt(`two commands were decided at ${laneText(lane.key)}/${index}`)
+    }
+    const named = call === undefined ? {} : { call }
+    const entry = {
+      kind: "decided",
+      protocol: protocol.id,
+      lane: lane.key,
+      index,
+      command
+    } as const
+    this.core.outbox.log({ ...entry, ...named })
+    application.decide(lane.key, index, { command, call })
+    const instance = lane.open.get(index)
+    if (instance !== undefined) instance.ended = true
+    this.execute(application, lane)
+  }
+
+  /** Runs what is decided without a hole before it. */
+  execute(application: Application, lane: ProtocolLane): void {
+    const { own } = lane
+    for (;;) {
+      let applied: false | Applied | undefined
+      try {
+        applied = application.next(lane)
+      } catch (thrown) {
+        const where = `${laneText(lane.key)}/${lane.own}`
+        return this.core.halt(`the application threw at ${where}: ${textOf(thrown)}`)
+      }
+      if (applied === false) break
+      if (applied === undefined) continue
+      this.answer(applied.call.session, applied.call.index, { body: applied.body }, false)
+    }
+    if (lane.own !== own) this.recovery.ask(lane.key)
+  }
+
+  /** A handler threw: its instance is silent on this node from now on, and nothing else is hurt. */
+  poison(owner: Owner, thrown: unknown): void {
+    const { instance, call, method } = owner
+    const mistake = thrown instanceof AuthorMistake ? thrown.message : `threw: ${textOf(thrown)}`
+    const detail = `${method.spec.fullName} ${mistake}`
+    this.core.report("poisoned", detail)
+    const at = call ?? instance
+    if (at === undefined) return
+    const lane = call?.session ?? instance?.lane
+    if (lane instanceof ProtocolLane && instance !== undefined) {
+      instance.ended = true
+      return
+    }
+    const answer: Answer = { code: "poisoned", detail, body: NO_BYTES }
+    this.answer(lane!.key, at.index, answer, logged(owner))
+  }
+}
+
+export const NO_BYTES = new Uint8Array(0)
+
+/** Calls without phases run once per incarnation: their answers are not logged. */
+const logged = (owner: Owner): boolean =>
+  owner.method.call === "multiparty" || owner.method.call === "phase"
+
+export const textOf = (thrown: unknown): string =>
+  thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)

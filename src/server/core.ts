@@ -1,0 +1,95 @@
+/** What the parts of one engine share: the tables of one node, and what the current step produced. */
+import type { Limits } from "../base/limits.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { System } from "../quorum/QuorumSystem.ts"
+import type { Handlers } from "./handlers.ts"
+import type { Lane, ProtocolLane } from "./lanes.ts"
+import { isSession, type LaneKey } from "./laneKey.ts"
+import type { LogEntry } from "./LogRecord.ts"
+import type { Output, Report } from "./Output.ts"
+import type { Says } from "./says.ts"
+import type { Sessions } from "./sessions.ts"
+
+/** Why something was not done, counted by name; names are a closed, short list in the code. */
+export type Counters = { [reason: string]: number }
+
+/** The outputs of one step: at most one store, and it comes first. */
+export class Outbox {
+  private entries: Array<LogEntry> = []
+  private outputs: Array<Output> = []
+
+  log(entry: LogEntry): void {
+    this.entries.push(entry)
+  }
+  emit(output: Output): void {
+    this.outputs.push(output)
+  }
+  take(): ReadonlyArray<Output> {
+    const { entries, outputs } = this
+    if (outputs.length > 0) this.outputs = []
+    if (entries.length === 0) return outputs.length > 0 ? outputs : NOTHING
+    this.entries = []
+    outputs.unshift({ kind: "store", record: { entries } })
+    return outputs
+  }
+}
+const NOTHING: ReadonlyArray<Output> = []
+
+export class Core {
+  readonly self: NodeId
+  /** Rank of `self`. */
+  readonly rank: number
+  readonly system: System
+  readonly limits: Limits
+  readonly handlers: Handlers
+  readonly sessions: Sessions
+  readonly lanes: ReadonlyMap<LaneKey, ProtocolLane>
+  readonly says: Says
+  readonly outbox = new Outbox()
+  readonly counters: Counters = {}
+  /** False while the log is replayed: votes are counted and nothing runs. */
+  booted = false
+  /** Set once; a halted engine does nothing. */
+  halted = false
+  /** The log has no room: what would make it grow is refused at the door. */
+  logFull = false
+  atMs = 0
+
+  constructor(parts: {
+    readonly self: NodeId
+    readonly system: System
+    readonly limits: Limits
+    readonly handlers: Handlers
+    readonly sessions: Sessions
+    readonly lanes: ReadonlyMap<LaneKey, ProtocolLane>
+    readonly says: Says
+  }) {
+    this.self = parts.self
+    this.rank = parts.system.rank(parts.self)
+    this.system = parts.system
+    this.limits = parts.limits
+    this.handlers = parts.handlers
+    this.sessions = parts.sessions
+    this.lanes = parts.lanes
+    this.says = parts.says
+  }
+
+  count(reason: string): void {
+    this.counters[reason] = (this.counters[reason] ?? 0) + 1
+  }
+
+  report(what: Report, detail: string): void {
+    this.count(what)
+    this.outbox.emit({ kind: "report", what, detail })
+  }
+
+  /** Our own application or `evolve` broke its promise: nothing more leaves this node. */
+  halt(reason: string): void {
+    this.halted = true
+    this.outbox.emit({ kind: "halt", reason })
+  }
+
+  lane(key: LaneKey): Lane | undefined {
+    return isSession(key) ? this.sessions.get(key) : this.lanes.get(key)
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Votes that came before their instance may open here: kept as a cache, charged to their sender,
+ * so that a peer can fill only its own share (design/engine.md 1). What is dropped is asked again.
+ */
+import type { Limits } from "../base/limits.ts"
+import { NodeSet } from "../base/nodeSet.ts"
+import type { LaneKey } from "./laneKey.ts"
+import type { Word } from "./Message.ts"
+
+export interface EarlyVote {
+  readonly rank: number
+  readonly word: Word
+}
+interface Kept extends EarlyVote {
+  live: boolean
+}
+interface Waiting {
+  readonly senders: NodeSet
+  votes: Array<Kept>
+}
+interface Share {
+  queue: Array<Kept>
+  head: number
+  count: number
+}
+
+export class EarlyVotes {
+  private readonly waiting = new Map<LaneKey, Map<number, Waiting>>()
+  private readonly shares: ReadonlyArray<Share>
+  private readonly limits: Limits
+  private readonly members: number
+
+  constructor(limits: Limits, members: number) {
+    this.limits = limits
+    this.members = members
+    this.shares = Array.from({ length: members }, () => ({ queue: [], head: 0, count: 0 }))
+  }
+
+  /** @returns who has named the instance by now; absent for a duplicate. */
+  keep(rank: number, word: Word): NodeSet | undefined {
+    const waiting = this.at(word.lane, word.index)
+    const same = (k: Kept): boolean =>
+      k.rank === rank && k.word.method === word.method && k.word.round === word.round
+    if (waiting.votes.some(same)) return undefined
+    const kept: Kept = { rank, word, live: true }
+    waiting.votes.push(kept)
+    waiting.senders.add(rank)
+    const share = this.shares[rank]!
+    share.queue.push(kept)
+    share.count++
+    return waiting.senders
+  }
+
+  /** Drops the sender's oldest when it is over its share. */
+  overflow(rank: number): Word | undefined {
+    const share = this.shares[rank]!
+    if (share.count <= this.limits.earlyVotesMax) return undefined
+    for (;;) {
+      const oldest = share.queue[share.head++]!
+      if (!oldest.live) continue
+      this.drop(oldest)
+      return oldest.word
+    }
+  }
+
+  /** Hands over the votes of an instance that opens now. */
+  take(lane: LaneKey, index: number): ReadonlyArray<EarlyVote> {
+    const byIndex = this.waiting.get(lane)
+    const waiting = byIndex?.get(index)
+    if (byIndex === undefined || waiting === undefined) return NONE
+    byIndex.delete(index)
+    if (byIndex.size === 0) this.waiting.delete(lane)
+    for (const kept of waiting.votes) this.release(kept)
+    return waiting.votes
+  }
+
+  /** Half of the sender's share is free. */
+  roomy(rank: number): boolean {
+    return this.shares[rank]!.count * 2 <= this.limits.earlyVotesMax
+  }
+
+  get count(): number {
+    return this.shares.reduce((sum, share) => sum + share.count, 0)
+  }
+
+  private at(lane: LaneKey, index: number): Waiting {
+    let byIndex = this.waiting.get(lane)
+    if (byIndex === undefined) this.waiting.set(lane, (byIndex = new Map()))
+    let waiting = byIndex.get(index)
+    if (waiting === undefined) {
+      byIndex.set(index, (waiting = { senders: new NodeSet(this.members), votes: [] }))
+    }
+    return waiting
+  }
+
+  private drop(kept: Kept): void {
+    this.release(kept)
+    const { lane, index } = kept.word
+    const byIndex = this.waiting.get(lane)
+    const waiting = byIndex?.get(index)
+    if (byIndex === undefined || waiting === undefined) return
+    waiting.votes = waiting.votes.filter((other) => other !== kept)
+    if (!waiting.votes.some((other) => other.rank === kept.rank)) waiting.senders.remove(kept.rank)
+    if (waiting.votes.length > 0) return
+    byIndex.delete(index)
+    if (byIndex.size === 0) this.waiting.delete(lane)
+  }
+
+  private release(kept: Kept): void {
+    const share = this.shares[kept.rank]!
+    kept.live = false
+    share.count--
+    if (share.head > 64 && share.head * 2 > share.queue.length) {
+      share.queue = share.queue.slice(share.head)
+      share.head = 0
+    }
+    if (share.queue.length - share.head > 2 * share.count + 64) {
+      share.queue = share.queue.slice(share.head).filter(({ live }) => live)
+      share.head = 0
+    }
+  }
+}
+
+const NONE: ReadonlyArray<EarlyVote> = []

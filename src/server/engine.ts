@@ -1,0 +1,323 @@
+/**
+ * The engine of one node: a state machine. `step` takes what happened and returns what to do,
+ * plain data. No clock, no randomness, no IO, no promise (design/engine.md).
+ */
+import { assert, unreachable } from "../base/assert.ts"
+import type { Limits } from "../base/limits.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { System } from "../quorum/QuorumSystem.ts"
+import { Agreement, type Evidence } from "./agreement.ts"
+import { Application } from "./application.ts"
+import { Core, type Counters } from "./core.ts"
+import { type EarlyVote, EarlyVotes } from "./early.ts"
+import { Handlers, type LaneView, type Method } from "./handlers.ts"
+import type { Input } from "./Input.ts"
+import { type Instance, ProtocolLane } from "./lanes.ts"
+import { isSession, type LaneKey } from "./laneKey.ts"
+import type { LogEntry, LogRecord } from "./LogRecord.ts"
+import type { PeerMessage, Word } from "./Message.ts"
+import type { Output } from "./Output.ts"
+import type { IsEffect, ProtocolSpec } from "./Protocol.ts"
+import { Recovery } from "./recovery.ts"
+import { Requests } from "./requests.ts"
+import { Says } from "./says.ts"
+import { Session, Sessions } from "./sessions.ts"
+
+export interface EngineOptions {
+  readonly self: NodeId
+  readonly system: System
+  readonly protocols: ReadonlyArray<ProtocolSpec>
+  readonly limits: Limits
+  readonly isEffect: IsEffect
+}
+
+export class Engine {
+  private readonly core: Core
+  private readonly recovery: Recovery
+  private readonly agreement: Agreement
+  private readonly requests: Requests
+  private readonly early: EarlyVotes
+  private readonly applications = new Map<number, Application>()
+
+  /** @throws ProtocolInvalid */
+  constructor(options: EngineOptions) {
+    const { self, system, limits, protocols } = options
+    assert(system.rank(self) >= 0, "a node is a member of its group")
+    const lanes = new Map<LaneKey, ProtocolLane>()
+    for (const [name, lane] of protocols.flatMap((p) => Object.entries(p.world?.lanes ?? {}))) {
+      lanes.set(name, new ProtocolLane(name, Math.min(lane.window, limits.laneWindowMax)))
+    }
+    const handlers = new Handlers({ self, system }, protocols, (name) => viewOf(lanes.get(name)!))
+    const sessions = new Sessions(limits, system.size)
+    this.core = new Core({ self, system, limits, handlers, sessions, lanes, says: new Says() })
+    this.recovery = new Recovery(this.core)
+    for (const protocol of handlers.protocols.values()) {
+      this.applications.set(protocol.id, new Application(protocol))
+    }
+    this.agreement = new Agreement(this.core, this.recovery, this.applications)
+    this.early = new EarlyVotes(limits, system.size)
+    this.requests = new Requests({
+      core: this.core,
+      agreement: this.agreement,
+      isEffect: options.isEffect,
+      takeEarly: (lane, index) => this.early.take(lane, index),
+      opened: (instance, early) => this.opened(instance, early)
+    })
+  }
+
+  step(input: Input): ReadonlyArray<Output> {
+    if (this.core.halted) return NOTHING
+    if (input.kind !== "replay") this.core.atMs = input.atMs
+    this.dispatch(input)
+    return this.core.outbox.take()
+  }
+
+  private dispatch(input: Input): void {
+    const { recovery, requests, core } = this
+    assert(core.booted !== (input.kind === "replay" || input.kind === "booted"), "boot comes first")
+    switch (input.kind) {
+      case "replay":
+        return this.replay(input.record)
+      case "booted":
+        core.sessions.horizonMs = input.horizonMs
+        core.booted = true
+        return
+      case "peerUp":
+        return recovery.up(input.peer, input.storeId)
+      case "peerDown":
+        return recovery.down(input.peer)
+      case "message":
+        return this.message(input.from, input.message)
+      case "request":
+        return requests.request(input.route, input.request)
+      case "oneWay":
+        return requests.oneWay(input.message)
+      case "cancel":
+        return requests.cancel(input.session, input.index)
+      case "ran":
+        return requests.ran(input)
+      case "logFull":
+        core.logFull = input.full
+        return
+      case "turnEnd":
+        return recovery.turn(false)
+      case "tick":
+        requests.expire()
+        this.askShed()
+        return recovery.turn(true)
+      default:
+        return unreachable(input)
+    }
+  }
+
+  private message(from: NodeId, message: PeerMessage): void {
+    switch (message.kind) {
+      case "word":
+        return this.word(from, message)
+      case "want":
+        return this.recovery.want(from, message)
+      case "wantLane":
+        return this.recovery.wantLane(from, message)
+      case "taken":
+        return this.recovery.taken(from, message)
+      default:
+        return unreachable(message)
+    }
+  }
+
+  /** A peer's word: dropped and counted, kept early, or counted as its vote. */
+  private word(from: NodeId, word: Word): void {
+    const { core } = this
+    const rank = core.system.rank(from)
+    if (rank < 0 || rank === core.rank) return core.count("no_peer")
+    const method = core.handlers.byId.get(word.method)
+    const known = method !== undefined && fits(method, word)
+    this.recovery.took(from, word, known)
+    if (!known) return core.count("malformed")
+    const lane = core.lane(word.lane)
+    if (lane === undefined) return this.stranger(rank, word)
+    if (lane instanceof Session) this.spread(lane, rank, word.ackedBelow)
+    if (lane.finished(word.index)) return core.count("late_word")
+    if (!lane.inWindow(word.index)) {
+      lane.drop(rank, word.index)
+      return core.count("above_window")
+    }
+    const instance = lane.open.get(word.index)
+    if (instance !== undefined) return this.vote(instance, method, rank, word)
+    if (lane instanceof Session) return this.keep(rank, word)
+    this.vote(lane.instance(word.index), method, rank, word)
+  }
+
+  /** Members tell each other how far a client has acknowledged; believed from `oneHonest` of them. */
+  private spread(session: Session, rank: number, ackedBelow: number): void {
+    if (ackedBelow <= session.ackedByPeer[rank]!) return
+    session.ackedByPeer[rank] = ackedBelow
+    const trusted = this.core.system.oneHonest.needed
+    const below = [...session.ackedByPeer].sort((a, b) => b - a)[trusted - 1]!
+    if (below <= session.ackedBelow) return
+    const { own } = session
+    this.requests.acknowledge(session, below)
+    if (session.own !== own) this.recovery.ask(session.key)
+  }
+
+  /** A word of a session that this node does not know yet. */
+  private stranger(rank: number, word: Word): void {
+    if (this.core.sessions.expired(word.lane)) return this.core.count("expired_word")
+    this.keep(rank, word)
+  }
+
+  private keep(rank: number, word: Word): void {
+    const { core, early } = this
+    const senders = early.keep(rank, word)
+    if (senders === undefined) return core.count("duplicate")
+    if (core.system.oneHonest.has(senders) && this.open(word)) return
+    const dropped = early.overflow(rank)
+    if (dropped === undefined) return
+    core.count("early_dropped")
+    this.recovery.shed(core.system.member(rank), dropped.position)
+  }
+
+  /** Enough members name the instance, so that it is no invention of a faulty one. */
+  private open(word: Word): boolean {
+    const session = this.core.sessions.open(word.lane)
+    if (session === undefined) return false
+    const early = this.early.take(word.lane, word.index)
+    for (const { rank, word: kept } of early) this.spread(session, rank, kept.ackedBelow)
+    if (session.finished(word.index)) return true
+    if (session.inWindow(word.index)) this.opened(session.instance(word.index), early)
+    else for (const { rank } of early) session.drop(rank, word.index)
+    return true
+  }
+
+  /** Early votes are handed over one at a time, in the order in which they came. */
+  private opened(instance: Instance, early: ReadonlyArray<EarlyVote>): void {
+    for (const { rank, word } of early) {
+      const method = this.core.handlers.byId.get(word.method)!
+      if (!instance.ended) this.vote(instance, method, rank, word)
+    }
+  }
+
+  /** Early votes that were dropped are asked for again once their sender has room. */
+  private askShed(): void {
+    const { system } = this.core
+    for (let rank = 0; rank < system.size; rank++) {
+      if (this.early.roomy(rank)) this.recovery.unshed(system.member(rank))
+    }
+  }
+
+  private vote(instance: Instance, method: Method, rank: number, word: Word): void {
+    const { core } = this
+    if (instance.ended) return core.count("late_word")
+    let message: object
+    try {
+      message = method.spec.input.decode(word.body)
+      if (!keyMatches(method, message, word)) return core.count("key_mismatch")
+    } catch {
+      return core.count("malformed")
+    }
+    const row = instance.row(method.slot, word.round, core.system.size)
+    this.agreement.cast({ method, instance, row, round: word.round, rank, message }, word.body)
+  }
+
+  // ---------------------------------------------------------------- boot
+
+  private replay(record: LogRecord): void {
+    for (const entry of record.entries) this.replayEntry(entry)
+    this.core.outbox.take()
+  }
+
+  private replayEntry(entry: LogEntry): void {
+    const { core } = this
+    switch (entry.kind) {
+      case "word":
+        return this.replayWord(entry)
+      case "final": {
+        this.sessionOf(entry.session)
+        const { code, detail, body } = entry
+        const answer = { body, ...(code && { code }), ...(detail !== undefined && { detail }) }
+        return this.agreement.answer(entry.session, entry.index, answer, false)
+      }
+      case "stored": {
+        const protocol = core.handlers.protocols.get(entry.protocol)
+        return protocol && this.agreement.evolve({ protocol }, entry.body)
+      }
+      case "decided": {
+        const application = this.applications.get(entry.protocol)
+        const lane = core.lanes.get(entry.lane)
+        if (application === undefined || lane === undefined) return
+        application.decide(lane.key, entry.index, { command: entry.command, call: entry.call })
+        return this.agreement.execute(application, lane)
+      }
+    }
+  }
+
+  private replayWord(word: Word): void {
+    const { core } = this
+    core.says.push(word)
+    const lane = isSession(word.lane) ? this.sessionOf(word.lane) : core.lanes.get(word.lane)
+    const method = core.handlers.byId.get(word.method)
+    if (lane === undefined || method === undefined) return
+    if (lane instanceof Session) lane.acknowledge(word.ackedBelow)
+    if (lane.finished(word.index)) return
+    const instance = lane.instance(word.index)
+    const row = instance.row(method.slot, word.round, core.system.size)
+    this.agreement.restore(method, instance, row, word)
+  }
+
+  private sessionOf(key: LaneKey): Session {
+    return this.core.sessions.get(key) ?? this.core.sessions.add(key)
+  }
+
+  // ---------------------------------------------------------------- looking in
+
+  /** How often something was dropped or refused, by reason. */
+  get counters(): Readonly<Counters> {
+    return this.core.counters
+  }
+  /** Equivocations, the latest few. */
+  get evidence(): ReadonlyArray<Evidence> {
+    return this.agreement.evidence
+  }
+  /** Entries of every table, for bounds and tests. */
+  size(): { readonly [table: string]: number } {
+    const { core } = this
+    const sessions = [...core.sessions.table.values()]
+    const lanes = [...core.lanes.values()]
+    const sum = (counts: ReadonlyArray<number>): number => counts.reduce((a, b) => a + b, 0)
+    return {
+      sessions: sessions.length,
+      answers: sum(sessions.map((s) => s.answers.size)),
+      instances: sum([...sessions, ...lanes].map((lane) => lane.open.size)),
+      early: this.early.count,
+      tail: core.says.count,
+      tailBytes: core.says.bytes,
+      runs: this.requests.running
+    }
+  }
+}
+
+const NOTHING: ReadonlyArray<Output> = []
+
+const viewOf = (lane: ProtocolLane): LaneView => ({
+  get last() {
+    return lane.own + lane.window - 1
+  },
+  get own() {
+    return lane.own
+  }
+})
+
+/** The word names a phase, and a lane and a round of its kind. */
+const fits = (method: Method, word: Word): boolean =>
+  method.call === "phase" &&
+  (method.keyed.lane === undefined ? isSession(word.lane) : method.keyed.lane === word.lane) &&
+  word.index >= 1 &&
+  word.round < method.rounds
+
+/** The message itself must say what its envelope says: tallies go by the envelope. */
+const keyMatches = (method: Method, message: object, word: Word): boolean => {
+  const { lane, index, round } = method.keyed
+  return (
+    (lane === undefined || index!(message) === word.index) && (round?.(message) ?? 0) === word.round
+  )
+}

@@ -1,0 +1,208 @@
+/**
+ * An author's handlers in the engine's form: methods by wire id, each with what a context needs,
+ * made once. One file knows what a handler sees (design/api.md 2).
+ */
+import type { FailCode } from "../base/errorCode.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { System } from "../quorum/QuorumSystem.ts"
+import type { CallId, Directive, Target } from "./Directive.ts"
+import { LANE_NAME } from "./laneKey.ts"
+import { SLOTS_MAX } from "./lanes.ts"
+import { type MethodId, methodId } from "./Message.ts"
+import type {
+  CallKind,
+  HandlerFunction,
+  KeyedHandler,
+  MethodSpec,
+  ProtocolSpec
+} from "./Protocol.ts"
+
+/** A protocol that cannot run: the author's mistake, found before the node starts. */
+export class ProtocolInvalid extends Error {
+  override readonly name = "ProtocolInvalid"
+}
+
+export interface Method {
+  readonly id: MethodId
+  readonly spec: MethodSpec
+  readonly call: CallKind
+  readonly protocol: Protocol
+  /** Phases are numbered 0, 1, 2 … on a node; -1: no phase. */
+  readonly slot: number
+  readonly run: HandlerFunction
+  /** The handler takes votes, not every message. */
+  readonly tallies: boolean
+  readonly keyed: KeyedHandler
+  /** Rounds kept of one instance. */
+  readonly rounds: number
+  /** The directive constructors its contexts carry. */
+  readonly tools: Tools
+}
+
+/** One protocol on one node, with the state its handlers read. */
+export interface Protocol {
+  readonly id: MethodId
+  readonly spec: ProtocolSpec
+  readonly methods: ReadonlyMap<string, Method>
+  /** `world.state`; `evolve` alone writes it. */
+  readonly state: unknown
+  readonly lanes: { readonly [name: string]: LaneView }
+}
+
+/** What handlers see of a protocol lane. */
+export interface LaneView {
+  /** Highest index this node may forward to now. */
+  readonly last: number
+  /** Lowest index that is not applied yet. */
+  readonly own: number
+}
+
+export interface Tools {
+  readonly self: NodeId
+  readonly system: System
+  readonly wait: Directive
+  readonly ignore: (reason: string) => Directive
+  readonly forward: object
+  readonly reply: unknown
+  readonly refuse: object
+  readonly fail: (code: FailCode, detail: string) => Directive
+  readonly store: (record: object) => Directive
+  readonly note: (record: object) => Directive
+  readonly apply: (command: object, options?: { readonly call?: CallId }) => Directive
+}
+
+const wait: Directive = Object.freeze({ kind: "wait" })
+const ignore = (reason: string): Directive => ({ kind: "ignore", reason })
+const fail = (code: FailCode, detail: string): Directive => ({ kind: "fail", code, detail })
+const store = (record: object): Directive => ({ kind: "store", record })
+const note = (record: object): Directive => ({ kind: "note", record })
+const apply = (command: object, options?: { readonly call?: CallId }): Directive =>
+  options?.call === undefined
+    ? { kind: "apply", command }
+    : { kind: "apply", command, call: options.call }
+const refuse = Object.freeze({
+  redirect: (node: NodeId): Directive => ({ kind: "refuse", code: "redirect", node }),
+  overloaded: (): Directive => ({ kind: "refuse", code: "overloaded" })
+})
+
+const forwardTo = (names: ReadonlyArray<string>): object =>
+  Object.fromEntries(
+    names.map((method) => [
+      method,
+      (message: object, options?: { readonly to?: Target }): Directive => ({
+        kind: "forward",
+        method,
+        message,
+        to: options?.to ?? "all"
+      })
+    ])
+  )
+
+const replyAs =
+  (method: string) =>
+  (message: object, options?: { readonly call?: CallId }): Directive =>
+    options?.call === undefined
+      ? { kind: "reply", method, message }
+      : { kind: "reply", method, message, call: options.call }
+
+/** `reply(...)` where one call can be answered, `reply.put(...)` where several share the phase. */
+const replyTo = (names: ReadonlyArray<string>): unknown => {
+  const [only] = names
+  return names.length === 1 && only !== undefined
+    ? replyAs(only)
+    : Object.fromEntries(names.map((name) => [name, replyAs(name)]))
+}
+
+export interface Node {
+  readonly self: NodeId
+  readonly system: System
+}
+
+export class Handlers {
+  readonly byId = new Map<MethodId, Method>()
+  readonly protocols = new Map<MethodId, Protocol>()
+  private slots = 0
+
+  /** @throws ProtocolInvalid */
+  constructor(
+    node: Node,
+    specs: ReadonlyArray<ProtocolSpec>,
+    laneView: (lane: string) => LaneView
+  ) {
+    const lanes = new Set<string>()
+    for (const spec of specs) {
+      for (const [name, lane] of Object.entries(spec.world?.lanes ?? {})) {
+        const named = `lane "${name}" of ${spec.name}`
+        if (!LANE_NAME.test(name)) throw new ProtocolInvalid(`${named} must match ${LANE_NAME}`)
+        if (lanes.has(name)) throw new ProtocolInvalid(`${named} is declared twice on this node`)
+        if (!(lane.window >= 1)) throw new ProtocolInvalid(`${named} needs a window of at least 1`)
+        lanes.add(name)
+      }
+      this.compile(node, spec, laneView)
+    }
+  }
+
+  private compile(node: Node, spec: ProtocolSpec, laneView: (lane: string) => LaneView): void {
+    const methods = new Map<string, Method>()
+    const views: { [name: string]: LaneView } = {}
+    for (const name of Object.keys(spec.world?.lanes ?? {})) views[name] = laneView(name)
+    const protocol: Protocol = {
+      id: methodId(spec.name),
+      spec,
+      methods,
+      state: spec.world?.state?.(node),
+      lanes: views
+    }
+    if (this.protocols.has(protocol.id)) throw new ProtocolInvalid(`${spec.name} is given twice`)
+    this.protocols.set(protocol.id, protocol)
+    for (const method of spec.methods) {
+      const compiled = this.method(node, protocol, method)
+      const other = this.byId.get(compiled.id)
+      if (other !== undefined) {
+        const names = `${method.fullName} and ${other.spec.fullName}`
+        throw new ProtocolInvalid(`${names} have the same wire id; rename one`)
+      }
+      this.byId.set(compiled.id, compiled)
+      methods.set(method.name, compiled)
+    }
+  }
+
+  private method(node: Node, protocol: Protocol, spec: MethodSpec): Method {
+    const { handler } = spec
+    const keyed: KeyedHandler = typeof handler === "function" ? {} : handler
+    const run = typeof handler === "function" ? handler : (keyed.quorum ?? keyed.each)
+    if (run === undefined) throw new ProtocolInvalid(`${spec.fullName} has neither each nor quorum`)
+    const lane = keyed.lane === undefined ? undefined : protocol.spec.world?.lanes?.[keyed.lane]
+    if (keyed.lane !== undefined && lane === undefined) {
+      throw new ProtocolInvalid(`${spec.fullName} uses lane "${keyed.lane}", which is not declared`)
+    }
+    if (keyed.lane !== undefined && keyed.index === undefined) {
+      throw new ProtocolInvalid(`${spec.fullName} uses lane "${keyed.lane}" and needs an index`)
+    }
+    const isPhase = spec.call === "phase"
+    if (isPhase && this.slots >= SLOTS_MAX) throw new ProtocolInvalid("too many phases on one node")
+    return {
+      id: methodId(spec.fullName),
+      spec,
+      call: spec.call,
+      protocol,
+      slot: isPhase ? this.slots++ : -1,
+      run,
+      tallies: keyed.quorum !== undefined,
+      keyed,
+      rounds: lane?.rounds ?? 1,
+      tools: {
+        ...node,
+        wait,
+        ignore,
+        forward: forwardTo(spec.forwards),
+        reply: replyTo(isPhase ? spec.replies : [spec.name]),
+        refuse,
+        fail,
+        store,
+        note,
+        apply
+      }
+    }
+  }
+}

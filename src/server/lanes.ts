@@ -1,0 +1,128 @@
+/**
+ * Lanes and their instances: what a node knows of one run of agreement, and which runs it takes
+ * votes for. Memory is bounded by windows, never by age (design/engine.md 1).
+ */
+import { assert } from "../base/assert.ts"
+import { Tally } from "../quorum/Tally.ts"
+import type { CallState } from "./calls.ts"
+import type { LaneKey } from "./laneKey.ts"
+import type { Word } from "./Message.ts"
+
+/** One author's message in a phase, as kept. */
+export interface CastVote {
+  readonly message: object
+  readonly body: Uint8Array
+}
+
+/** One (phase, round) of an instance: the votes that came, and the word this node said. */
+export interface Row {
+  readonly tally: Tally<CastVote>
+  said: Word | undefined
+}
+
+/** One run of agreement on this node: (lane, index). */
+export class Instance {
+  readonly lane: Lane
+  readonly index: number
+  /** The client's own request, once it came here; session lanes only. */
+  call: CallState | undefined = undefined
+  /** Set once: from then on the instance takes no vote and says nothing. */
+  ended = false
+  private readonly rows = new Map<number, Row>()
+
+  constructor(lane: Lane, index: number) {
+    this.lane = lane
+    this.index = index
+  }
+
+  /** @param slot the phase's number on this node */
+  row(slot: number, round: number, members: number): Row {
+    const key = round * SLOTS_MAX + slot
+    let row = this.rows.get(key)
+    if (row === undefined) {
+      row = { tally: new Tally<CastVote>(members), said: undefined }
+      this.rows.set(key, row)
+    }
+    return row
+  }
+}
+
+/** Phases of one node; part of an instance's row key. */
+export const SLOTS_MAX = 1024
+
+/**
+ * A lane takes votes for [own, own + window).
+ * Invariant: every open instance is unfinished; own never goes back.
+ */
+export abstract class Lane {
+  readonly key: LaneKey
+  readonly window: number
+  readonly open = new Map<number, Instance>()
+  /** Per peer (by rank), the indexes of its words that were dropped above the window. */
+  private readonly dropped = new Map<number, { low: number; high: number }>()
+  /** Lowest unfinished index (in a session: at or above `ackedBelow`). */
+  own = 1
+
+  constructor(key: LaneKey, window: number) {
+    this.key = key
+    this.window = window
+  }
+
+  abstract finished(index: number): boolean
+
+  /** Notes that a peer's word at `index` was dropped: it is asked for again once it fits. */
+  drop(rank: number, index: number): void {
+    const range = this.dropped.get(rank)
+    if (range === undefined) {
+      this.dropped.set(rank, { low: index, high: index })
+    } else {
+      range.low = Math.min(range.low, index)
+      range.high = Math.max(range.high, index)
+    }
+  }
+
+  /**
+   * The dropped words of a peer that fit now, as [from, to). Waits until half a window fits, so
+   * that a lane which falls behind asks rarely.
+   */
+  regain(rank: number): { readonly from: number; readonly to: number } | undefined {
+    const range = this.dropped.get(rank)
+    const end = this.own + this.window
+    if (range === undefined) return undefined
+    if (range.high >= end && end - range.low < this.window / 2) return undefined
+    const from = Math.max(range.low, this.own)
+    const to = Math.min(range.high + 1, end)
+    if (range.high >= end) range.low = end
+    else this.dropped.delete(rank)
+    return from < to ? { from, to } : undefined
+  }
+
+  inWindow(index: number): boolean {
+    return index < this.own + this.window
+  }
+
+  /** The unfinished instance at `index`, made when it is not there yet. */
+  instance(index: number): Instance {
+    assert(!this.finished(index), "a finished instance is never opened again")
+    let instance = this.open.get(index)
+    if (instance === undefined) {
+      instance = new Instance(this, index)
+      this.open.set(index, instance)
+    }
+    return instance
+  }
+}
+
+/** A lane of the protocol's own. Its instances finish in order: `own` is one above the last applied. */
+export class ProtocolLane extends Lane {
+  override finished(index: number): boolean {
+    return index < this.own
+  }
+
+  finishLowest(): void {
+    const instance = this.open.get(this.own)
+    if (instance !== undefined) instance.ended = true
+    this.open.delete(this.own)
+    this.own++
+  }
+}

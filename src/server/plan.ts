@@ -1,0 +1,182 @@
+/**
+ * A handler's directives, checked and encoded before any of them is done: what an author got
+ * wrong changes nothing but the instance.
+ */
+import type { ErrorCode } from "../base/errorCode.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { Owner } from "./agreement.ts"
+import { type CallName, callName } from "./application.ts"
+import type { Core } from "./core.ts"
+import type { CallId, Directive, Step, Target } from "./Directive.ts"
+import type { Method } from "./handlers.ts"
+import { type Instance, type Lane, ProtocolLane, type Row } from "./lanes.ts"
+import type { Word } from "./Message.ts"
+import { type Answer, Session } from "./sessions.ts"
+
+/** A directive that cannot be done. */
+export class AuthorMistake extends Error {
+  override readonly name = "AuthorMistake"
+}
+
+/** A word this node said to itself too, on its way to its own tally. */
+export interface Spoken {
+  readonly method: Method
+  readonly instance: Instance
+  readonly row: Row
+  readonly round: number
+  readonly message: object
+  readonly word: Word
+}
+
+export type Planned =
+  | { readonly kind: "ignore" }
+  | {
+      readonly kind: "say"
+      readonly method: Method
+      readonly lane: Lane
+      readonly index: number
+      readonly round: number
+      readonly body: Uint8Array
+      readonly message: object
+      readonly to: ReadonlyArray<NodeId> | undefined
+    }
+  | { readonly kind: "answer"; readonly call: CallName | undefined; readonly answer: Answer }
+  | { readonly kind: "refuse"; readonly code: ErrorCode; readonly node: NodeId | undefined }
+  | { readonly kind: "evolve"; readonly body: Uint8Array; readonly logged: boolean }
+  | {
+      readonly kind: "apply"
+      readonly lane: ProtocolLane
+      readonly index: number
+      readonly command: Uint8Array
+      readonly call: CallId | undefined
+    }
+
+/** @throws AuthorMistake, or what a codec throws on a message it cannot encode */
+export const plan = (core: Core, owner: Owner, step: Step): ReadonlyArray<Planned> => {
+  const planned: Array<Planned> = []
+  const directives = Array.isArray(step) ? step : [step]
+  for (const directive of directives as ReadonlyArray<Directive>) {
+    const todo = planOne(core, owner, directive)
+    if (todo !== undefined) planned.push(todo)
+  }
+  return planned
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+const planOne = (core: Core, owner: Owner, directive: Directive): Planned | undefined => {
+  switch (directive?.kind) {
+    case "wait":
+      return undefined
+    case "ignore":
+      return { kind: "ignore" }
+    case "forward":
+      return planForward(core, owner, directive)
+    case "reply":
+      return planReply(core, owner, directive)
+    case "fail": {
+      const { code, detail } = directive
+      return { kind: "answer", call: undefined, answer: { code, detail, body: NO_BYTES } }
+    }
+    case "refuse":
+      if (owner.call === undefined)
+        throw new AuthorMistake("refuses, but no call's copy is handled")
+      return {
+        kind: "refuse",
+        code: directive.code,
+        node: directive.code === "redirect" ? directive.node : undefined
+      }
+    case "store":
+    case "note": {
+      const codec = owner.method.protocol.spec.world?.record
+      if (codec === undefined) throw new AuthorMistake("stores, but its world declares no record")
+      const body = codec.encode(directive.record)
+      return { kind: "evolve", body, logged: directive.kind === "store" }
+    }
+    case "apply":
+      return planApply(core, owner, directive)
+    default:
+      throw new AuthorMistake("returned what is no directive")
+  }
+}
+
+const planForward = (
+  core: Core,
+  owner: Owner,
+  directive: Extract<Directive, { kind: "forward" }>
+): Planned => {
+  const { spec, protocol } = owner.method
+  const method = protocol.methods.get(directive.method)
+  if (method === undefined || !spec.forwards.includes(directive.method)) {
+    throw new AuthorMistake(`forwards to ${directive.method}, which it does not declare`)
+  }
+  const body = bounded(core, method.spec.input.encode(directive.message))
+  const message = method.spec.input.decode(body)
+  const { keyed } = method
+  const lane = keyed.lane === undefined ? owner.instance?.lane : core.lanes.get(keyed.lane)
+  if (lane === undefined || (keyed.lane === undefined && !(lane instanceof Session))) {
+    throw new AuthorMistake(`forwards to ${directive.method}, which needs a lane here`)
+  }
+  const index = keyed.lane === undefined ? owner.instance!.index : keyed.index!(message)
+  const round = keyed.round?.(message) ?? 0
+  if (!Number.isSafeInteger(index) || index < 1) {
+    throw new AuthorMistake(`forwards to ${directive.method} at index ${index}; indexes start at 1`)
+  }
+  if (!lane.finished(index) && !lane.inWindow(index)) {
+    throw new AuthorMistake(`forwards to ${directive.method} at ${index}, above its window`)
+  }
+  if (!(round >= 0 && round < method.rounds)) {
+    throw new AuthorMistake(`forwards to ${directive.method} in round ${round}, which is not kept`)
+  }
+  return { kind: "say", method, lane, index, round, body, message, to: targets(core, directive.to) }
+}
+
+const planReply = (
+  core: Core,
+  owner: Owner,
+  directive: Extract<Directive, { kind: "reply" }>
+): Planned => {
+  const { method, protocol } = { ...directive, protocol: owner.method.protocol }
+  const replied = method === undefined ? owner.method : protocol.methods.get(method)
+  if (replied === undefined) throw new AuthorMistake(`replies to ${method}, which is no method`)
+  const body = bounded(core, replied.spec.output.encode(directive.message))
+  const call = callName(directive.call)
+  if (directive.call !== undefined && call === undefined) {
+    throw new AuthorMistake("replies to what is no call id")
+  }
+  return { kind: "answer", call, answer: { body } }
+}
+
+const planApply = (
+  core: Core,
+  owner: Owner,
+  directive: Extract<Directive, { kind: "apply" }>
+): Planned => {
+  const application = owner.method.protocol.spec.world?.application
+  if (application === undefined)
+    throw new AuthorMistake("applies, but its world has no application")
+  const { instance } = owner
+  if (!(instance?.lane instanceof ProtocolLane)) {
+    throw new AuthorMistake("applies outside a protocol lane")
+  }
+  const command = bounded(core, application.command.encode(directive.command))
+  const call = directive.call?.session.length === 0 ? undefined : directive.call
+  return { kind: "apply", lane: instance.lane, index: instance.index, command, call }
+}
+
+const bounded = (core: Core, body: Uint8Array): Uint8Array => {
+  if (body.length <= core.limits.bodyBytesMax) return body
+  throw new AuthorMistake(`says ${body.length} bytes; at most ${core.limits.bodyBytesMax} fit`)
+}
+
+/** `undefined`: everybody. */
+const targets = (core: Core, to: Target): ReadonlyArray<NodeId> | undefined => {
+  const { system, self } = core
+  if (to === "all") return undefined
+  if (to === "others") return system.members.filter((node) => node !== self)
+  const nodes = typeof to === "number" ? [to] : [...new Set(to)]
+  for (const node of nodes) {
+    if (system.rank(node) < 0) throw new AuthorMistake(`forwards to node ${node}, no member`)
+  }
+  return nodes.length === system.size ? undefined : nodes
+}

@@ -1,0 +1,255 @@
+/**
+ * Every loss of what nodes said has one owner, and this is it: a cursor per peer into the tail,
+ * wound back at every link up (design/engine.md 3).
+ */
+import type { NodeId } from "../base/NodeId.ts"
+import type { Core } from "./core.ts"
+import type { LaneKey } from "./laneKey.ts"
+import type { Want, WantLane, Taken, Word } from "./Message.ts"
+
+/** A word that came and whose instance is not finished here yet. */
+interface Unfinished {
+  readonly position: number
+  readonly lane: LaneKey
+  readonly index: number
+}
+
+/** Tell `taken` within a turn after this many words; a tick tells what is left. */
+const TELL_WORDS = 64
+const TELL_BYTES = 262_144
+
+class Peer {
+  readonly node: NodeId
+  readonly rank: number
+  up = false
+  storeId = ""
+  /** It has told from where to send: before that no word leaves. */
+  wanted = false
+  /** Next position to send. */
+  cursor = 1
+  /** It took our words up to here; they are on no way any more. */
+  taken = 0
+  /** It has finished, durably, the instances of our words up to here. */
+  done = 0
+  /** Highest position of its words that we took. */
+  got = 0
+  gotBytes = 0
+  /** Lowest position of its words that we dropped for want of room; 0: none. */
+  shed = 0
+  toldTaken = -1
+  toldDone = -1
+  unfinished: Array<Unfinished> = []
+  head = 0
+  compactAt = 1024
+
+  constructor(node: NodeId, rank: number) {
+    this.node = node
+    this.rank = rank
+  }
+}
+
+export class Recovery {
+  private readonly core: Core
+  private readonly peers: ReadonlyArray<Peer>
+
+  constructor(core: Core) {
+    this.core = core
+    this.peers = core.system.members
+      .map((node, rank) => new Peer(node, rank))
+      .filter((peer) => peer.rank !== core.rank)
+  }
+
+  up(node: NodeId, storeId: string): void {
+    const peer = this.of(node)
+    if (peer === undefined) return
+    peer.up = true
+    peer.wanted = false
+    if (peer.storeId !== storeId) this.meet(peer, storeId)
+    peer.toldTaken = -1
+    peer.toldDone = -1
+    peer.shed = 0
+    this.send(peer, { kind: "want", position: peer.got === 0 ? 0 : peer.got + 1 })
+    for (const lane of this.core.lanes.values()) this.askAgain(lane.key, peer)
+    for (const session of this.core.sessions.table.values()) this.askAgain(session.key, peer)
+  }
+
+  down(node: NodeId): void {
+    const peer = this.of(node)
+    if (peer === undefined) return
+    peer.up = false
+    peer.wanted = false
+  }
+
+  /** Another store is another memory: positions start anew. */
+  private meet(peer: Peer, storeId: string): void {
+    peer.storeId = storeId
+    peer.got = 0
+    peer.taken = 0
+    peer.done = 0
+    peer.unfinished = []
+    peer.head = 0
+  }
+
+  /** The peer says where to send from. 0: from the first word it had not told as done. */
+  want(node: NodeId, message: Want): void {
+    const peer = this.of(node)
+    if (peer?.up !== true) return
+    const { says } = this.core
+    const from = message.position === 0 ? peer.done + 1 : Math.min(message.position, says.last + 1)
+    peer.wanted = true
+    peer.cursor = Math.max(from, says.first)
+    peer.taken = peer.cursor - 1
+  }
+
+  /** The peer dropped words of a lane: they are sent again beside the cursor. */
+  wantLane(node: NodeId, message: WantLane): void {
+    const peer = this.of(node)
+    if (peer?.up !== true || !peer.wanted) return
+    const { says } = this.core
+    let bytes = 0
+    for (let position = says.first; position < peer.cursor; position++) {
+      const word = says.at(position)
+      if (word.lane !== message.lane || !isFor(word, peer.node)) continue
+      if (word.index < message.from || word.index >= message.to) continue
+      bytes += word.body.length
+      if (bytes > this.core.limits.cursorBytesMax) return this.core.count("resend_cut")
+      this.core.count("resent")
+      this.send(peer, word)
+    }
+  }
+
+  taken(node: NodeId, message: Taken): void {
+    const peer = this.of(node)
+    if (peer === undefined) return
+    const { last } = this.core.says
+    if (message.taken > peer.taken && message.taken <= last) peer.taken = message.taken
+    if (message.done > peer.done && message.done <= last) peer.done = message.done
+  }
+
+  /**
+   * Notes that a peer's word was given to this engine.
+   * @param tracked its instance may finish here, and the peer waits for that
+   */
+  took(node: NodeId, word: Word, tracked: boolean): void {
+    const peer = this.of(node)
+    if (peer === undefined || word.position <= peer.got) return
+    peer.got = word.position
+    peer.gotBytes += word.body.length
+    if (!tracked || this.finished(word.lane, word.index)) return
+    peer.unfinished.push({ position: word.position, lane: word.lane, index: word.index })
+    if (peer.unfinished.length >= peer.compactAt) this.compact(peer)
+  }
+
+  /** A peer's early word was dropped: ask again once there is room. */
+  shed(node: NodeId, position: number): void {
+    const peer = this.of(node)
+    if (peer === undefined) return
+    if (peer.shed === 0 || position < peer.shed) peer.shed = position
+  }
+
+  /** There is room again for early words of `node`. */
+  unshed(node: NodeId): void {
+    const peer = this.of(node)
+    if (peer === undefined || peer.shed === 0 || !peer.up) return
+    peer.got = Math.min(peer.got, peer.shed - 1)
+    this.send(peer, { kind: "want", position: peer.shed })
+    peer.shed = 0
+  }
+
+  /** Asks the peers whose words of this lane were dropped above its window. */
+  ask(lane: LaneKey): void {
+    for (const peer of this.peers) this.askAgain(lane, peer)
+  }
+
+  private askAgain(key: LaneKey, peer: Peer): void {
+    if (!peer.up) return
+    const range = this.core.lane(key)?.regain(peer.rank)
+    if (range !== undefined) this.send(peer, { kind: "wantLane", lane: key, ...range })
+  }
+
+  /** Ends a turn: words go out as far as each peer has room, and peers are told what was taken. */
+  turn(tick: boolean): void {
+    this.trim()
+    for (const peer of this.peers) {
+      if (!peer.up) continue
+      if (peer.wanted) this.pump(peer)
+      const news = peer.got - peer.toldTaken
+      if (tick || news >= TELL_WORDS || peer.gotBytes >= TELL_BYTES) this.tell(peer)
+    }
+  }
+
+  private pump(peer: Peer): void {
+    const { says, limits } = this.core
+    const room = limits.cursorBytesMax - says.bytesBetween(peer.taken + 1, peer.cursor)
+    const start = peer.cursor
+    while (peer.cursor <= says.last) {
+      const word = says.at(peer.cursor)
+      if (peer.cursor > start && says.bytesBetween(start, peer.cursor + 1) > room) return
+      if (room <= 0) return
+      peer.cursor++
+      if (isFor(word, peer.node)) this.send(peer, word)
+    }
+  }
+
+  private tell(peer: Peer): void {
+    const { unfinished } = peer
+    while (peer.head < unfinished.length) {
+      const oldest = unfinished[peer.head]!
+      if (!this.finished(oldest.lane, oldest.index)) break
+      peer.head++
+    }
+    if (peer.head > 1024 && peer.head * 2 > unfinished.length) {
+      peer.unfinished = unfinished.slice(peer.head)
+      peer.head = 0
+    }
+    const oldest = peer.unfinished[peer.head]
+    const done = oldest === undefined ? peer.got : Math.min(peer.got, oldest.position - 1)
+    peer.gotBytes = 0
+    if (peer.got === peer.toldTaken && done === peer.toldDone) return
+    peer.toldTaken = peer.got
+    peer.toldDone = done
+    this.send(peer, { kind: "taken", taken: peer.got, done })
+  }
+
+  /** The list is bounded by the unfinished instances, so it is rid of the finished ones as it grows. */
+  private compact(peer: Peer): void {
+    peer.unfinished = peer.unfinished
+      .slice(peer.head)
+      .filter(({ lane, index }) => !this.finished(lane, index))
+    peer.head = 0
+    peer.compactAt = Math.max(1024, 2 * peer.unfinished.length)
+  }
+
+  private finished(key: LaneKey, index: number): boolean {
+    const lane = this.core.lane(key)
+    return lane === undefined ? this.core.sessions.expired(key) : lane.finished(index)
+  }
+
+  /** Drops what every peer has done; what is not for a peer it has done anyway. */
+  private trim(): void {
+    const { says } = this.core
+    let least = says.last
+    for (const peer of this.peers) {
+      while (peer.done < says.last && peer.done + 1 >= says.first) {
+        if (isFor(says.at(peer.done + 1), peer.node)) break
+        peer.done++
+      }
+      if (peer.taken < peer.done) peer.taken = peer.done
+      least = Math.min(least, peer.done)
+    }
+    says.trim(least)
+  }
+
+  private of(node: NodeId): Peer | undefined {
+    const rank = this.core.system.rank(node)
+    return rank < 0 || rank === this.core.rank
+      ? undefined
+      : this.peers[rank < this.core.rank ? rank : rank - 1]
+  }
+
+  private send(peer: Peer, message: Word | Want | WantLane | Taken): void {
+    this.core.outbox.emit({ kind: "send", to: peer.node, message })
+  }
+}
+
+const isFor = (word: Word, node: NodeId): boolean => word.to === undefined || word.to.includes(node)

@@ -1,0 +1,245 @@
+/** Clients' calls at this node: admitted, run, answered at most once (design/engine.md 4). */
+import { bytesEqual } from "../base/bytes.ts"
+import type { ErrorCode } from "../base/errorCode.ts"
+import { type Agreement, NO_BYTES, type Owner } from "./agreement.ts"
+import type { CallState } from "./calls.ts"
+import { entryContext, oneWayContext } from "./contexts.ts"
+import type { Core } from "./core.ts"
+import type { EarlyVote } from "./early.ts"
+import type { Method } from "./handlers.ts"
+import type { Input, Route } from "./Input.ts"
+import type { Instance } from "./lanes.ts"
+import { type LaneKey, openedMs } from "./laneKey.ts"
+import type { OneWay, Reply, Request } from "./Message.ts"
+import type { HandlerResult, IsEffect } from "./Protocol.ts"
+import type { Answer, Session } from "./sessions.ts"
+
+/** An entry handler's Effect under way. */
+interface Run {
+  readonly owner: Owner
+}
+
+export class Requests {
+  private readonly core: Core
+  private readonly agreement: Agreement
+  private readonly isEffect: IsEffect
+  /** Hands the early votes of a session instance over that a request opens. */
+  private readonly opened: (instance: Instance, early: ReadonlyArray<EarlyVote>) => void
+  private readonly takeEarly: (lane: LaneKey, index: number) => ReadonlyArray<EarlyVote>
+  private readonly runs = new Map<number, Run>()
+  private token = 0
+
+  constructor(parts: {
+    readonly core: Core
+    readonly agreement: Agreement
+    readonly isEffect: IsEffect
+    readonly opened: (instance: Instance, early: ReadonlyArray<EarlyVote>) => void
+    readonly takeEarly: (lane: LaneKey, index: number) => ReadonlyArray<EarlyVote>
+  }) {
+    this.core = parts.core
+    this.agreement = parts.agreement
+    this.isEffect = parts.isEffect
+    this.opened = parts.opened
+    this.takeEarly = parts.takeEarly
+  }
+
+  get running(): number {
+    return this.runs.size
+  }
+
+  request(route: Route, request: Request): void {
+    const method = this.core.handlers.byId.get(request.method)
+    const kind = method?.call
+    if (method === undefined || kind === "phase" || kind === "unicast" || kind === "multicast") {
+      return this.refuse(route, request, "unknown_method")
+    }
+    const session = this.admit(route, request)
+    if (session === undefined) return
+    const { index } = request
+    const answer = session.answers.get(index)
+    if (answer !== undefined) return this.repeat(route, request, answer)
+    if (index < session.ackedBelow) return this.refuse(route, request, "already_acknowledged")
+    if (!(index < session.ackedBelow + session.window)) return this.refuse(route, request, "window")
+    const known = session.running.get(index) ?? session.open.get(index)?.call
+    if (known === undefined) return this.first(route, request, method, session)
+    if (!bytesEqual(known.body, request.body) || known.method !== method) {
+      return this.refuse(route, request, "conflict")
+    }
+    known.route = route
+    known.dueMs = this.dueMs(request)
+    if (known.token === 0 && this.copiesRun(method)) this.enter(known, session.open.get(index))
+  }
+
+  /** Without protocol lanes an entry handler sees the first copy only: it has nothing else to say. */
+  private copiesRun(method: Method): boolean {
+    return method.call === "multiparty" && Object.keys(method.protocol.lanes).length > 0
+  }
+
+  private admit(route: Route, request: Request): Session | undefined {
+    const { sessions, limits, atMs } = this.core
+    const known = sessions.get(request.session)
+    if (known !== undefined) {
+      if (request.ackedBelow <= request.index) this.acknowledge(known, request.ackedBelow)
+      return known
+    }
+    if (sessions.expired(request.session)) {
+      const horizonMs = sessions.horizonMs
+      this.refuse(route, request, "session_expired", { horizonMs })
+      return undefined
+    }
+    if (openedMs(request.session) > atMs + limits.sessionAheadMsMax) {
+      this.refuse(route, request, "too_early")
+      return undefined
+    }
+    const session = sessions.open(request.session)
+    if (session === undefined) {
+      this.refuse(route, request, "overloaded", {
+        detail: `${limits.sessionsMax} sessions are open`
+      })
+      return undefined
+    }
+    if (request.ackedBelow <= request.index) this.acknowledge(session, request.ackedBelow)
+    return session
+  }
+
+  acknowledge(session: Session, below: number): void {
+    for (const instance of session.acknowledge(below)) {
+      const { index } = instance
+      this.core.report("lost", `call ${index} of a session that went ${session.window} further`)
+    }
+  }
+
+  private first(route: Route, request: Request, method: Method, session: Session): void {
+    const { core } = this
+    if (this.full(method, session)) return this.refuse(route, request, "overloaded")
+    let message: object
+    try {
+      message = method.spec.input.decode(request.body)
+    } catch {
+      core.count("malformed")
+      return this.refuse(route, request, "malformed")
+    }
+    const { index } = request
+    const call: CallState = {
+      session,
+      index,
+      method,
+      body: request.body,
+      message,
+      route,
+      copies: 0,
+      token: 0,
+      dueMs: this.dueMs(request)
+    }
+    if (method.call !== "multiparty") {
+      session.running.set(index, call)
+      return this.enter(call, undefined)
+    }
+    const early = session.open.has(index) ? NO_VOTES : this.takeEarly(session.key, index)
+    const instance = session.instance(index)
+    instance.call = call
+    this.enter(call, instance)
+    this.opened(instance, early)
+  }
+
+  /** What a new call would make grow has no room. */
+  private full(method: Method, session: Session): boolean {
+    const { core } = this
+    if (session.answerBytes >= core.limits.replyBytesMax) return true
+    if (method.call !== "multiparty") return this.runs.size >= core.limits.runsMax
+    return core.logFull || core.says.bytes >= core.limits.tailBytesMax
+  }
+
+  private enter(call: CallState, instance: Instance | undefined): void {
+    call.copies++
+    const owner: Owner = { method: call.method, instance, call }
+    let result: unknown
+    try {
+      result = call.method.run(entryContext(call.method, call))
+    } catch (thrown) {
+      return this.agreement.poison(owner, thrown)
+    }
+    this.settle(owner, result)
+  }
+
+  private settle(owner: Owner, result: unknown): void {
+    if (!this.isEffect(result)) return this.agreement.act(owner, result as HandlerResult)
+    const token = ++this.token
+    if (owner.call !== undefined) owner.call.token = token
+    this.runs.set(token, { owner })
+    this.core.outbox.emit({ kind: "run", token, effect: result })
+  }
+
+  ran(input: Extract<Input, { kind: "ran" }>): void {
+    const run = this.runs.get(input.token)
+    if (run === undefined) return
+    this.runs.delete(input.token)
+    const { owner } = run
+    if (owner.call !== undefined) owner.call.token = 0
+    if (owner.instance?.ended === true) return
+    if ("failure" in input.result)
+      return this.agreement.poison(owner, new Error(input.result.failure))
+    this.agreement.act(owner, input.result)
+  }
+
+  oneWay(message: OneWay): void {
+    const { core } = this
+    const method = core.handlers.byId.get(message.method)
+    if (method?.call !== "unicast" && method?.call !== "multicast")
+      return core.count("unknown_method")
+    if (this.runs.size >= core.limits.runsMax) return core.count("one_way_overloaded")
+    const owner: Owner = { method, instance: undefined, call: undefined }
+    try {
+      const decoded = method.spec.input.decode(message.body)
+      this.settle(owner, method.run(oneWayContext(method, decoded)))
+    } catch (thrown) {
+      this.agreement.poison(owner, thrown)
+    }
+  }
+
+  /** Ends the client's interest, not the group's agreement. */
+  cancel(key: LaneKey, index: number): void {
+    const session = this.core.sessions.get(key)
+    const call = session?.running.get(index) ?? session?.open.get(index)?.call
+    if (call !== undefined) this.abandon(call)
+  }
+
+  /** Ends what nobody waits for any more: called at every tick. */
+  expire(): void {
+    for (const { owner } of this.runs.values()) {
+      const { call } = owner
+      if (call !== undefined && call.dueMs > 0 && call.dueMs <= this.core.atMs) this.abandon(call)
+    }
+  }
+
+  private abandon(call: CallState): void {
+    call.route = 0
+    if (call.token === 0) return
+    this.core.outbox.emit({ kind: "interrupt", token: call.token })
+    this.runs.delete(call.token)
+    call.token = 0
+    call.session.running.delete(call.index)
+  }
+
+  private dueMs(request: Request): number {
+    return request.deadlineMs === 0 ? 0 : this.core.atMs + request.deadlineMs
+  }
+
+  private repeat(route: Route, request: Request, answer: Answer): void {
+    const { session, index } = request
+    this.core.outbox.emit({
+      kind: "reply",
+      route,
+      reply: { kind: "reply", session, index, ...answer }
+    })
+  }
+
+  private refuse(route: Route, request: Request, code: ErrorCode, more: Partial<Reply> = {}): void {
+    this.core.count(code)
+    const { session, index } = request
+    const reply: Reply = { kind: "reply", session, index, body: NO_BYTES, code, ...more }
+    this.core.outbox.emit({ kind: "reply", route, reply })
+  }
+}
+
+const NO_VOTES: ReadonlyArray<EarlyVote> = []

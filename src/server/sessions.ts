@@ -1,0 +1,150 @@
+/**
+ * Sessions: at most once for ever, within bounds (design/engine.md 4).
+ * @source Lee et al., Implementing linearizability at large scale and low latency (RIFL), SOSP 2015
+ */
+import type { ErrorCode } from "../base/errorCode.ts"
+import type { Limits } from "../base/limits.ts"
+import type { CallState } from "./calls.ts"
+import { type Instance, Lane } from "./lanes.ts"
+import { type LaneKey, openedMs } from "./laneKey.ts"
+
+/** A call's final answer, kept until the client acknowledges it. */
+export interface Answer {
+  readonly code?: ErrorCode
+  readonly detail?: string
+  readonly body: Uint8Array
+}
+
+/**
+ * One client's numbered calls.
+ * Invariant: below `ackedBelow` an index is unfinished only while it is in `late`.
+ */
+export class Session extends Lane {
+  readonly openedMs: number
+  ackedBelow = 1
+  /** Final answers at or above `ackedBelow`. */
+  readonly answers = new Map<number, Answer>()
+  answerBytes = 0
+  /** Calls without phases (rpc, quorum) whose handler has not answered yet. */
+  readonly running = new Map<number, CallState>()
+  /** Highest `ackedBelow` that each peer's words named, by rank. */
+  readonly ackedByPeer: Array<number>
+  /** Unfinished below `ackedBelow`, rising; they still take votes. At most `window`. */
+  private readonly late = new Set<number>()
+
+  constructor(key: LaneKey, window: number, members: number) {
+    super(key, window)
+    this.openedMs = openedMs(key)
+    this.ackedByPeer = new Array<number>(members).fill(1)
+  }
+
+  override finished(index: number): boolean {
+    return index < this.ackedBelow ? !this.late.has(index) : this.answers.has(index)
+  }
+
+  /** Keeps the final answer; the first stands. */
+  finish(index: number, answer: Answer): void {
+    const instance = this.open.get(index)
+    if (instance !== undefined) instance.ended = true
+    this.open.delete(index)
+    this.running.delete(index)
+    if (index < this.ackedBelow) {
+      this.late.delete(index)
+    } else {
+      this.answers.set(index, answer)
+      this.answerBytes += answer.body.length
+    }
+    this.moveOwn()
+  }
+
+  /**
+   * The client needs no answer below `below` any more. Frees answers, finishes nothing.
+   * @returns open instances that are lost, because more than `window` unfinished ones lie below
+   */
+  acknowledge(below: number): ReadonlyArray<Instance> {
+    if (below <= this.ackedBelow) return NONE
+    const old = this.ackedBelow
+    const low = Math.max(old, below - this.window)
+    const lost: Array<Instance> = []
+    if (low > old) this.skip(old, low, lost)
+    for (let index = low; index < below; index++) {
+      const answer = this.answers.get(index)
+      if (answer === undefined) this.late.add(index)
+      else this.forget(index, answer)
+      const call = this.running.get(index)
+      if (call !== undefined) call.route = 0
+    }
+    this.ackedBelow = below
+    for (const index of this.late) {
+      if (this.late.size <= this.window) break
+      this.lose(index, this.open.get(index), lost)
+    }
+    this.moveOwn()
+    return lost
+  }
+
+  /** A client that jumps further than its window: what lies in [from, to) is gone at once. */
+  private skip(from: number, to: number, lost: Array<Instance>): void {
+    for (const [index, answer] of this.answers) if (index < to) this.forget(index, answer)
+    for (const [index, instance] of this.open) {
+      if (index >= from && index < to) this.lose(index, instance, lost)
+    }
+  }
+
+  private forget(index: number, answer: Answer): void {
+    this.answers.delete(index)
+    this.answerBytes -= answer.body.length
+  }
+
+  private lose(index: number, instance: Instance | undefined, lost: Array<Instance>): void {
+    this.late.delete(index)
+    if (instance === undefined) return
+    instance.ended = true
+    this.open.delete(index)
+    lost.push(instance)
+  }
+
+  private moveOwn(): void {
+    if (this.own < this.ackedBelow) this.own = this.ackedBelow
+    while (this.answers.has(this.own)) this.own++
+  }
+}
+
+const NONE: ReadonlyArray<Instance> = []
+
+/** All sessions of a node. A session enters once, above the horizon, and while there is room. */
+export class Sessions {
+  readonly table = new Map<LaneKey, Session>()
+  /** No session opened at or below it runs here. */
+  horizonMs = 0
+  private readonly limits: Limits
+  private readonly members: number
+
+  constructor(limits: Limits, members: number) {
+    this.limits = limits
+    this.members = members
+  }
+
+  get(key: LaneKey): Session | undefined {
+    return this.table.get(key)
+  }
+
+  expired(key: LaneKey): boolean {
+    return openedMs(key) <= this.horizonMs
+  }
+
+  /** `undefined`: expired, or the table is full. */
+  open(key: LaneKey): Session | undefined {
+    const known = this.table.get(key)
+    if (known !== undefined) return known
+    if (this.expired(key) || this.table.size >= this.limits.sessionsMax) return undefined
+    return this.add(key)
+  }
+
+  /** At replay: what was admitted once is admitted again. */
+  add(key: LaneKey): Session {
+    const session = new Session(key, this.limits.windowCalls, this.members)
+    this.table.set(key, session)
+    return session
+  }
+}
