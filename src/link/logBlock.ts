@@ -91,7 +91,11 @@ export const decodeSegmentHeader = (bytes: Uint8Array): SegmentHeader | number |
   if (version > LOG_VERSION) return version
   if (bytes.length < SEGMENT_HEADER_BYTES || version !== LOG_VERSION) return undefined
   if (get4(bytes, 40) !== crc32c(bytes, 0, 40)) return undefined
-  return { storeId: bytes.slice(12, 28), number: get4(bytes, 28), sequence: get8(bytes, 32) }
+  return {
+    storeId: new Uint8Array(bytes.subarray(12, 28)),
+    number: get4(bytes, 28),
+    sequence: get8(bytes, 32)
+  }
 }
 
 /** Whether a crash while the header was written could have left these bytes. */
@@ -209,7 +213,7 @@ export const blockRecords = (
     assert(from <= end, "pieces end with their block")
     pieces.push(bytes.subarray(start, from))
     if (bytes[start - PIECE_HEADER_BYTES] === 0x80) continue
-    each(pieces.length === 1 ? pieces[0]!.slice() : joined(pieces))
+    each(joined(pieces))
     pieces.length = 0
   }
   assert(pieces.length === 0, "records end with their block")
