@@ -241,7 +241,7 @@ export class LinkCore {
       this.received = sequence
       return this.onHello(content.hello)
     }
-    if (phase.state !== "open") return this.malformed("a message before the hello")
+    if (phase.state !== "open") return this.malformed("a frame before the hello")
     for (const message of content.messages) {
       if (SPEAKER[message.kind] !== phase.speech) {
         return this.malformed(`"${message.kind}" from a ${phase.speech}`)

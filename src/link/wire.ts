@@ -14,12 +14,21 @@ const VARINT_LAST_MAX = 15
 const VARINT_BYTES_SKIPPED_MAX = 10
 /** A buffer that one large message grew is not kept. */
 const KEPT_BYTES_MAX = 65_536
+/**
+ * An array of up to 64 bytes lives in the JavaScript heap and costs 40 ns; a larger one of its own
+ * costs 200 to 500 ns. So what is small, and larger than that, shares a slab, which stays in memory
+ * as long as any of its parts.
+ */
+const HEAP_BYTES_MAX = 64
+const SLAB_BYTES = 8192
+const SLAB_SHARE_MAX = 1024
 /** Below it a loop copies faster than `TypedArray.set`. */
 const COPY_LOOP_BYTES = 32
 
 /**
  * Writes into one growing buffer. `reserve` first, for all that follows: the other methods do not
- * look at the buffer's end. What `take` returns is the caller's own.
+ * look at the buffer's end. What `take` returns is the caller's own, but for its ArrayBuffer, which may
+ * hold the bytes of others beside it.
  */
 export class Writer {
   private bytes: Uint8Array
@@ -160,7 +169,7 @@ export class Writer {
   /** What was written, as bytes of their own; the writer is empty again. */
   take(): Uint8Array {
     assert(this.at <= this.bytes.length, "reserve before writing")
-    const taken = this.bytes.slice(0, this.at)
+    const taken = copyOf(this.bytes, this.at)
     this.clear()
     return taken
   }
@@ -178,6 +187,21 @@ export class Writer {
     this.at = 0
     if (this.bytes.length > KEPT_BYTES_MAX) this.bytes = new Uint8Array(this.bytesMin)
   }
+}
+
+let slab = new Uint8Array(SLAB_BYTES)
+let slabAt = 0
+
+const copyOf = (bytes: Uint8Array, length: number): Uint8Array => {
+  if (length <= HEAP_BYTES_MAX || length > SLAB_SHARE_MAX) return bytes.slice(0, length)
+  if (slabAt + length > SLAB_BYTES) {
+    slab = new Uint8Array(SLAB_BYTES)
+    slabAt = 0
+  }
+  const start = slabAt
+  slabAt += length
+  slab.set(bytes.subarray(0, length), start)
+  return slab.subarray(start, slabAt)
 }
 
 const varintBytes = (value: number): number =>
@@ -225,7 +249,9 @@ export class Reader {
   ok = true
 
   set(bytes: Uint8Array, start: number, end: number): void {
-    this.bytes = bytes
+    // A Buffer's `slice` is a view: what is copied here must be a copy.
+    const plain = bytes.constructor === Uint8Array
+    this.bytes = plain ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
     this.ok = start >= 0 && start <= end && end <= bytes.length
     this.at = this.ok ? start : 0
     this.end = this.ok ? end : 0
