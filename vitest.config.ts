@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config"
 
-// `quorate-source` makes `import "quorate"` mean src/, in vitest and in the Node processes it starts.
+// With `quorate-source`, `import "quorate"` means src/: in vitest and in what Node runs for it.
 const conditions = ["quorate-source", "node", "import", "default"]
 
 export default defineConfig({

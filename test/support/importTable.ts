@@ -1,0 +1,129 @@
+/**
+ * Who may import whom. The first row whose `files` hold a path is that path's row; an import that
+ * the row does not list is refused, type imports too. `*` stands for one name, `**` for any path,
+ * `:x` for one name that means the same on both sides of a row; a leading `!` takes out again.
+ */
+export interface Row {
+  readonly floor: string
+  readonly files: ReadonlyArray<string>
+  /** Files of this repository, by path. */
+  readonly imports: ReadonlyArray<string>
+  /** Packages and doors: an exact name, or a prefix that ends in `/` or `:`. */
+  readonly packages: ReadonlyArray<string>
+}
+
+const EFFECT = ["effect", "effect/"]
+const PROTOBUF = ["@bufbuild/protobuf", "@bufbuild/protobuf/"]
+const CONNECT = ["@connectrpc/connect", "@connectrpc/connect/", "@connectrpc/connect-node"]
+/** What a user of the package writes; `quorate/testing` only in tests. */
+const USER_DOORS = ["quorate", "quorate/server", "quorate/platform-node", "quorate/gen/"]
+const ALL_DOORS = [...USER_DOORS, "quorate/testing"]
+const TEST_KIT = ["vitest", "vitest/", "@effect/vitest", "fast-check", "oxc-parser", "typescript"]
+
+const BASE = ["src/base/**"]
+const QUORUM = [...BASE, "src/quorum/*.ts"]
+const SERVER = [...QUORUM, "src/server/**"]
+const LINK = [...SERVER, "src/link/**"]
+const RUNTIME = [...LINK, "src/quorum/**", "src/runtime/**", "gen/quorate/**"]
+
+export const TABLE: ReadonlyArray<Row> = [
+  { floor: "base", files: BASE, imports: BASE, packages: [] },
+  { floor: "quorum", files: ["src/quorum/*.ts"], imports: QUORUM, packages: [] },
+  {
+    floor: "quorum/client",
+    files: ["src/quorum/client/**"],
+    imports: [...QUORUM, "src/quorum/client/**", "src/link/call*.ts"],
+    packages: EFFECT
+  },
+  { floor: "server", files: ["src/server/**"], imports: SERVER, packages: [] },
+  {
+    floor: "link",
+    files: ["src/link/**"],
+    imports: LINK,
+    packages: ["@bufbuild/protobuf/wire"]
+  },
+  {
+    floor: "platform-node",
+    files: ["src/runtime/platform-node/**"],
+    imports: RUNTIME,
+    packages: [...EFFECT, ...PROTOBUF, ...CONNECT, "node:"]
+  },
+  {
+    floor: "runtime",
+    files: ["src/runtime/**"],
+    imports: [...RUNTIME, "!src/runtime/platform-node/**"],
+    packages: [...EFFECT, ...PROTOBUF]
+  },
+  {
+    floor: "testing",
+    files: ["src/testing/**"],
+    imports: [
+      ...LINK,
+      "src/quorum/**",
+      "src/testing/**",
+      "src/runtime/Service.ts",
+      "src/runtime/Group.ts",
+      "src/runtime/internal/**"
+    ],
+    packages: [...EFFECT, ...PROTOBUF]
+  },
+  {
+    floor: "the door `quorate`",
+    files: ["src/index.ts"],
+    imports: [...RUNTIME, "!src/runtime/platform-node/**"],
+    packages: []
+  },
+  { floor: "gen", files: ["gen/**"], imports: ["gen/**"], packages: PROTOBUF },
+  {
+    floor: "plugin",
+    files: ["plugin/**"],
+    imports: ["plugin/**"],
+    packages: [...PROTOBUF, "@bufbuild/protoplugin", "@bufbuild/protoplugin/"]
+  },
+  {
+    floor: "the tests of an app or example",
+    files: ["apps/:app/**/*.test.ts", "examples/:app/**/*.test.ts"],
+    imports: ["apps/:app/**", "examples/:app/**"],
+    packages: [...ALL_DOORS, ...EFFECT, ...PROTOBUF, ...TEST_KIT, "node:"]
+  },
+  {
+    floor: "an app",
+    files: ["apps/:app/**"],
+    imports: ["apps/:app/**"],
+    packages: [...USER_DOORS, ...EFFECT, ...PROTOBUF, "node:"]
+  },
+  {
+    floor: "an example",
+    files: ["examples/:app/**"],
+    imports: ["examples/:app/**"],
+    packages: [...USER_DOORS, ...EFFECT, ...PROTOBUF, "node:"]
+  },
+  {
+    floor: "tools and benchmarks",
+    files: ["tools/**", "bench/**"],
+    imports: ["tools/**", "bench/**", "apps/**", "examples/**"],
+    packages: [...ALL_DOORS, ...EFFECT, ...PROTOBUF, ...CONNECT, "hdr-histogram-js", "node:"]
+  },
+  {
+    // A test opens the module it tests; what is promised to users is tested through the doors.
+    floor: "the tests of a promise",
+    files: ["test/promises/**"],
+    imports: ["test/**", "apps/**", "examples/**"],
+    packages: [...ALL_DOORS, ...EFFECT, ...PROTOBUF, ...CONNECT, ...TEST_KIT, "node:"]
+  },
+  {
+    floor: "tests",
+    files: ["test/**", "*.config.ts"],
+    imports: ["**"],
+    packages: [
+      ...ALL_DOORS,
+      ...EFFECT,
+      ...PROTOBUF,
+      ...CONNECT,
+      ...TEST_KIT,
+      "@bufbuild/protoplugin",
+      "@grpc/grpc-js",
+      "node:"
+    ]
+  }
+]
