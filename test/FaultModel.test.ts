@@ -70,7 +70,7 @@ describe("FaultModel", () => {
     }
   })
 
-  it("oneHonest outnumbers the liars, and a quorum contains more correct members than liars", () => {
+  it("oneHonest outnumbers the liars, and so do the correct members of a quorum", () => {
     for (const { n, f, q } of groups("byzantine")) {
       expect(oneHonestSize("byzantine", n, f)).toBe(f + 1)
       expect(q - f).toBeGreaterThan(f)
@@ -78,7 +78,7 @@ describe("FaultModel", () => {
     for (const { n, f } of groups("crash")) expect(oneHonestSize("crash", n, f)).toBe(1)
   })
 
-  it("blocking is the smallest set that every quorum meets; faulty members alone never block", () => {
+  it("blocking is the smallest set that every quorum meets; the faulty alone never block", () => {
     for (const model of models) {
       for (const { n, f, q } of groups(model)) {
         const blocking = blockingSize(model, n, f)

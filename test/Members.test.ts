@@ -69,7 +69,8 @@ describe("parseMembers", () => {
     expect(line(upTo(4), "byzantine", "1")).toMatch(/^"1" is no number of faults; /)
     expect(line(upTo(4), "byzantine", null)).toMatch(/^null is no number of faults; /)
     expect(line(upTo(6), "byzantine", 2)).toBe(
-      "6 members are too few for 2 byzantine faults; list at least 7 members, or lower the faults to 1"
+      "6 members are too few for 2 byzantine faults; " +
+        "list at least 7 members, or lower the faults to 1"
     )
     expect(line(upTo(4), "crash", 2)).toBe(
       "4 members are too few for 2 crash faults; list at least 5 members, or lower the faults to 1"

@@ -129,7 +129,7 @@ const walk = (one: Case, system: System, targets: NodeSet): number => {
 describe("every policy", () => {
   for (const model of ["crash", "byzantine"] satisfies Array<FaultModel>) {
     for (const one of cases) {
-      it(`${one.name} (${model}): answers at the first reply that is enough, fails at the first that rules it out, in every order of n <= 4`, () => {
+      it(`${one.name} (${model}): as early as can be, in every order of n <= 4`, () => {
         for (let n = 1; n <= 4; n++) {
           const system = systemOf(n, model)
           for (let size = 1; size <= n; size++) {
@@ -296,6 +296,8 @@ describe("matching", () => {
     count.on(30, "a")
     expect(count.possible(NodeSet.of(4, [3]))).toBe(true)
     expect(count.possible(new NodeSet(4))).toBe(false)
+    // A node that has replied is not pending, whatever the caller says: 20 said "b".
+    expect(count.possible(NodeSet.of(4, [0, 1, 2]))).toBe(false)
   })
 
   it("does not break on a reply that breaks the key: it agrees with no other", () => {
@@ -355,7 +357,7 @@ describe("fold", () => {
     ])
   })
 
-  it("leaves the answer as it was on a reply that breaks the step, and gives up when all are in", () => {
+  it("survives a reply that breaks the step, and gives up when all are in", () => {
     const system = systemOf(3, "crash")
     const count = sum.start(system, everyone(system))
     count.on(10, 4)

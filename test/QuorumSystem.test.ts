@@ -44,7 +44,7 @@ describe("System", () => {
     expect(makeSystem(upTo(7), "crash", 1).faults).toBe(1)
   })
 
-  it("by enumeration for n <= 7: quorums are monotone, `needed` is the smallest, blocking meets all", () => {
+  it("for n <= 7 its quorums are monotone, `needed` is the smallest, blocking meets all", () => {
     for (const model of ["crash", "byzantine"] satisfies Array<FaultModel>) {
       for (let n = 1; n <= 7; n++) {
         const system = makeSystem(upTo(n), model)

@@ -40,6 +40,7 @@ describe("Prng", () => {
     expect(words(new Prng(0), 4)).toEqual([
       1_338_548_054, 2_499_804_003, 2_743_868_851, 1_211_391_675
     ])
+    expect([...new Prng(0).bytes(4)]).toEqual([79, 148, 163, 72])
     expect(words(new Prng(0x5eed), 4)).toEqual([
       1_656_533_662, 730_451_094, 856_583_573, 3_955_278_265
     ])

@@ -47,9 +47,9 @@ export const parseMembers = (
     }
   }
   if (f > most) {
-    const n = members.length
+    const listed = members.length === 1 ? "1 member is" : `${members.length} members are`
     return {
-      what: `${n} ${n === 1 ? "member is" : "members are"} too few for ${f} ${model} ${f === 1 ? "fault" : "faults"}`,
+      what: `${listed} too few for ${f} ${model} ${f === 1 ? "fault" : "faults"}`,
       remedy: `list at least ${membersMin(model, f)} members, or lower the faults to ${most}`
     }
   }

@@ -188,7 +188,7 @@ class Gate {
   }
 }
 
-/** What a peer sent must not break its caller, even where the caller's own function trips over it. */
+/** What a peer sent must not break a call, even where the caller's own function trips over it. */
 const attempt = <A>(body: () => A): A | undefined => {
   try {
     return body()

@@ -122,8 +122,8 @@ const ranked = <V>(votes: RankMap<V>, who: NodeSet): ReadonlyArray<RankedVote<V>
 /**
  * True when nothing tells the two values apart: bytes by content, tuples element by element, NaN
  * equals NaN, 0 does not equal -0 (else the first vote would choose which one `value` is), 1 does
- * not equal 1n. What is no {@link Agreement} equals only itself. Never throws, whatever it is given:
- * a tuple deeper than 64 or with more than 1,048,576 elements equals only itself.
+ * not equal 1n. What is no {@link Agreement} equals only itself; so does a tuple deeper than 64 or
+ * with more than 1,048,576 elements. Never throws, whatever it is given.
  */
 export const agreementEquals = (a: Agreement, b: Agreement): boolean => {
   if (Object.is(a, b)) return true

@@ -1,4 +1,4 @@
-/** The door of the pure quorum floor: members, fault models, quorums, tallies, verdicts, policies. */
+/** The door of the quorum floor: members, fault models, quorums, tallies, verdicts, policies. */
 export {
   blockingSize,
   type FaultModel,
