@@ -1,5 +1,17 @@
 import { describe, expect, it } from "vitest"
-import { bracha, Nodes, request } from "./support/engines.ts"
+import { methodId, type Word } from "../src/server/Message.ts"
+import { bracha, bytesOf, json, Nodes, protocolOf, request, session } from "./support/engines.ts"
+
+const word = (method: string, message: object, position: number): Word => ({
+  kind: "word",
+  position,
+  lane: session(1),
+  index: 1,
+  method: methodId(`rb/${method}`),
+  round: 0,
+  ackedBelow: 1,
+  body: json.encode(message)
+})
 
 describe("engine", () => {
   it("all correct nodes deliver a broadcast", () => {
@@ -7,5 +19,407 @@ describe("engine", () => {
     for (const id of nodes.ids) nodes.call(id, request("rb", "broadcast", { text: "a" }))
     nodes.settle()
     expect(nodes.answers()).toEqual([1, 2, 3, 4].map((n) => `${n}: {"text":"a"}`))
+  })
+})
+
+const rb = (text: string, more = {}) => request("rb", "broadcast", { text }, more)
+const delivered = (ids: ReadonlyArray<number>, text: string) =>
+  ids.map((n) => `${n}: {"text":"${text}"}`)
+
+describe("sessions", () => {
+  it("a retry gets the same final reply and runs nothing again", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    for (const id of nodes.ids) nodes.call(id, rb("a"))
+    nodes.settle()
+    nodes.replies.length = 0
+    nodes.call(1, rb("a"))
+    nodes.call(1, rb("b"))
+    expect(nodes.answers()).toEqual(delivered([1, 1], "a"))
+  })
+
+  it("other bytes under the same name are a conflict while the call is open", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    nodes.call(1, rb("a"))
+    nodes.call(1, rb("b"))
+    expect(nodes.answers()).toEqual(["1: conflict"])
+  })
+
+  it("an acknowledged call is refused, its reply freed", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    for (const id of nodes.ids) nodes.call(id, rb("a"))
+    nodes.settle()
+    nodes.replies.length = 0
+    for (const id of nodes.ids) nodes.call(id, rb("b", { index: 2, ackedBelow: 2 }))
+    nodes.call(1, rb("a"))
+    expect(nodes.answers()).toEqual(["1: already_acknowledged"])
+    nodes.settle()
+    expect(nodes.engines.get(1)!.size()["answers"]).toBe(1)
+  })
+
+  it("the call that opened nowhere: later calls of the session work", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine", { windowCalls: 8, earlyVotesMax: 64 })
+    nodes.call(1, rb("lost"))
+    for (let index = 2; index <= 500; index++) {
+      for (const id of nodes.ids) nodes.call(id, rb(`m${index}`, { index, ackedBelow: index }))
+      nodes.settle()
+    }
+    expect(nodes.replies.filter(({ reply }) => reply.code === undefined)).toHaveLength(4 * 499)
+  })
+
+  it("late first call: the node that saw call 1 last still delivers it", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    for (const id of [1, 2, 3]) nodes.call(id, rb("a"))
+    nodes.settle((_, to) => to !== 4)
+    nodes.call(4, rb("b", { index: 2, ackedBelow: 2 }))
+    nodes.settle()
+    const finals = nodes.logs
+      .get(4)!
+      .flatMap((r) => r.entries)
+      .filter((e) => e.kind === "final")
+    expect(finals.map((f) => f.index)).toEqual([1])
+  })
+
+  it("a session that was opened at or below the horizon never runs", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    nodes.boot(1, 1_000)
+    nodes.call(1, rb("a"))
+    expect(nodes.replies[0]!.reply).toMatchObject({ code: "session_expired", horizonMs: 1_000 })
+  })
+
+  it("a session from the future is too early", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    nodes.atMs = 1_000 - 60_001
+    nodes.call(1, rb("a"))
+    expect(nodes.answers()).toEqual(["1: too_early"])
+  })
+
+  it("a full table of sessions is overloaded, and hurts no known session", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine", { sessionsMax: 1 })
+    for (const id of nodes.ids) nodes.call(id, rb("a"))
+    nodes.call(1, rb("a", { session: session(2) }))
+    nodes.settle()
+    expect(nodes.answers()).toEqual([...delivered([1, 2, 3, 4], "a"), "1: overloaded"].sort())
+  })
+})
+
+describe("says", () => {
+  it("restart between two quorums: a node repeats its words, whatever it is sent now", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    for (const id of [1, 2, 3]) nodes.call(id, rb("a"))
+    nodes.settle()
+    const said = (id: number) =>
+      nodes.logs
+        .get(id)!
+        .flatMap((r) => r.entries)
+        .filter((e) => e.kind === "word").length
+    const before = said(1)
+    nodes.boot(1)
+    nodes.call(1, rb("b"))
+    nodes.settle()
+    expect(said(1)).toBe(before)
+    expect(nodes.answers().filter((a) => a.startsWith("1"))).toEqual(delivered([1, 1], "a"))
+  })
+
+  it("early votes: three readies wait for their instance, and ready is said before the delivery", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    for (const id of [1, 2, 3]) nodes.call(id, rb("a"))
+    nodes.settle((_, to) => to !== 4)
+    nodes.settle()
+    const entries = nodes.logs.get(4)!.flatMap((r) => r.entries)
+    expect(entries.map((e) => e.kind)).toEqual(["word", "final"])
+  })
+
+  it("what a broken link lost is said again after link up", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    for (const id of nodes.ids) nodes.call(id, rb("a"))
+    for (const id of [1, 2, 3]) nodes.cut(id, 4)
+    nodes.settle()
+    for (const id of [1, 2, 3]) nodes.link(id, 4)
+    nodes.settle()
+    expect(nodes.answers()).toEqual(delivered(nodes.ids, "a"))
+  })
+
+  it("a restarted node is told again what it had not finished", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    for (const id of nodes.ids) nodes.call(id, rb("a"))
+    nodes.settle((_, to) => to !== 4)
+    for (const id of [1, 2, 3]) nodes.cut(id, 4)
+    nodes.boot(4)
+    for (const id of [1, 2, 3]) nodes.link(id, 4)
+    nodes.call(4, rb("a"))
+    nodes.settle()
+    expect(nodes.answers()).toEqual(delivered(nodes.ids, "a"))
+  })
+
+  it("the tail is empty once every member has finished", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    for (const id of nodes.ids) nodes.call(id, rb("a"))
+    nodes.settle()
+    nodes.settle()
+    for (const id of nodes.ids) expect(nodes.engines.get(id)!.size()["tail"]).toBe(0)
+  })
+
+  it("a full tail refuses new calls and finishes the open ones", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine", { tailBytesMax: 100 })
+    for (const id of nodes.ids) nodes.call(id, rb("a"))
+    for (const id of [2, 3, 4]) nodes.cut(1, id)
+    nodes.call(1, rb("b", { index: 2 }))
+    for (let i = 3; i < 6; i++) nodes.call(1, rb("c", { index: i }))
+    expect(nodes.answers()).toContain("1: overloaded")
+    for (const id of [2, 3, 4]) nodes.link(1, id)
+    nodes.settle()
+    expect(nodes.answers()).toEqual(expect.arrayContaining([...delivered(nodes.ids, "a")]))
+  })
+})
+
+describe("votes", () => {
+  it("a second value of one author is evidence and does not count", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    nodes.call(1, rb("a"))
+    const say = (text: string, position: number) =>
+      nodes.input(1, { kind: "message", from: 2, message: word("echo", { text }, position) })
+    say("a", 1)
+    say("b", 2)
+    say("a", 3)
+    const engine = nodes.engines.get(1)!
+    expect(engine.counters).toMatchObject({ equivocation: 1, duplicate: 1 })
+    expect(engine.evidence).toMatchObject([{ author: 2, index: 1 }])
+  })
+
+  it("bytes that are no message are dropped and counted", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    nodes.call(1, rb("a"))
+    nodes.input(1, {
+      kind: "message",
+      from: 2,
+      message: { ...word("echo", {}, 1), body: bytesOf("{") }
+    })
+    nodes.input(1, {
+      kind: "message",
+      from: 2,
+      message: { ...word("echo", {}, 2), body: bytesOf("null") }
+    })
+    nodes.input(1, { kind: "message", from: 2, message: { ...word("nope", {}, 3) } })
+    expect(nodes.engines.get(1)!.counters).toMatchObject({ malformed: 2, agree_on_threw: 1 })
+  })
+
+  it("one member alone opens no instance in a Byzantine group", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine", { earlyVotesMax: 2048 })
+    for (let i = 1; i <= 5_000; i++) {
+      nodes.input(1, {
+        kind: "message",
+        from: 2,
+        message: { ...word("echo", { text: "a" }, i), lane: session(3), index: i }
+      })
+    }
+    expect(nodes.engines.get(1)!.size()).toMatchObject({ sessions: 0, instances: 0, early: 2048 })
+  })
+
+  it("dropped early votes are asked for again when there is room", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine", { windowCalls: 64, earlyVotesMax: 64 })
+    for (let index = 1; index <= 64; index++) {
+      for (const id of [1, 2, 3]) nodes.call(id, rb(`m${index}`, { index }))
+    }
+    nodes.settle((from, to) => to !== 4 || from === 1)
+    expect(nodes.engines.get(4)!.counters["early_dropped"]).toBeGreaterThan(0)
+    nodes.settle()
+    const finals = nodes.logs
+      .get(4)!
+      .flatMap((r) => r.entries)
+      .filter((e) => e.kind === "final")
+    expect(finals).toHaveLength(64)
+  })
+})
+
+describe("handlers", () => {
+  it("a throw poisons its instance and hurts nothing else", () => {
+    const boom = protocolOf("rb", {
+      broadcast: ["multiparty", ({ message, forward }) => forward.echo(message)],
+      echo: [
+        "phase",
+        ({ message, wait }) => {
+          if (message.text === "boom") throw new Error("boom")
+          return wait
+        }
+      ]
+    })
+    const nodes = new Nodes(boom, 1, "crash")
+    nodes.call(1, rb("boom"))
+    nodes.call(1, rb("fine", { index: 2 }))
+    expect(nodes.answers()).toEqual(["1: poisoned"])
+    expect(nodes.engines.get(1)!.counters).toMatchObject({ poisoned: 1 })
+  })
+
+  it("a forward that is not declared changes nothing, not even what stands before it in the list", () => {
+    const wrong = protocolOf("rb", {
+      broadcast: [
+        "multiparty",
+        ({ message, forward }) => [
+          forward.echo(message),
+          { kind: "forward", method: "nope", message, to: "all" }
+        ]
+      ],
+      echo: ["phase", ({ wait }) => wait]
+    })
+    const nodes = new Nodes(wrong, 3, "crash")
+    nodes.call(1, rb("a"))
+    expect(nodes.answers()).toEqual(["1: poisoned"])
+    expect(
+      nodes.logs
+        .get(1)!
+        .flatMap((r) => r.entries)
+        .map((e) => e.kind)
+    ).toEqual(["final"])
+  })
+
+  it("calls without phases are answered at once and leave no trace in the log", () => {
+    const echo = protocolOf("rb", { broadcast: ["quorum", ({ message, reply }) => reply(message)] })
+    const nodes = new Nodes(echo, 3, "crash")
+    nodes.call(1, rb("a"))
+    expect(nodes.answers()).toEqual(delivered([1], "a"))
+    expect(nodes.logs.get(1)).toEqual([])
+  })
+})
+
+/** A tiny replicated counter: node 1 assigns slots, all accept, a quorum of accepts applies. */
+const counter = protocolOf(
+  "ctr",
+  {
+    add: [
+      "multiparty",
+      ({ message, call, state, self, lanes, forward, refuse, note }) =>
+        self !== 1
+          ? refuse.redirect(1)
+          : state.pending.has(call.key)
+            ? []
+            : state.next > lanes.slots.last
+              ? refuse.overloaded()
+              : [
+                  note({ pending: call.key }),
+                  forward.accept({
+                    slot: state.next,
+                    by: message.by,
+                    session: call.session,
+                    index: call.index
+                  })
+                ],
+      { forwards: ["accept"] }
+    ],
+    accept: [
+      "phase",
+      {
+        lane: "slots",
+        index: (m) => m.slot,
+        each: ({ message, store, forward }) => [
+          store({ slot: message.slot }),
+          forward.learn(message)
+        ]
+      }
+    ],
+    learn: [
+      "phase",
+      {
+        lane: "slots",
+        index: (m) => m.slot,
+        quorum: ({ votes, system, apply, wait }) =>
+          votes.agreed(system.quorum)
+            ? apply(
+                { by: votes.value.by, key: votes.value.index },
+                { call: { session: votes.value.session, index: votes.value.index, method: "add" } }
+              )
+            : wait
+      }
+    ]
+  },
+  {
+    state: () => ({ next: 1, pending: new Set<string>() }),
+    record: json,
+    evolve: (state, record) => {
+      if (record.pending !== undefined) state.pending.add(record.pending)
+      if (record.slot !== undefined) state.next = Math.max(state.next, record.slot + 1)
+    },
+    lanes: { slots: { window: 4 } },
+    application: {
+      command: json,
+      initial: () => ({ total: 0, done: new Map<number, number>() }),
+      apply: (state, command) => {
+        if (!state.done.has(command.key)) state.done.set(command.key, (state.total += command.by))
+        return { total: state.done.get(command.key) }
+      }
+    }
+  }
+)
+const add = (index: number, by = 1) => request("ctr", "add", { by }, { index })
+
+describe("protocol lanes", () => {
+  it("what is decided runs in order on every node, and its result is the reply", () => {
+    const nodes = new Nodes(counter, 3, "crash")
+    for (const index of [1, 2, 3]) for (const id of nodes.ids) nodes.call(id, add(index, index))
+    nodes.settle()
+    const totals = [1, 3, 6].flatMap((total) => nodes.ids.map((n) => `${n}: {"total":${total}}`))
+    const redirects = [2, 3].flatMap((n) => [1, 2, 3].map(() => `${n}: redirect`))
+    expect(nodes.answers()).toEqual([...totals, ...redirects].sort())
+  })
+
+  it("a window that is full refuses, and moves with what is applied", () => {
+    const nodes = new Nodes(counter, 3, "crash")
+    for (let index = 1; index <= 6; index++) nodes.call(1, add(index))
+    expect(nodes.answers()).toEqual(["1: overloaded", "1: overloaded"])
+    nodes.settle()
+    for (let index = 5; index <= 6; index++) nodes.call(1, add(index))
+    nodes.settle()
+    expect(nodes.answers().filter((a) => a === '1: {"total":6}')).toHaveLength(1)
+  })
+
+  it("a node that was away catches up with everything, in order", () => {
+    const nodes = new Nodes(counter, 3, "crash")
+    for (const id of [1, 2]) nodes.cut(id, 3)
+    for (let index = 1; index <= 40; index++) {
+      nodes.call(1, add(index))
+      nodes.settle()
+    }
+    for (const id of [1, 2]) nodes.link(id, 3)
+    nodes.settle()
+    const decided = (id: number) =>
+      nodes.logs
+        .get(id)!
+        .flatMap((r) => r.entries)
+        .filter((e) => e.kind === "decided")
+    expect(decided(3).map((d) => d.index)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1))
+    expect(decided(3).map((d) => d.command)).toEqual(decided(1).map((d) => d.command))
+  })
+
+  it("after a restart the application is rebuilt and a retry gets the same reply", () => {
+    const nodes = new Nodes(counter, 3, "crash")
+    for (const index of [1, 2]) nodes.call(1, add(index))
+    nodes.settle()
+    nodes.boot(1)
+    nodes.replies.length = 0
+    nodes.call(1, add(2))
+    nodes.call(1, add(3))
+    nodes.settle()
+    for (const id of [2, 3]) nodes.link(1, id)
+    nodes.settle()
+    expect(nodes.answers()).toEqual(['1: {"total":2}', '1: {"total":3}'])
+  })
+
+  it("an application that throws halts its node", () => {
+    const broken = {
+      ...counter,
+      world: {
+        ...counter.world!,
+        application: {
+          ...counter.world!.application!,
+          apply: () => {
+            throw new Error("no")
+          }
+        }
+      }
+    }
+    const nodes = new Nodes(broken, 1, "crash")
+    nodes.call(1, add(1))
+    expect(nodes.outputs.filter(({ output }) => output.kind === "halt")).toMatchObject([
+      { output: { reason: "the application threw at slots/1: Error: no" } }
+    ])
   })
 })

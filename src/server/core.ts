@@ -26,11 +26,11 @@ export class Outbox {
   }
   take(): ReadonlyArray<Output> {
     const { entries, outputs } = this
-    if (outputs.length > 0) this.outputs = []
-    if (entries.length === 0) return outputs.length > 0 ? outputs : NOTHING
+    if (entries.length === 0 && outputs.length === 0) return NOTHING
+    this.outputs = []
+    if (entries.length === 0) return outputs
     this.entries = []
-    outputs.unshift({ kind: "store", record: { entries } })
-    return outputs
+    return [{ kind: "store", record: { entries } }, ...outputs]
   }
 }
 const NOTHING: ReadonlyArray<Output> = []
