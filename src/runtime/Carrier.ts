@@ -1,0 +1,106 @@
+/**
+ * The port between hosts and the world that carries their bytes: HTTP/2 in production, memory in tests.
+ * Plain callbacks, because every message passes here; nothing below throws.
+ */
+import type { DescService } from "@bufbuild/protobuf"
+import { Context, type Effect } from "effect"
+import type { ErrorCode } from "../base/errorCode.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { ClientMessage, Reply } from "../server/Message.ts"
+import type { LaneKey } from "../server/laneKey.ts"
+
+/** What a connection tells the one who owns it. */
+export interface ConnectionEvents {
+  /** One frame, whole and in order. The bytes belong to the receiver. */
+  readonly frame: (frame: Uint8Array) => void
+  /** Once, whoever ended it, and never within a call of `send` or `close`. */
+  readonly closed: (reason: string) => void
+}
+
+/** One stream of frames in both directions. */
+export interface Connection {
+  /** For people: the other end. */
+  readonly remote: string
+  /** Queues one frame; frames leave in order. Nothing happens after `close`. */
+  readonly send: (frame: Uint8Array) => void
+  /** Lets what is queued leave, then ends. */
+  readonly close: () => void
+}
+
+/** The ids of a call on the unary transport; they travel as headers. */
+export interface UnaryIds {
+  readonly session: LaneKey
+  readonly index: number
+  readonly ackedBelow: number
+}
+/** One call of one method at one node, outside any link. */
+export interface UnaryCall {
+  /** "package.Service/Method" */
+  readonly method: string
+  readonly body: Uint8Array
+  /** Milliseconds the caller will wait; 0: not told. */
+  readonly deadlineMs: number
+  /** Absent: a stranger calls, with a stock client. */
+  readonly ids: UnaryIds | undefined
+}
+export interface UnaryReply {
+  readonly body: Uint8Array
+  readonly code?: ErrorCode
+  readonly detail?: string
+  readonly node?: NodeId
+  readonly horizonMs?: number
+}
+
+/** What a client on the unary transport asks a node before its first call. */
+export interface Greeting {
+  readonly group: string
+  readonly digest: Uint8Array
+}
+
+/** What a host answers at its address. */
+export interface Door {
+  readonly accept: (connection: Connection) => ConnectionEvents
+  /** Services whose methods strangers may call. */
+  readonly services: ReadonlyArray<DescService>
+  /** Calls `done` once, unless the returned function, which ends the caller's interest, ran first. */
+  readonly unary: (call: UnaryCall, done: (reply: UnaryReply) => void) => () => void
+  /** The node's horizon, or why it refuses this client. */
+  readonly greet: (greeting: Greeting) => { readonly horizonMs: number } | UnaryReply
+  /** Bytes that are no message of ours came in. */
+  readonly garbage: (remote: string, what: string) => void
+}
+
+export interface Listener {
+  /** Takes no new connections and calls from now on. */
+  readonly refuse: () => void
+  /** Ends what is left, at the latest after `shutdownMs`. */
+  readonly close: Effect.Effect<void>
+}
+
+/** A client's way to one node where there is no link: each call on its own. */
+export interface UnaryChannel {
+  readonly send: (message: ClientMessage) => boolean
+  readonly close: () => void
+}
+export interface UnaryChannelOptions {
+  readonly node: NodeId
+  readonly address: string
+  readonly greeting: Greeting
+  /** "package.Service/Method" of a method id; `undefined`: no service in use has it. */
+  readonly methodName: (method: number) => string | undefined
+  readonly up: (horizonMs: number) => void
+  readonly down: (why: string) => void
+  readonly reply: (reply: Reply) => void
+}
+
+export class Carrier extends Context.Service<
+  Carrier,
+  {
+    /** Never fails here: what goes wrong is told to `closed`. */
+    readonly dial: (address: string, events: ConnectionEvents) => Connection
+    /** Fails with what is wrong with the address, for people. */
+    readonly listen: (address: string, door: Door) => Effect.Effect<Listener, string>
+    /** Present: clients use it instead of links. */
+    readonly unary?: (options: UnaryChannelOptions) => UnaryChannel
+  }
+>()("quorate/Carrier") {}

@@ -1,0 +1,233 @@
+/**
+ * The members of a group, where they are, and the fault model they trust in: parsed once, at the door.
+ */
+import { Context, Effect, Layer } from "effect"
+import { type NodeId, NODE_ID_MAX, isNodeId } from "../base/NodeId.ts"
+import { sha256 } from "../base/sha256.ts"
+import { type FaultModel, membersMin } from "../quorum/FaultModel.ts"
+import { parseMembers } from "../quorum/Members.ts"
+import { makeSystem, type System } from "../quorum/QuorumSystem.ts"
+import { GroupInvalid } from "./Errors.ts"
+
+export { GroupInvalid } from "./Errors.ts"
+
+/** What a group file holds. */
+export interface GroupConfig {
+  /** 1 to 64 letters, digits, `.`, `_` or `-`. */
+  readonly group: string
+  readonly faults: FaultModel
+  /** Faulty members the group survives; default: the most its size and fault model allow, at least 1. */
+  readonly f?: number
+  /** Nodes write what they say to disk before they say it, and survive restarts. */
+  readonly durable: boolean
+  readonly nodes: ReadonlyArray<{
+    readonly id: NodeId /** `host:port` */
+    readonly address: string
+  }>
+}
+
+/** The group in the context of a client or a node: see {@link Group.layer}. */
+export class Group extends Context.Service<
+  Group,
+  {
+    readonly name: string
+    readonly system: System
+    /** `host:port` per member. */
+    readonly addresses: ReadonlyMap<NodeId, string>
+    readonly faults: FaultModel
+    readonly durable: boolean
+    /** SHA-256 over name, faults, f, durable and node ids. Two hosts with other digests refuse each other. */
+    readonly digest: Uint8Array
+  }
+>()("quorate/Group") {
+  /** Checks `config`; fails with one line that says what to change. `where`: its file, for that line. */
+  static readonly layer = (
+    config: GroupConfig,
+    where = "group"
+  ): Layer.Layer<Group, GroupInvalid> =>
+    Layer.effect(
+      Group,
+      Effect.suspend(() => {
+        const group = parseGroup(config, where)
+        return group instanceof GroupInvalid ? Effect.fail(group) : Effect.succeed(Group.of(group))
+      })
+    )
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const KEYS = ["group", "faults", "f", "durable", "nodes"]
+const NODE_KEYS = ["id", "address"]
+
+/** Thrown inside this file only: the first thing that is wrong ends the parse. */
+class Wrong {
+  readonly invalid: GroupInvalid
+  constructor(where: string, what: string, remedy: string) {
+    this.invalid = new GroupInvalid({ where, what, remedy })
+  }
+}
+
+/** Any value to a group, or to the first thing that is wrong with it. */
+export const parseGroup = (value: unknown, where: string): Group["Service"] | GroupInvalid => {
+  try {
+    return groupOf(fields(value, where, KEYS), where)
+  } catch (wrong) {
+    if (wrong instanceof Wrong) return wrong.invalid
+    throw wrong
+  }
+}
+
+const groupOf = (config: Record<string, unknown>, where: string): Group["Service"] => {
+  const name = required(config, "group", where)
+  if (typeof name !== "string" || !NAME.test(name)) {
+    throw new Wrong(
+      `${where}: "group"`,
+      `${shown(name)} is no group name`,
+      'write 1 to 64 letters, digits, ".", "_" or "-"'
+    )
+  }
+  const faults = required(config, "faults", where)
+  if (faults !== "crash" && faults !== "byzantine") {
+    throw new Wrong(
+      `${where}: "faults"`,
+      `${shown(faults)} is no fault model`,
+      'write "crash" or "byzantine"'
+    )
+  }
+  const durable = required(config, "durable", where)
+  if (typeof durable !== "boolean") {
+    throw new Wrong(`${where}: "durable"`, `${shown(durable)} is no boolean`, "write true or false")
+  }
+  const addresses = addressesOf(required(config, "nodes", where), where)
+  const parsed = parseMembers([...addresses.keys()], faults, faultsOf(config["f"], where))
+  if ("what" in parsed) throw new Wrong(where, parsed.what, parsed.remedy)
+  if (parsed.faults === 0 && config["f"] === undefined) {
+    throw new Wrong(
+      where,
+      `${parsed.members.length} nodes are too few to survive a fault in a ${faults} group`,
+      `list at least ${membersMin(faults, 1)} nodes, or write "f": 0`
+    )
+  }
+  const system = makeSystem(parsed.members, faults, parsed.faults)
+  return {
+    name,
+    system,
+    addresses,
+    faults,
+    durable,
+    digest: digestOf(name, faults, durable, system)
+  }
+}
+
+const faultsOf = (f: unknown, where: string): number | undefined => {
+  if (f === undefined || (typeof f === "number" && Number.isSafeInteger(f) && f >= 0)) return f
+  throw new Wrong(
+    `${where}: "f"`,
+    `${shown(f)} is no number of faulty members`,
+    "write a whole number, or leave it out"
+  )
+}
+
+const addressesOf = (nodes: unknown, where: string): ReadonlyMap<NodeId, string> => {
+  if (!Array.isArray(nodes)) {
+    throw new Wrong(
+      `${where}: "nodes"`,
+      `${shown(nodes)} is no list`,
+      'write [{ "id": 1, "address": "127.0.0.1:7001" }, …]'
+    )
+  }
+  const addresses = new Map<NodeId, string>()
+  const owners = new Map<string, NodeId>()
+  for (const [i, entry] of nodes.entries()) {
+    const here = `${where}: nodes[${i}]`
+    const node = fields(entry, here, NODE_KEYS)
+    const id = required(node, "id", here)
+    if (!isNodeId(id)) {
+      throw new Wrong(
+        here,
+        `${shown(id)} is no node id`,
+        `write a whole number from 1 to ${NODE_ID_MAX}`
+      )
+    }
+    if (addresses.has(id)) {
+      throw new Wrong(here, `node id ${id} is used twice`, "give each node an id of its own")
+    }
+    const address = addressOf(required(node, "address", here), here)
+    const owner = owners.get(address)
+    if (owner !== undefined) {
+      throw new Wrong(
+        here,
+        `address ${address} is node ${owner}'s already`,
+        "give each node an address of its own"
+      )
+    }
+    addresses.set(id, address)
+    owners.set(address, id)
+  }
+  return addresses
+}
+
+const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
+const LOOPBACK = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])$/i
+
+const addressOf = (address: unknown, where: string): string => {
+  const match = typeof address === "string" ? ADDRESS.exec(address) : null
+  const port = Number(match?.[2])
+  if (match === null || port < 1 || port > 65_535) {
+    throw new Wrong(where, `${shown(address)} is no address`, 'write "host:port", port 1 to 65535')
+  }
+  if (!LOOPBACK.test(match[1]!)) {
+    throw new Wrong(
+      where,
+      `${shown(address)} is not on this machine, and links have no authentication yet (it comes with a later release)`,
+      "use a loopback address such as 127.0.0.1"
+    )
+  }
+  return match[0]
+}
+
+const digestOf = (
+  name: string,
+  faults: FaultModel,
+  durable: boolean,
+  system: System
+): Uint8Array => {
+  const text = JSON.stringify([
+    "quorate-group/1",
+    name,
+    faults,
+    system.faults,
+    durable,
+    system.members
+  ])
+  // Every character is below 128: the name's pattern sees to it.
+  return sha256(Uint8Array.from(text, (character) => character.charCodeAt(0)))
+}
+
+const fields = (
+  value: unknown,
+  where: string,
+  known: ReadonlyArray<string>
+): Record<string, unknown> => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new Wrong(
+      where,
+      `${shown(value)} is no object`,
+      `write { ${known.map((k) => `"${k}": …`).join(", ")} }`
+    )
+  }
+  for (const key of Object.keys(value)) {
+    if (known.includes(key)) continue
+    throw new Wrong(where, `unknown key ${shown(key)}`, `known keys: ${known.join(", ")}`)
+  }
+  return value as Record<string, unknown>
+}
+
+const required = (value: Record<string, unknown>, key: string, where: string): unknown => {
+  if (value[key] !== undefined) return value[key]
+  throw new Wrong(where, `"${key}" is missing`, "add it")
+}
+
+const shown = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length <= 60 ? text : `${text.slice(0, 60)}…`
+}

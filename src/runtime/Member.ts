@@ -1,0 +1,15 @@
+import { Context } from "effect"
+import type { NodeId } from "../base/NodeId.ts"
+import type { Disk } from "../link/ports.ts"
+
+/** Which member of the group this process is, and where it keeps what it said. */
+export class Member extends Context.Service<
+  Member,
+  {
+    readonly id: NodeId
+    /** Absent: this node keeps nothing; a durable group refuses it. */
+    readonly disk: Disk | undefined
+    /** The operator vouches that this member never spoke: a missing or empty store is made. */
+    readonly init: boolean
+  }
+>()("quorate/Member") {}

@@ -1,0 +1,55 @@
+/** Keeps one link to an address: dials, and dials again after a back-off, until it is stopped. */
+import type { Limits } from "../../base/limits.ts"
+import type { Goodbye } from "../../link/frame.ts"
+import type { Carrier } from "../Carrier.ts"
+import type { Link } from "./link.ts"
+
+export interface DialerOptions {
+  readonly carrier: Carrier["Service"]
+  readonly address: string
+  readonly limits: Limits
+  /** A fresh link; its owner tells the dialer `opened` and `closed`. */
+  readonly makeLink: () => Link
+}
+
+export class Dialer {
+  link: Link | undefined
+  private readonly options: DialerOptions
+  private backoffMs: number
+  private timer: ReturnType<typeof setTimeout> | undefined
+  private stopped = false
+
+  constructor(options: DialerOptions) {
+    this.options = options
+    this.backoffMs = options.limits.redialMsMin
+  }
+
+  dial(): void {
+    this.timer = undefined
+    if (this.stopped) return
+    const { carrier, address, makeLink } = this.options
+    const link = makeLink()
+    this.link = link
+    link.begin(carrier.dial(address, link.events))
+  }
+
+  opened(): void {
+    this.backoffMs = this.options.limits.redialMsMin
+  }
+
+  /** The link is gone: another one follows, after half to all of the back-off. */
+  closed(): void {
+    this.link = undefined
+    if (this.stopped || this.timer !== undefined) return
+    const waitMs = this.backoffMs * (0.5 + Math.random() / 2)
+    this.backoffMs = Math.min(2 * this.backoffMs, this.options.limits.redialMsMax)
+    this.timer = setTimeout(() => this.dial(), waitMs)
+  }
+
+  stop(goodbye: Goodbye): void {
+    this.stopped = true
+    clearTimeout(this.timer)
+    this.timer = undefined
+    this.link?.cut(goodbye)
+  }
+}

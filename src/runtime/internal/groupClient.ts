@@ -1,0 +1,187 @@
+/** A client of one group: the call table over links to all members. Plain code; a scope owns it. */
+import { LIMITS, type Limits } from "../../base/limits.ts"
+import type { NodeId } from "../../base/NodeId.ts"
+import { sha256 } from "../../base/sha256.ts"
+import { CallCore } from "../../link/callCore.ts"
+import {
+  CLIENT_KEY_BYTES,
+  type Goodbye,
+  type Hello,
+  INCARNATION_BYTES,
+  LINK_VERSION
+} from "../../link/frame.ts"
+import { checkHello } from "../../link/hello.ts"
+import type { Clock } from "../../link/ports.ts"
+import { type LaneKey, sessionKey } from "../../server/laneKey.ts"
+import type { ClientMessage, Message, Reply } from "../../server/Message.ts"
+import type { Carrier } from "../Carrier.ts"
+import type { Group } from "../Group.ts"
+import { Dialer } from "./dialer.ts"
+import { Link, type LinkOwner } from "./link.ts"
+import { makeClock, randomBytes } from "./random.ts"
+import { Turn } from "./turn.ts"
+
+const NOTHING = new Uint8Array(0)
+const SESSION_DIGEST_BYTES = 16
+
+export interface GroupClientOptions {
+  readonly group: Group["Service"]
+  readonly carrier: Carrier["Service"]
+  readonly limits?: Limits
+}
+
+export class GroupClient {
+  readonly core: CallCore
+  private readonly group: Group["Service"]
+  private readonly limits: Limits
+  private readonly clock: Clock = makeClock()
+  private readonly turn = new Turn(() => {})
+  private readonly hello: Hello
+  private readonly channels = new Map<NodeId, Channel>()
+  private wakeTimer: ReturnType<typeof setTimeout> | undefined
+  private readonly ticker: ReturnType<typeof setInterval>
+
+  constructor({ group, carrier, limits = LIMITS }: GroupClientOptions) {
+    this.group = group
+    this.limits = limits
+    this.hello = {
+      version: LINK_VERSION,
+      group: group.name,
+      groupDigest: group.digest,
+      node: 0,
+      clientKey: randomBytes(CLIENT_KEY_BYTES),
+      storeId: NOTHING,
+      incarnation: randomBytes(INCARNATION_BYTES),
+      horizonMs: 0
+    }
+    this.core = new CallCore({
+      system: group.system,
+      limits,
+      ports: {
+        clock: this.clock,
+        sessionKey: (openedMs) => this.sessionKey(openedMs),
+        send: (node, message) => this.channels.get(node)?.send(message) ?? false,
+        random: (below) => Math.floor(Math.random() * below),
+        wake: (atMs) => this.wake(atMs)
+      }
+    })
+    for (const [node, address] of group.addresses) {
+      this.channels.set(node, this.channel(node, address, carrier))
+    }
+    this.ticker = setInterval(() => this.tick(), limits.tickMs)
+  }
+
+  /** Fails what is open with `cancelled` and lets go of everything. */
+  close(): void {
+    this.core.close()
+    clearTimeout(this.wakeTimer)
+    clearInterval(this.ticker)
+    for (const channel of this.channels.values()) channel.close()
+    this.channels.clear()
+  }
+
+  private channel(node: NodeId, address: string, carrier: Carrier["Service"]): Channel {
+    return new LinkChannel({
+      node,
+      address,
+      carrier,
+      hello: this.hello,
+      limits: this.limits,
+      turn: this.turn,
+      clock: this.clock,
+      core: this.core
+    })
+  }
+
+  private sessionKey(openedMs: number): LaneKey {
+    const { clientKey } = this.hello
+    const parts = [clientKey, this.group.digest, randomBytes(SESSION_DIGEST_BYTES)]
+    const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 8))
+    let at = 0
+    for (const part of parts) {
+      bytes.set(part, at)
+      at += part.length
+    }
+    new DataView(bytes.buffer).setFloat64(at, openedMs)
+    return sessionKey(openedMs, sha256(bytes).subarray(0, SESSION_DIGEST_BYTES))
+  }
+
+  private wake(atMs: number): void {
+    clearTimeout(this.wakeTimer)
+    const waitMs = Math.max(0, atMs - this.clock.nowMs())
+    this.wakeTimer = setTimeout(() => this.core.tick(), waitMs)
+  }
+
+  private tick(): void {
+    for (const channel of this.channels.values()) channel.tick()
+  }
+}
+
+/** The way to one node. */
+interface Channel {
+  /** False: it is down. */
+  readonly send: (message: ClientMessage) => boolean
+  readonly tick: () => void
+  readonly close: () => void
+}
+
+interface LinkChannelOptions {
+  readonly node: NodeId
+  readonly address: string
+  readonly carrier: Carrier["Service"]
+  readonly hello: Hello
+  readonly limits: Limits
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly core: CallCore
+}
+
+const CLIENT_ENDS: Goodbye = { code: "cancelled", detail: "the client ends" }
+
+class LinkChannel implements Channel {
+  private readonly dialer: Dialer
+  private link: Link | undefined
+
+  constructor({ node, address, carrier, hello, limits, turn, clock, core }: LinkChannelOptions) {
+    const owner: LinkOwner = {
+      limits,
+      turn,
+      nowMs: clock.nowMs,
+      check: (_link, theirs) => checkHello(hello, theirs) ?? wrongNode(node, address, theirs),
+      opened: (link, theirs) => {
+        this.link = link
+        this.dialer.opened()
+        core.linkUp(node, theirs.horizonMs)
+      },
+      receive: (_link, message: Message) => core.onReply(node, message as Reply),
+      closed: (_link, why) => {
+        this.link = undefined
+        core.linkDown(node, why.text)
+        this.dialer.closed()
+      }
+    }
+    const makeLink = (): Link => new Link(owner, hello)
+    this.dialer = new Dialer({ carrier, address, limits, makeLink })
+    this.dialer.dial()
+  }
+  send(message: ClientMessage): boolean {
+    if (this.link === undefined) return false
+    this.link.send(message)
+    return true
+  }
+  tick(): void {
+    this.dialer.link?.tick()
+  }
+  close(): void {
+    this.dialer.stop(CLIENT_ENDS)
+  }
+}
+
+/** The node behind an address must be the one that the group file names. */
+export const wrongNode = (node: NodeId, address: string, theirs: Hello): Goodbye | undefined =>
+  theirs.node === node
+    ? undefined
+    : {
+        code: "wrong_group",
+        detail: `${address} is node ${theirs.node}, not node ${node}: check the addresses in the group file`
+      }

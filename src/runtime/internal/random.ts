@@ -1,0 +1,17 @@
+/** Clock and randomness of a real process, for hosts and clients. */
+import type { Clock } from "../../link/ports.ts"
+
+export const randomBytes = (length: number): Uint8Array =>
+  globalThis.crypto.getRandomValues(new Uint8Array(length))
+
+/** The wall clock, held where it would go back. */
+export const makeClock = (): Clock => {
+  let last = 0
+  return {
+    nowMs: () => {
+      const now = Date.now()
+      if (now > last) last = now
+      return last
+    }
+  }
+}

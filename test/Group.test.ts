@@ -1,0 +1,135 @@
+import { Effect } from "effect"
+import { assert, it } from "vitest"
+import { GroupInvalid } from "../src/runtime/Errors.ts"
+import { Group, type GroupConfig, parseGroup } from "../src/runtime/Group.ts"
+
+const config: GroupConfig = {
+  group: "demo",
+  faults: "crash",
+  durable: false,
+  nodes: [
+    { id: 3, address: "127.0.0.1:7003" },
+    { id: 1, address: "localhost:7001" },
+    { id: 2, address: "[::1]:7002" }
+  ]
+}
+const parsed = (value: unknown) => {
+  const group = parseGroup(value, "g.json")
+  assert.notInstanceOf(group, GroupInvalid)
+  return group as Group["Service"]
+}
+const refusal = (value: unknown): string => {
+  const group = parseGroup(value, "g.json")
+  assert.instanceOf(group, GroupInvalid)
+  return (group as GroupInvalid).message
+}
+
+it("takes a good group: members in order, the most faults its size allows", () => {
+  const group = parsed(config)
+  assert.deepEqual(group.system.members, [1, 2, 3])
+  assert.equal(group.system.faults, 1)
+  assert.equal(group.addresses.get(2), "[::1]:7002")
+  assert.equal(group.digest.length, 32)
+})
+
+it("digests what members must agree on, and no addresses: a proxy may stand between", () => {
+  const digest = (change: object) =>
+    Buffer.from(parsed({ ...config, ...change }).digest).toString("hex")
+  const same = digest({})
+  assert.equal(digest({ nodes: config.nodes.toReversed() }), same)
+  assert.equal(
+    digest({ nodes: config.nodes.map((n) => ({ ...n, address: `127.0.0.9:${n.id}` })) }),
+    same
+  )
+  assert.equal(digest({ f: 1 }), same)
+  const others = [
+    digest({ group: "other" }),
+    digest({ durable: true }),
+    digest({ f: 0 }),
+    digest({ nodes: config.nodes.map((n) => ({ ...n, id: n.id + 1 })) })
+  ]
+  assert.equal(new Set([same, ...others]).size, 5)
+})
+
+const nodes = (...entries: ReadonlyArray<unknown>) => ({ ...config, nodes: entries })
+const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
+  ["no object", [], /^g\.json: \[\] is no object; write \{ "group"/],
+  [
+    "an unknown key",
+    { ...config, fault: 1 },
+    /^g\.json: unknown key "fault"; known keys: group, faults, f, durable, nodes$/
+  ],
+  ["a missing field", { ...config, durable: undefined }, /^g\.json: "durable" is missing; add it$/],
+  ["a bad name", { ...config, group: "a b" }, /^g\.json: "group": "a b" is no group name; /],
+  [
+    "a bad fault model",
+    { ...config, faults: "pbft" },
+    /^g\.json: "faults": "pbft" is no fault model; /
+  ],
+  [
+    "a durable that is no boolean",
+    { ...config, durable: "yes" },
+    /"yes" is no boolean; write true or false$/
+  ],
+  ["a fractional f", { ...config, f: 0.5 }, /"f": 0\.5 is no number of faulty members; /],
+  ["an f too high", { ...config, f: 2 }, /^g\.json: .*2.*; /],
+  ["no list of nodes", { ...config, nodes: {} }, /^g\.json: "nodes": \{\} is no list; /],
+  ["no nodes", nodes(), /^g\.json: /],
+  ["too few nodes", { ...config, faults: "byzantine", f: 1 }, /^g\.json: .*; /],
+  [
+    "an unknown key of a node",
+    nodes({ id: 1, adress: "x" }),
+    /^g\.json: nodes\[0\]: unknown key "adress"; known keys: id, address$/
+  ],
+  [
+    "a node without address",
+    nodes({ id: 1 }),
+    /^g\.json: nodes\[0\]: "address" is missing; add it$/
+  ],
+  [
+    "an id of 0",
+    nodes({ id: 0, address: "localhost:1" }),
+    /^g\.json: nodes\[0\]: 0 is no node id; write a whole number/
+  ],
+  [
+    "a duplicate id",
+    nodes({ id: 1, address: "localhost:1" }, { id: 1, address: "localhost:2" }),
+    /^g\.json: nodes\[1\]: node id 1 is used twice; give each node an id of its own$/
+  ],
+  [
+    "a duplicate address",
+    nodes({ id: 1, address: "localhost:1" }, { id: 2, address: "localhost:1" }),
+    /^g\.json: nodes\[1\]: address localhost:1 is node 1's already; /
+  ],
+  [
+    "an address without port",
+    nodes({ id: 1, address: "localhost" }),
+    /"localhost" is no address; write "host:port"/
+  ],
+  [
+    "a port too high",
+    nodes({ id: 1, address: "localhost:70000" }),
+    /"localhost:70000" is no address; /
+  ],
+  ["a URL", nodes({ id: 1, address: "http://localhost:7000" }), /is no address; /],
+  [
+    "another machine",
+    nodes({ id: 1, address: "10.0.0.7:7000" }),
+    /^g\.json: nodes\[0\]: "10\.0\.0\.7:7000" is not on this machine, .* authentication .* later release\); use a loopback address/
+  ]
+]
+it.each(wrong)("refuses %s with one line", (_name, value, message) => {
+  const text = refusal(value)
+  assert.match(text, message)
+  assert.notInclude(text, "\n")
+})
+
+it("Group.layer fails with the same line", async () => {
+  const failure = await Effect.runPromise(
+    Group.use(Effect.succeed).pipe(
+      Effect.provide(Group.layer({ ...config, group: "" }, "here.json")),
+      Effect.flip
+    )
+  )
+  assert.match(failure.message, /^here\.json: "group": "" is no group name; /)
+})
