@@ -1,0 +1,151 @@
+/** What handlers are given: one context per kind of handler. */
+import type { FailCode } from "../base/errorCode.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { Quorum, System } from "../quorum/QuorumSystem.ts"
+import type { Vote } from "../quorum/Vote.ts"
+import type { CallId, Directive, Target } from "../server/Directive.ts"
+import type { ForwardKey, Input, InputInit, OutputInit, ReplyKey } from "./Method.ts"
+
+/**
+ * Names a client's call, the same on every node. It fits into a field of type `quorate.v1.CallId`,
+ * so that a message can carry the call it is about.
+ */
+export interface CallName extends CallId {
+  /** The name as a string: the key of a map. */
+  readonly key: string
+}
+
+export interface ForwardOptions {
+  /** Who hears it; default: all members, this node too. */
+  readonly to?: Target
+}
+export interface ReplyOptions {
+  /** Which call is answered; default: the one at hand. */
+  readonly call?: CallId | undefined
+}
+/** In a protocol lane no call is at hand. */
+export interface ReplyTo {
+  readonly call: CallId
+}
+
+/** The phases that method `K` may forward to. */
+export type Forward<M, K extends keyof M> = {
+  readonly [P in ForwardKey<M, K>]: (
+    message: InputInit<M, P>,
+    options?: ForwardOptions
+  ) => Directive
+}
+type IsUnion<T, U = T> = T extends unknown ? ([U] extends [T] ? false : true) : never
+/** Answers the call; by name where several calls share the phase. */
+export type Reply<M, K extends keyof M> =
+  IsUnion<ReplyKey<M, K>> extends true
+    ? {
+        readonly [C in ReplyKey<M, K>]: (
+          message: OutputInit<M, C>,
+          options?: ReplyOptions
+        ) => Directive
+      }
+    : (message: OutputInit<M, ReplyKey<M, K>>, options?: ReplyOptions) => Directive
+/** The same in a protocol lane: which call is answered has to be said. */
+export type LaneReply<M, K extends keyof M> =
+  IsUnion<ReplyKey<M, K>> extends true
+    ? {
+        readonly [C in ReplyKey<M, K>]: (message: OutputInit<M, C>, options: ReplyTo) => Directive
+      }
+    : (message: OutputInit<M, ReplyKey<M, K>>, options: ReplyTo) => Directive
+
+/** Ends one copy of a call, not the call: the client tries again. */
+export interface Refuse {
+  /** `node` takes this call. */
+  readonly redirect: (node: NodeId) => Directive
+  readonly overloaded: () => Directive
+}
+/** The final failure of the call, here. */
+export type Fail = (code: FailCode, detail: string) => Directive
+
+/** The votes of one phase, seen from the one that just came. `P`: what `agreeOn` returns. */
+export interface Votes<V, P> {
+  /** The value that just came: what `agreeOn` made of it, or the message where nothing is said. */
+  readonly value: [P] extends [never] ? V : P
+  /** The message that just came. Only `value` is agreed: the rest is its author's word. */
+  readonly message: V
+  readonly author: NodeId
+  /** Whether this node itself said that value. */
+  readonly mine: boolean
+  /** How many members said that value. */
+  readonly count: number
+  /** Whether the members that said that value are such a quorum. */
+  readonly agreed: (quorum: Quorum) => boolean
+  /** The votes for that value, in member order. */
+  readonly certificate: ReadonlyArray<Vote<V>>
+  /** Every vote, whatever its value, in member order. */
+  readonly all: ReadonlyArray<Vote<V>>
+}
+
+interface Common {
+  readonly self: NodeId
+  readonly system: System
+  readonly wait: Directive
+  /** Nothing to do, and worth counting. */
+  readonly ignore: (reason: string) => Directive
+}
+interface Called extends Common {
+  readonly call: CallName
+  /** This is the first, second … copy of the call that came. Without lanes only the first runs. */
+  readonly copy: number
+  readonly refuse: Refuse
+  readonly fail: Fail
+}
+
+/** Of a MULTIPARTY method. */
+export interface CallContext<M, K extends keyof M> extends Called {
+  readonly message: Input<M, K>
+  readonly forward: Forward<M, K>
+  readonly reply: Reply<M, K>
+}
+/** Of an RPC or QUORUM method. */
+export interface UnaryContext<M, K extends keyof M> extends Called {
+  readonly message: Input<M, K>
+  readonly reply: Reply<M, K>
+}
+/** Of a UNICAST or MULTICAST method. */
+export interface OneWayContext<M, K extends keyof M> extends Common {
+  readonly message: Input<M, K>
+}
+
+interface OfCall<M, K extends keyof M> extends Common {
+  readonly call: CallName
+  readonly forward: Forward<M, K>
+  readonly reply: Reply<M, K>
+  readonly fail: Fail
+}
+/** Of a phase, message by message. */
+export interface MessageContext<M, K extends keyof M> extends OfCall<M, K> {
+  readonly message: Input<M, K>
+  readonly author: NodeId
+}
+/** Of a quorum function. */
+export interface VotesContext<M, K extends keyof M, P> extends OfCall<M, K> {
+  readonly votes: Votes<Input<M, K>, P>
+}
+
+interface OfLane<M, K extends keyof M, Command> extends Common {
+  readonly index: number
+  readonly round: number
+  readonly forward: Forward<M, K>
+  readonly reply: LaneReply<M, K>
+  /**
+   * This index is decided: the application runs `command` in lane order, once, and its result answers
+   * `call`. A second, different decision for an index halts the node.
+   */
+  readonly apply: (command: Command, options?: ReplyOptions) => Directive
+}
+/** Of a phase in a protocol lane, message by message. */
+export interface LaneMessageContext<M, K extends keyof M, Command> extends OfLane<M, K, Command> {
+  readonly message: Input<M, K>
+  readonly author: NodeId
+}
+/** Of a quorum function in a protocol lane. */
+export interface LaneVotesContext<M, K extends keyof M, Command, P> extends OfLane<M, K, Command> {
+  readonly votes: Votes<Input<M, K>, P>
+}

@@ -1,0 +1,61 @@
+/** What a protocol has beside its handlers: state, records, lanes, an application. */
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf"
+import type { NodeId } from "../base/NodeId.ts"
+import type { System } from "../quorum/QuorumSystem.ts"
+import type { Directive } from "../server/Directive.ts"
+import type { LaneView } from "../server/handlers.ts"
+import type { LaneSpec } from "../server/Protocol.ts"
+import type { CallName } from "./Context.ts"
+import type { KeyOf, OutputInit } from "./Method.ts"
+
+/** First argument of `protocol` for a protocol that keeps more than votes. */
+export interface World<
+  M,
+  State,
+  Rec extends DescMessage,
+  L extends string,
+  Cmd extends DescMessage,
+  App
+> {
+  /** The state of one node when it starts; plain data. Handlers read it, `evolve` alone changes it. */
+  readonly state?: (node: { readonly self: NodeId; readonly system: System }) => State
+  /** The message that `store` and `note` hand over. */
+  readonly record?: Rec
+  /** Changes `state` in place, for each record in order, at boot again for those stored. A throw halts the node. */
+  readonly evolve?: (state: NoInfer<State>, record: MessageShape<NoInfer<Rec>>) => void
+  /** Ordered runs of instances that outlive calls: log slots, views. At most 20 letters and digits a name. */
+  readonly lanes?: { readonly [Name in L]: LaneSpec }
+  readonly application?: Application<M, Cmd, App>
+}
+
+/** What the protocol decides about: runs decided commands in lane order, on every node alike. */
+export interface Application<M, Cmd extends DescMessage, App> {
+  /** The message that `apply` hands over. */
+  readonly command: Cmd
+  readonly initial: () => App
+  /**
+   * Runs one command, returns the reply to its call. It may change `state` in place. It must be deterministic,
+   * and run a command once that comes twice for one call (a leader may propose a retry again). A throw halts the node.
+   */
+  readonly apply: (
+    state: NoInfer<App>,
+    command: MessageShape<NoInfer<Cmd>>,
+    context: ApplyContext
+  ) => OutputInit<M, KeyOf<M, "multiparty">> | undefined
+}
+export interface ApplyContext {
+  readonly lane: string
+  readonly index: number
+  /** The call the command is about; `undefined`: it answers none. */
+  readonly call: CallName | undefined
+}
+
+/** What a world adds to every context. */
+export interface InWorld<State, Rec, L extends string> {
+  readonly state: State
+  readonly lanes: { readonly [Name in L]: LaneView }
+  /** Hands `record` to `evolve` and logs it: nothing said beside it leaves before it is durable. */
+  readonly store: (record: Rec) => Directive
+  /** Hands `record` to `evolve`; gone after a restart. */
+  readonly note: (record: Rec) => Directive
+}

@@ -1,0 +1,92 @@
+/** A descriptor, handlers and a world to the protocol the engine takes. */
+import type { DescMessage, DescService } from "@bufbuild/protobuf"
+import { ProtocolInvalid } from "../../server/handlers.ts"
+import type {
+  AnyHandler,
+  ApplicationSpec,
+  LaneSpec,
+  MethodSpec,
+  ProtocolSpec,
+  WorldSpec
+} from "../../server/Protocol.ts"
+import { codecOf } from "./codec.ts"
+import { type MethodInfo, methodsOf } from "./methods.ts"
+
+/** {@link World} without its types. */
+export interface AnyWorld {
+  readonly state?: NonNullable<WorldSpec["state"]>
+  readonly record?: DescMessage
+  readonly evolve?: NonNullable<WorldSpec["evolve"]>
+  readonly lanes?: { readonly [name: string]: LaneSpec }
+  readonly application?: {
+    readonly command: DescMessage
+    readonly initial: () => unknown
+    readonly apply: ApplicationSpec["apply"]
+  }
+}
+export interface AnyHandlers {
+  readonly [method: string]: AnyHandler
+}
+
+/** @throws ProtocolInvalid what types cannot see, or an author without types did */
+export const compile = (
+  descriptor: DescService,
+  handlers: AnyHandlers,
+  world: AnyWorld | undefined
+): ProtocolSpec => {
+  const name = descriptor.typeName
+  const infos = methodsOf(descriptor)
+  const lanes = Object.keys(world?.lanes ?? {})
+  for (const key of Object.keys(handlers)) {
+    if (infos.some((info) => info.name === key)) continue
+    throw new ProtocolInvalid(`"${key}" is not a method of ${name}`)
+  }
+  if (world?.application !== undefined && lanes.length === 0) {
+    throw new ProtocolInvalid(`${name} has an application and no lane to run it in; declare one`)
+  }
+  const methods = infos.map((info): MethodSpec => {
+    const handler = handlers[info.name]
+    if (handler === undefined) throw new ProtocolInvalid(`${info.fullName} has no handler`)
+    checkForm(info, handler, lanes)
+    return {
+      name: info.name,
+      fullName: info.fullName,
+      call: info.call,
+      input: codecOf(info.desc.input),
+      output: codecOf(info.desc.output),
+      forwards: info.forwards,
+      replies: info.replies,
+      handler
+    }
+  })
+  return world === undefined ? { name, methods } : { name, methods, world: worldOf(world) }
+}
+
+const checkForm = (info: MethodInfo, handler: AnyHandler, lanes: ReadonlyArray<string>): void => {
+  const isFunction = typeof handler === "function"
+  if (info.call !== "phase") {
+    if (isFunction) return
+    throw new ProtocolInvalid(`${info.fullName} is no PHASE method: its handler is a function`)
+  }
+  const lane = isFunction ? undefined : handler.lane
+  if (lane === undefined && lanes.length > 0) {
+    throw new ProtocolInvalid(`${info.fullName} names no lane; lanes: ${lanes.join(", ")}`)
+  }
+}
+
+const worldOf = (world: AnyWorld): WorldSpec => {
+  const { state, record, evolve, lanes, application } = world
+  return {
+    ...(state && { state }),
+    ...(record && { record: codecOf(record) }),
+    ...(evolve && { evolve }),
+    ...(lanes && { lanes }),
+    ...(application && { application: applicationOf(application) })
+  }
+}
+
+const applicationOf = (application: NonNullable<AnyWorld["application"]>): ApplicationSpec => ({
+  command: codecOf(application.command),
+  initial: application.initial,
+  apply: application.apply
+})
