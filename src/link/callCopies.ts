@@ -32,48 +32,51 @@ export class CallCopies {
     this.#why[rank] = why
   }
 
+  isUp(rank: number): boolean {
+    return this.#up[rank]!
+  }
+
   /** Whether some target can be reached now. */
   reachable(call: OpenCall): boolean {
     for (const rank of call.targets.ranks) if (this.#up[rank]) return true
     return false
   }
 
-  /** Sends what has not been sent to the targets whose links are up. */
-  sendAll(call: OpenCall): void {
+  /** Sends what waits to the targets whose links are up; the call has one name, or none. */
+  sendAll(call: OpenCall, nowMs: number): void {
     const { ranks } = call.targets
     let shared: Request | undefined
     for (let slot = 0; slot < ranks.length; slot++) {
       if (call.states[slot] !== WAITING || !this.#up[ranks[slot]!]) continue
-      if (call.oneWay || call.bodies !== undefined) this.send(call, slot)
+      if (call.oneWay || call.bodies !== undefined) this.send(call, slot, nowMs)
       else {
-        shared ??= this.#request(call, slot)
-        this.#send(call, slot, shared)
+        shared ??= this.#request(call, slot, nowMs)
+        this.#sendRequest(call, slot, shared)
       }
       if (call.over) return
     }
   }
 
   /** Sends one copy; it waits where its link is down. */
-  send(call: OpenCall, slot: number): void {
+  send(call: OpenCall, slot: number, nowMs: number): void {
     if (!this.#up[call.targets.ranks[slot]!]) call.states[slot] = WAITING
-    else if (!call.oneWay) this.#send(call, slot, this.#request(call, slot))
-    else if (this.#handOver(call, slot)) call.end(slot, REPLIED)
+    else if (call.oneWay) this.#sendOneWay(call, slot)
+    else this.#sendRequest(call, slot, this.#request(call, slot, nowMs))
   }
 
-  /** The same, of a copy that was lost with its link. */
-  sendAgain(call: OpenCall, slot: number): void {
+  /** The same, of a copy that may have been lost with its link. */
+  sendAgain(call: OpenCall, slot: number, nowMs: number): void {
     if (call.states[slot] === SENT) this.resent++
-    this.send(call, slot)
+    this.send(call, slot, nowMs)
   }
 
   /** Tells the nodes that work on the call that nobody waits any more. */
   cancel(call: OpenCall): void {
-    const { session, index, targets } = call
-    if (session === undefined) return
-    const cancel = { kind: "cancel", session: session.key, index } as const
-    for (let slot = 0; slot < targets.ranks.length; slot++) {
-      if (call.states[slot] !== SENT || !this.#up[targets.ranks[slot]!]) continue
-      this.#ports.send(targets.nodes[slot]!, cancel)
+    const { nodes, ranks } = call.targets
+    for (let slot = 0; slot < ranks.length; slot++) {
+      if (call.states[slot] !== SENT || !this.#up[ranks[slot]!]) continue
+      const session = call.sessions[slot]!.key
+      this.#ports.send(nodes[slot]!, { kind: "cancel", session, index: call.indexes[slot]! })
     }
   }
 
@@ -87,13 +90,13 @@ export class CallCopies {
   }
 
   /** A node said that this one takes the call: its back-off ends. */
-  hasten(call: OpenCall, slot: number): void {
+  hasten(call: OpenCall, slot: number, nowMs: number): void {
     const trouble = call.troubles?.[slot]
     if (call.states[slot] !== BACKING_OFF || trouble!.hastened) return
     mark("redirected to a node that backs off")
     trouble!.hastened = true
     this.resent++
-    this.send(call, slot)
+    this.send(call, slot, nowMs)
   }
 
   /** Sends the copies whose back-off is over, and returns when the next one's is. */
@@ -106,7 +109,7 @@ export class CallCopies {
       else {
         trouble.hastened = false
         this.resent++
-        this.send(call, slot)
+        this.send(call, slot, nowMs)
         if (call.over) return atMs
       }
     }
@@ -119,36 +122,34 @@ export class CallCopies {
     if (!this.#up[rank]) return `no link: ${this.#why[rank]}`
     if (call.states[slot] === SENT) return "no answer yet"
     if (call.states[slot] === BACKING_OFF) return "to be tried again"
-    if (hellos > 0)
-      return `not sent: ${hellos} more ${hellos === 1 ? "node" : "nodes"} must say hello`
+    if (call.multiparty && hellos > 0) {
+      return `not sent: ${hellos} more ${hellos === 1 ? "node" : "nodes"} must say hello first`
+    }
     return "not sent: earlier calls come first"
   }
 
-  #send(call: OpenCall, slot: number, request: Request): void {
+  #sendRequest(call: OpenCall, slot: number, request: Request): void {
     call.states[slot] = SENT
     if (this.#ports.send(call.targets.nodes[slot]!, request)) return
     // Unless the answer, or the end of the call, was there before `send` came back.
     if (!call.over && call.states[slot] === SENT) call.states[slot] = WAITING
   }
 
-  #handOver(call: OpenCall, slot: number): boolean {
+  #sendOneWay(call: OpenCall, slot: number): void {
     const { method } = call.spec
-    return this.#ports.send(call.targets.nodes[slot]!, {
-      kind: "oneWay",
-      method,
-      body: call.bodyOf(slot)
-    })
+    const message = { kind: "oneWay", method, body: call.bodyOf(slot) } as const
+    if (this.#ports.send(call.targets.nodes[slot]!, message)) call.end(slot, REPLIED)
   }
 
-  #request(call: OpenCall, slot: number): Request {
-    const session = call.session!
+  #request(call: OpenCall, slot: number, nowMs: number): Request {
+    const session = call.sessions[slot]!
     return {
       kind: "request",
       session: session.key,
-      index: call.index,
+      index: call.indexes[slot]!,
       ackedBelow: session.ackedBelow,
       method: call.spec.method,
-      deadlineMs: Math.max(1, call.dueMs - this.#ports.clock.nowMs()),
+      deadlineMs: Math.max(1, call.dueMs - nowMs),
       body: call.bodyOf(slot)
     }
   }

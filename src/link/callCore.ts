@@ -10,8 +10,9 @@
  * - A call ends once: with the policy's answer, as soon as no answer is possible (P9), at its
  *   deadline, or by `cancel` or `close`. It then leaves nothing behind (P10).
  *
- * Bounds: `callsOpenMax` calls, each with its bodies. Of these are sent and not over: `windowCalls` a
- * session, and bodies of a quarter of `linkBytes`, so that sending them all again overruns no link.
+ * Bounds: `callsOpenMax` calls, each with its bodies. Of these are sent to one node and not over:
+ * `windowCalls` a session, and bodies of half of `linkBytes`, so that sending them all again overruns
+ * no link.
  */
 import { assert } from "../base/assert.ts"
 import { type ErrorCode, mayRetry } from "../base/errorCode.ts"
@@ -20,21 +21,11 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Reply } from "../server/Message.ts"
 import { CallCopies } from "./callCopies.ts"
+import { CallLanes } from "./callLanes.ts"
 import { codeOf, gotOf, outcomesOf, refuse, textOf } from "./callOutcome.ts"
 import { Timers } from "./callTimers.ts"
 import type { CallPort, CallPorts, CallResult, CallSpec } from "./callTypes.ts"
-import { type ClientSession, ClientSessions } from "./clientSession.ts"
-import {
-  CallQueue,
-  DISAGREED,
-  FAILED,
-  OpenCall,
-  prepare,
-  REPLIED,
-  SENT,
-  Targets,
-  WAITING
-} from "./openCall.ts"
+import { DISAGREED, FAILED, OpenCall, prepare, REPLIED, Targets, WAITING } from "./openCall.ts"
 
 export type {
   CallPort,
@@ -57,15 +48,11 @@ export class CallCore {
   readonly #limits: Limits
   readonly #ports: CallPorts
   readonly #copies: CallCopies
-  readonly #sessions: ClientSessions<OpenCall>
+  readonly #lanes: CallLanes
   /** In the order in which they started. */
   readonly #calls = new Map<number, OpenCall>()
   readonly #timers = new Timers<OpenCall>()
-  readonly #plain = new CallQueue()
-  readonly #group = new CallQueue()
   readonly #targets = new WeakMap<ReadonlyArray<NodeId>, Targets>()
-  /** Bodies of the calls that are numbered. */
-  #bytes = 0
   #ids = 0
   /** What `wake` was asked for and has not come yet. */
   #wakeMs = Number.POSITIVE_INFINITY
@@ -73,12 +60,11 @@ export class CallCore {
 
   constructor(options: { system: System; limits: Limits; ports: CallPorts }) {
     const { system, limits, ports } = options
-    const { nowMs } = ports.clock
     this.system = system
     this.#limits = limits
     this.#ports = ports
     this.#copies = new CallCopies(system, limits, ports)
-    this.#sessions = new ClientSessions({ system, limits, nowMs, key: ports.sessionKey })
+    this.#lanes = new CallLanes(system, limits, ports, this.#copies)
   }
 
   /**
@@ -89,17 +75,18 @@ export class CallCore {
     const rank = this.system.rank(node)
     if (rank < 0 || this.#closed) return
     this.#copies.linkUp(rank)
-    this.#sessions.hello(rank, horizonMs)
+    this.#lanes.hello(rank, horizonMs)
+    const nowMs = this.#ports.clock.nowMs()
     for (const call of [...this.#calls.values()]) {
       const slot = call.targets.slot(rank)
       if (call.over || slot < 0) continue
-      const state = call.states[slot]
-      if (call.index > 0 || call.oneWay) {
-        if (state === WAITING || state === SENT) this.#copies.sendAgain(call, slot)
-        if (call.oneWay && !call.over) this.#checkOneWay(call)
-      } else if (call.queue === undefined) this.#queue(call).push(call)
+      if (!call.oneWay) this.#lanes.linkUp(call, slot, nowMs)
+      else if (call.states[slot] === WAITING) {
+        this.#copies.send(call, slot, nowMs)
+        this.#checkOneWay(call)
+      }
     }
-    this.#pump()
+    this.#lanes.pump(rank)
   }
 
   /** The link to `node` broke, or could not be made. `why`: for people, e.g. "connection refused". */
@@ -127,8 +114,8 @@ export class CallCore {
       const range = `a deadline is more than 0 and at most ${callTimeoutMsMax} ms`
       return refuse(spec, targets, "invalid", range)
     }
-    const dueMs = this.#ports.clock.nowMs() + Math.ceil(spec.deadlineMs)
-    const call = new OpenCall(++this.#ids, spec, targets, dueMs)
+    const nowMs = this.#ports.clock.nowMs()
+    const call = new OpenCall(++this.#ids, spec, targets, nowMs + Math.ceil(spec.deadlineMs))
     try {
       prepare(call, this.system, this.#limits.bodyBytesMax)
     } catch (error) {
@@ -137,9 +124,9 @@ export class CallCore {
     this.#calls.set(call.id, call)
     this.#timers.add(call)
     if (call.oneWay) {
-      if (!call.states.includes(FAILED)) this.#copies.sendAll(call)
+      if (!call.states.includes(FAILED)) this.#copies.sendAll(call, nowMs)
       this.#checkOneWay(call)
-    } else if (this.#stillPossible(call)) this.#place(call)
+    } else if (this.#stillPossible(call)) this.#lanes.place(call, nowMs)
     this.#arm()
     return call.id
   }
@@ -150,20 +137,21 @@ export class CallCore {
     if (call === undefined) return
     this.#end(call)
     this.#copies.cancel(call)
-    this.#pump()
+    this.#lanes.leave(call)
   }
 
   onReply(node: NodeId, reply: Reply): void {
-    const call = this.#sessions.byKey(reply.session)?.at(reply.index)
+    const session = this.#lanes.session(reply.session)
+    const call = session?.at(reply.index)
     const slot = call === undefined ? -1 : call.targets.slot(this.system.rank(node))
-    if (call === undefined || slot < 0 || call.states[slot]! >= REPLIED) {
-      this.counters.repliesDropped++
-    } else if (reply.code === undefined) this.#answered(call, slot, reply.body)
+    // Only under the name the call has at this node.
+    if (call === undefined || slot < 0 || call.sessions[slot] !== session) this.#drop()
+    else if (call.states[slot]! >= REPLIED) this.#drop()
+    else if (reply.code === undefined) this.#answered(call, slot, reply.body)
     else if (mayRetry(reply.code)) this.#refusedForNow(call, slot, reply)
     else {
-      if (reply.code === "session_expired") {
-        this.#sessions.horizon(call.targets.ranks[slot]!, reply.horizonMs ?? 0)
-      }
+      const rank = call.targets.ranks[slot]!
+      if (reply.code === "session_expired") this.#lanes.expired(rank, reply.horizonMs ?? 0)
       this.#failed(call, slot, reply.code, reply.detail)
     }
   }
@@ -187,24 +175,28 @@ export class CallCore {
   /** Fails all open calls with `cancelled`, and every later one. */
   close(): void {
     this.#closed = true
+    this.#lanes.close()
     for (const call of [...this.#calls.values()]) {
       if (!call.over) this.#fail(call, "cancelled", "the client is closed")
     }
-    this.#sessions.clear()
   }
 
   /** What the table holds now. */
   size(): Record<string, number> {
     return {
       calls: this.#calls.size,
-      waiting: this.#plain.count + this.#group.count,
+      waiting: this.#lanes.waiting,
       timers: this.#timers.count,
-      sessions: this.#sessions.count,
-      bytes: this.#bytes
+      sessions: this.#lanes.sessions,
+      bytes: this.#lanes.bytes
     }
   }
 
   // ------------------------------------------------------------ what nodes say
+
+  #drop(): void {
+    this.counters.repliesDropped++
+  }
 
   #answered(call: OpenCall, slot: number, body: Uint8Array): void {
     const { spec } = call
@@ -237,12 +229,13 @@ export class CallCore {
 
   #refusedForNow(call: OpenCall, slot: number, reply: Reply): void {
     this.counters.refusedForNow++
-    this.#copies.refused(call, slot, reply, this.#ports.clock.nowMs())
+    const nowMs = this.#ports.clock.nowMs()
+    this.#copies.refused(call, slot, reply, nowMs)
     const { retryMs } = call.troubles![slot]!
     if (retryMs < call.atMs) this.#timers.move(call, retryMs)
     if (reply.code === "redirect" && reply.node !== undefined) {
       const named = call.targets.slot(this.system.rank(reply.node))
-      if (named >= 0 && named !== slot) this.#copies.hasten(call, named)
+      if (named >= 0 && named !== slot) this.#copies.hasten(call, named, nowMs)
     }
     this.#arm()
   }
@@ -273,72 +266,28 @@ export class CallCore {
 
   // ------------------------------------------------------------ the life of a call
 
-  /** A call that can be sent somewhere gets its number, in order; else links coming up place it. */
-  #place(call: OpenCall): void {
-    if (!this.#copies.reachable(call)) return
-    const queue = this.#queue(call)
-    const session = queue.count === 0 ? this.#room(call) : undefined
-    if (session === undefined) queue.push(call)
-    else this.#number(call, session)
-  }
-
-  #room(call: OpenCall): ClientSession<OpenCall> | undefined {
-    const bytesMax = this.#limits.linkBytes / 4
-    if (this.#bytes > 0 && this.#bytes + call.bytes > bytesMax) return undefined
-    return this.#sessions.pick(call.multiparty)
-  }
-
-  #number(call: OpenCall, session: ClientSession<OpenCall>): void {
-    call.session = session
-    call.index = session.take(call)
-    this.#bytes += call.bytes
-    this.#copies.sendAll(call)
-  }
-
-  /** Numbers what waits and has room now. */
-  #pump(): void {
-    if (this.#closed) return
-    for (const queue of [this.#group, this.#plain]) {
-      for (;;) {
-        const call = queue.first
-        const session = call === undefined ? undefined : this.#room(call)
-        if (call === undefined || session === undefined) break
-        queue.remove(call)
-        this.#number(call, session)
-      }
-    }
-  }
-
-  #queue(call: OpenCall): CallQueue {
-    return call.multiparty ? this.#group : this.#plain
-  }
-
-  /** Takes a call out of the table. */
+  /** Takes a call out of the table; the others get its place by `leave`. */
   #end(call: OpenCall): void {
     assert(!call.over, "a call ends once")
     call.over = true
     this.#calls.delete(call.id)
     this.#timers.remove(call)
-    call.queue?.remove(call)
-    if (call.session === undefined) return
-    this.#sessions.settle(call.session, call.index)
-    this.#bytes -= call.bytes
   }
 
   #finish(call: OpenCall, result: CallResult<unknown>): void {
     this.#end(call)
-    this.#pump()
+    this.#lanes.leave(call)
     call.spec.done(result)
   }
 
   #fail(call: OpenCall, code: ErrorCode, detail?: string): void {
-    const hellos = this.#sessions.missing(call.multiparty)
+    const hellos = this.#lanes.missingHellos
     const outcomes = outcomesOf(call, (it, slot) => this.#copies.waitsFor(it, slot, hellos))
     const result = { ok: false, code, ...gotOf(call), outcomes } as const
     this.#end(call)
     // The deadline was in the request: the nodes need not be told.
     if (code !== "deadline_exceeded") this.#copies.cancel(call)
-    this.#pump()
+    this.#lanes.leave(call)
     call.spec.done(detail === undefined ? result : { ...result, detail })
   }
 
@@ -352,7 +301,6 @@ export class CallCore {
   #targetsOf(nodes: ReadonlyArray<NodeId>): Targets {
     let targets = this.#targets.get(nodes)
     if (targets === undefined) {
-      for (const node of nodes) assert(this.system.rank(node) >= 0, "a call goes to members")
       targets = new Targets(this.system, nodes)
       this.#targets.set(nodes, targets)
     }

@@ -1,10 +1,6 @@
 /**
- * The sessions of a client: how its calls are numbered, acknowledged and held to the window, and when
- * a session opens and is given up.
- *
- * MULTIPARTY calls use group sessions: their nodes speak to each other about (session, index), so
- * one opens only once a quorum has told its horizon. All other calls concern each node alone and use
- * plain sessions, for which one hello is enough.
+ * The sessions of a client: how its calls are numbered, acknowledged and held to the window, and
+ * when a session opens and is given up.
  */
 import { assert } from "../base/assert.ts"
 import type { Limits } from "../base/limits.ts"
@@ -13,9 +9,9 @@ import type { System } from "../quorum/QuorumSystem.ts"
 import type { LaneKey } from "../server/laneKey.ts"
 
 /**
- * Sessions of one kind that take calls. One is used until its window is closed by a call that stays
- * open while most others have settled (a stuck node); then the next takes over, so that one such
- * call delays nobody. Costs `windowCalls` slots each, and a session at every node.
+ * Sessions of one pool that take calls. One is used until a call that stays open while most others
+ * have settled closes its window; then the next takes over, so that one slow call does not stop all.
+ * Costs `windowCalls` words each, and a session at the nodes; when all are closed, calls wait.
  */
 export const SESSIONS_OPEN_MAX = 8
 
@@ -32,7 +28,7 @@ export class ClientSession<C> {
   /** Calls not settled. */
   open = 0
   readonly #window: number
-  /** Invariant: the call with index i, ackedBelow <= i < next, or undefined when settled, at i % window. */
+  /** Invariant: at i % window the call of index i, ackedBelow <= i < next; undefined: settled. */
   readonly #calls: Array<C | undefined>
 
   constructor(key: LaneKey, openedMs: number, window: number) {
@@ -46,163 +42,157 @@ export class ClientSession<C> {
     return this.next < this.ackedBelow + this.#window
   }
 
-  /** The window is closed, and not because this many calls are under way. */
+  /** The window is closed, and not because so many calls are under way. */
   get stuck(): boolean {
     return !this.room && this.open <= this.#window / 2
   }
 
   /** The call's index. */
   take(call: C): number {
-    assert(this.room && !this.stale, "a call waits for the window of a session that takes calls")
+    assert(this.room && !this.stale, "a call waits for a session that takes it")
     const index = this.next++
     this.#calls[index % this.#window] = call
     this.open++
     return index
   }
 
-  /** The open call with this index. */
+  /** The open call of this index. */
   at(index: number): C | undefined {
-    return index >= this.ackedBelow && index < this.next
-      ? this.#calls[index % this.#window]
-      : undefined
+    if (!(index >= this.ackedBelow && index < this.next)) return undefined
+    return this.#calls[index % this.#window]
   }
 
   settle(index: number): void {
     assert(this.at(index) !== undefined, "a call settles once")
-    this.#calls[index % this.#window] = undefined
+    const window = this.#window
+    this.#calls[index % window] = undefined
     this.open--
-    while (
-      this.ackedBelow < this.next &&
-      this.#calls[this.ackedBelow % this.#window] === undefined
-    ) {
+    while (this.ackedBelow < this.next && this.#calls[this.ackedBelow % window] === undefined) {
       this.ackedBelow++
     }
   }
 }
 
-/** `told`: hellos the kind of session waits for. */
-interface Kind<C> {
-  /** Those that take calls; the one in use first. */
-  readonly sessions: Array<ClientSession<C>>
-  readonly mayOpen: () => boolean
-}
-
-export interface SessionsOptions {
-  readonly system: System
+export interface SessionPoolOptions<C> {
   readonly limits: Limits
   readonly nowMs: () => number
   readonly key: (openedMs: number) => LaneKey
+  /** The sessions of all pools that hold or take calls, for replies. */
+  readonly byKey: Map<LaneKey, ClientSession<C>>
+  /** The horizon a new session must be above; `undefined`: none may open yet. */
+  readonly above: () => number | undefined
 }
 
-export class ClientSessions<C> {
-  readonly #options: SessionsOptions
-  /** All that hold or take calls. At most 2 SESSIONS_OPEN_MAX and one per open call. */
-  readonly #byKey = new Map<LaneKey, ClientSession<C>>()
-  readonly #plain: Kind<C>
-  readonly #group: Kind<C>
-  /** Nodes that have said hello. */
-  readonly #told: NodeSet
-  /** By rank: the highest horizon told, believed or not. */
-  readonly #horizonsMs: Array<number>
-  /** By rank: when its word last ended sessions. */
-  readonly #endedMs: Array<number>
+/** The sessions of one kind of call. At most `SESSIONS_OPEN_MAX`, and stale ones that hold calls. */
+export class SessionPool<C> {
+  readonly #options: SessionPoolOptions<C>
+  /** Those that take calls; the one in use first. */
+  readonly #sessions: Array<ClientSession<C>> = []
 
-  constructor(options: SessionsOptions) {
+  constructor(options: SessionPoolOptions<C>) {
     this.#options = options
-    const { size, quorum } = options.system
-    this.#told = new NodeSet(size)
-    this.#horizonsMs = new Array<number>(size).fill(0)
-    this.#endedMs = new Array<number>(size).fill(Number.NEGATIVE_INFINITY)
-    this.#plain = { sessions: [], mayOpen: () => this.#told.count > 0 }
-    this.#group = { sessions: [], mayOpen: () => quorum.has(this.#told) }
-  }
-
-  get count(): number {
-    return this.#byKey.size
-  }
-
-  /** Hellos that are missing before such a call can be numbered; 0: none. */
-  missing(multiparty: boolean): number {
-    const kind = multiparty ? this.#group : this.#plain
-    if (kind.mayOpen()) return 0
-    return (multiparty ? this.#options.system.quorum.needed : 1) - this.#told.count
-  }
-
-  byKey(key: LaneKey): ClientSession<C> | undefined {
-    return this.#byKey.get(key)
   }
 
   /** A session with room for one more call; `undefined`: the call has to wait. */
-  pick(multiparty: boolean): ClientSession<C> | undefined {
-    const { sessions, mayOpen } = multiparty ? this.#group : this.#plain
+  pick(): ClientSession<C> | undefined {
+    const sessions = this.#sessions
     const current = sessions[0]
-    if (current !== undefined) {
-      if (current.room) return current
-      const i = sessions.findIndex((session) => session.room)
-      if (i > 0) {
-        sessions[0] = sessions[i]!
-        sessions[i] = current
-        return sessions[0]
-      }
-      if (sessions.length >= SESSIONS_OPEN_MAX || !current.stuck) return undefined
+    if (current === undefined) return this.#open()
+    if (current.room) return current
+    const other = sessions.findIndex((session) => session.room)
+    if (other > 0) {
+      sessions[0] = sessions[other]!
+      sessions[other] = current
+      return sessions[0]
     }
-    if (!mayOpen()) return undefined
-    const opened = this.#open()
-    sessions.unshift(opened)
-    return opened
+    return sessions.length < SESSIONS_OPEN_MAX && current.stuck ? this.#open() : undefined
   }
 
-  /** Ends the call's place; a session nobody uses any more is forgotten. */
+  /** Ends a call; a session nobody uses any more is forgotten. */
   settle(session: ClientSession<C>, index: number): void {
     session.settle(index)
-    if (session.stale && session.open === 0) this.#byKey.delete(session.key)
+    if (session.stale && session.open === 0) this.#options.byKey.delete(session.key)
+  }
+
+  /** Sessions opened at or below the horizon take no more calls. False: there were none. */
+  endBelow(horizonMs: number): boolean {
+    const sessions = this.#sessions
+    const before = sessions.length
+    for (let i = before - 1; i >= 0; i--) {
+      const session = sessions[i]!
+      if (session.openedMs > horizonMs) continue
+      session.stale = true
+      sessions.splice(i, 1)
+      if (session.open === 0) this.#options.byKey.delete(session.key)
+    }
+    return sessions.length < before
+  }
+
+  #open(): ClientSession<C> | undefined {
+    const { limits, nowMs, key, byKey, above } = this.#options
+    const horizonMs = above()
+    if (horizonMs === undefined) return undefined
+    const openedMs = Math.max(nowMs(), horizonMs + 1)
+    const session = new ClientSession<C>(key(openedMs), openedMs, limits.windowCalls)
+    assert(!byKey.has(session.key), "a session's name is new")
+    byKey.set(session.key, session)
+    this.#sessions.unshift(session)
+    return session
+  }
+}
+
+/** What nodes have told of their horizons, and what of it is believed. */
+export class Horizons {
+  readonly #system: System
+  readonly #aheadMsMax: number
+  readonly #nowMs: () => number
+  /** Nodes that have said hello. */
+  readonly #told: NodeSet
+  /** By rank: the highest told, believed or not: it may come true as time goes on. */
+  readonly #horizonsMs: Array<number>
+
+  constructor(system: System, limits: Limits, nowMs: () => number) {
+    this.#system = system
+    this.#aheadMsMax = limits.sessionAheadMsMax
+    this.#nowMs = nowMs
+    this.#told = new NodeSet(system.size)
+    this.#horizonsMs = new Array<number>(system.size).fill(0)
   }
 
   hello(rank: number, horizonMs: number): void {
     this.#told.add(rank)
-    this.horizon(rank, horizonMs)
+    this.tell(rank, horizonMs)
   }
 
-  /**
-   * A node runs nothing in sessions opened at or below `horizonMs`: later calls use a newer one.
-   * A liar can make this client open a session per `retryMsMax`, and none that others refuse.
-   */
-  horizon(rank: number, horizonMs: number): void {
-    const { limits, nowMs } = this.#options
-    const now = nowMs()
+  tell(rank: number, horizonMs: number): void {
     if (horizonMs > this.#horizonsMs[rank]!) this.#horizonsMs[rank] = horizonMs
-    if (horizonMs > now + limits.sessionAheadMsMax) return
-    if (now < this.#endedMs[rank]! + limits.retryMsMax) return
-    let ended = false
-    for (const { sessions } of [this.#plain, this.#group]) {
-      for (let i = sessions.length - 1; i >= 0; i--) {
-        const session = sessions[i]!
-        if (session.openedMs > horizonMs) continue
-        ended = true
-        session.stale = true
-        sessions.splice(i, 1)
-        if (session.open === 0) this.#byKey.delete(session.key)
-      }
-    }
-    if (ended) this.#endedMs[rank] = now
   }
 
-  clear(): void {
-    this.#byKey.clear()
-    this.#plain.sessions.length = 0
-    this.#group.sessions.length = 0
+  /** A horizon further ahead would make sessions that no other node takes. */
+  believed(horizonMs: number): boolean {
+    return horizonMs <= this.#nowMs() + this.#aheadMsMax
   }
 
-  #open(): ClientSession<C> {
-    const { limits, nowMs, key } = this.#options
-    const now = nowMs()
-    let openedMs = now
-    for (const horizon of this.#horizonsMs) {
-      if (horizon <= now + limits.sessionAheadMsMax) openedMs = Math.max(openedMs, horizon + 1)
+  /** Of one node; `undefined`: it has not said hello. */
+  ofNode(rank: number): number | undefined {
+    if (!this.#told.has(rank)) return undefined
+    const horizonMs = this.#horizonsMs[rank]!
+    return this.believed(horizonMs) ? horizonMs : 0
+  }
+
+  /** Hellos missing to a quorum. */
+  get missing(): number {
+    const { quorum } = this.#system
+    return quorum.has(this.#told) ? 0 : Math.max(1, quorum.needed - this.#told.count)
+  }
+
+  /** The highest of all; `undefined`: a quorum has not said hello. */
+  ofGroup(): number | undefined {
+    if (this.missing > 0) return undefined
+    let highest = 0
+    for (const horizonMs of this.#horizonsMs) {
+      if (horizonMs > highest && this.believed(horizonMs)) highest = horizonMs
     }
-    const session = new ClientSession<C>(key(openedMs), openedMs, limits.windowCalls)
-    assert(!this.#byKey.has(session.key), "a session's name is new")
-    this.#byKey.set(session.key, session)
-    return session
+    return highest
   }
 }
