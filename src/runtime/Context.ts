@@ -89,8 +89,14 @@ interface Common {
   /** Nothing to do, and worth counting. */
   readonly ignore: (reason: string) => Directive
 }
+/** A call as the node knows it that the client called. */
+export interface ClientCall extends CallName {
+  /** Calls of the same session below it are answered: the client will never ask for them again. */
+  readonly acknowledgedBelow: number
+}
+
 interface Called extends Common {
-  readonly call: CallName
+  readonly call: ClientCall
   /** This is the first, second … copy of the call that came. Without lanes only the first runs. */
   readonly copy: number
   readonly refuse: Refuse

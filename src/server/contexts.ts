@@ -28,10 +28,20 @@ export class CallView implements CallId {
   }
 }
 
+/** A call whose request came here: the client has said how far it acknowledges. */
+class ClientCallView extends CallView {
+  readonly acknowledgedBelow: number
+
+  constructor(call: CallState) {
+    super(call.session.key, call.index, call.method.spec.name)
+    this.acknowledgedBelow = call.session.ackedBelow
+  }
+}
+
 export const entryContext = (method: Method, call: CallState): object => ({
   ...method.tools,
   message: call.message,
-  call: new CallView(call.session.key, call.index, method.spec.name),
+  call: new ClientCallView(call),
   copy: call.copies,
   state: method.protocol.state,
   lanes: method.protocol.lanes
