@@ -1,0 +1,59 @@
+/** What the README shows is what the repository holds: its programs, its commands, its limits. */
+import { describe, expect, it } from "vitest"
+import { checkCommands, checkPrograms } from "./support/readme.ts"
+import { PATHS, printed, readSource, type Violation } from "./support/repo.ts"
+
+const docs = PATHS.filter((path) => /\.md$/.test(path)).map(readSource)
+const readmes = docs.filter(({ path }) =>
+  /^(plugin\/|examples\/[^/]+\/|apps\/[^/]+\/)?README\.md$/.test(path)
+)
+const { scripts } = JSON.parse(readSource("package.json").text) as { scripts: object }
+
+describe("a README", () => {
+  it("shows programs that stand in the repository, where tests run them", () => {
+    const read = (path: string) => (PATHS.includes(path) ? readSource(path).text : undefined)
+    expect(printed(readmes.flatMap((source) => checkPrograms(source, read)))).toEqual([])
+  })
+
+  it("names commands that exist, like every other page", () => {
+    const known = new Set(Object.keys(scripts))
+    expect(printed(docs.flatMap((source) => checkCommands(source, known)))).toEqual([])
+  })
+})
+
+describe("the check of READMEs", () => {
+  const whats = (violations: ReadonlyArray<Violation>) => violations.map(({ what }) => what)
+  const programs = (text: string) =>
+    whats(
+      checkPrograms({ path: "README.md", text }, (path) =>
+        path === "a.ts" ? "const a = 1\nconst b = 2\nconst c = 3\n" : undefined
+      )
+    )
+  const block = (marker: string, code: string) => `${marker}\n\`\`\`ts\n${code}\n\`\`\``
+
+  it("takes a whole file, or a run of its lines", () => {
+    expect(programs(block("<!-- file: a.ts -->", "const a = 1\nconst b = 2\nconst c = 3"))).toEqual(
+      []
+    )
+    expect(programs(block("<!-- part of: a.ts -->", "const b = 2"))).toEqual([])
+  })
+
+  it("refuses what differs, what is missing and what names no file", () => {
+    expect(programs(block("<!-- file: a.ts -->", "const b = 2"))).toEqual(["differs from a.ts"])
+    expect(programs(block("<!-- part of: a.ts -->", "const b = 3"))).toEqual(["differs from a.ts"])
+    expect(programs(block("<!-- part of: a.ts -->", "const b"))).toEqual(["differs from a.ts"])
+    expect(programs(block("<!-- file: b.ts -->", ""))).toEqual(["b.ts does not exist"])
+    expect(programs(block("", "const b = 2"))).toHaveLength(1)
+    expect(programs("```sh\nnpm ci\n```")).toEqual([])
+  })
+
+  it("refuses commands that are no scripts", () => {
+    const commands = (text: string) =>
+      whats(checkCommands({ path: "README.md", text }, new Set(["test", "sim"])))
+    expect(commands("npm test, npm ci, `npm run sim -- --seed 1`, npm run --silent sim")).toEqual(
+      []
+    )
+    expect(commands("npm start < input")).toEqual(["package.json has no script start"])
+    expect(commands("npm run bench -- x")).toEqual(["package.json has no script bench"])
+  })
+})

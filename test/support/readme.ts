@@ -1,0 +1,64 @@
+/** Checks that what a README shows is what the repository holds, and so what its tests run. */
+import type { Source, Violation } from "./repo.ts"
+
+export interface Block {
+  readonly language: string
+  readonly code: string
+  readonly line: number
+  /** From `<!-- file: PATH -->` or `<!-- part of: PATH -->` on the line above the block. */
+  readonly file: string | undefined
+  readonly whole: boolean
+}
+
+const FENCE = /^```(\w*)$/
+const MARKER = /^<!-- (file|part of): (\S+) -->$/
+
+/** The fenced blocks of a Markdown file. */
+export const blocksOf = (text: string): ReadonlyArray<Block> => {
+  const lines = text.split("\n")
+  const blocks: Array<Block> = []
+  for (let at = 0; at < lines.length; at++) {
+    const fence = FENCE.exec(lines[at]!)
+    if (fence === null) continue
+    const end = lines.indexOf("```", at + 1)
+    const marker = MARKER.exec(lines[at - 1] ?? "")
+    blocks.push({
+      language: fence[1]!,
+      code: lines.slice(at + 1, end).join("\n"),
+      line: at + 1,
+      file: marker?.[2],
+      whole: marker?.[1] === "file"
+    })
+    at = end < 0 ? lines.length : end
+  }
+  return blocks
+}
+
+const PROGRAM = /^(ts|proto|json)$/
+
+/** Programs must be the text of the file they name, or a run of its lines. */
+export const checkPrograms = (
+  { path, text }: Source,
+  read: (path: string) => string | undefined
+): ReadonlyArray<Violation> =>
+  blocksOf(text).flatMap(({ language, code, line, file, whole }) => {
+    const broken = (what: string) => [{ path, line, what }]
+    if (!PROGRAM.test(language)) return []
+    if (file === undefined) return broken("a program without `<!-- file: PATH -->` above it")
+    const held = read(file)?.trimEnd()
+    if (held === undefined) return broken(`${file} does not exist`)
+    if (whole ? held === code : `\n${held}\n`.includes(`\n${code}\n`)) return []
+    return broken(`differs from ${file}`)
+  })
+
+/** `npm run X`, `npm test` and `npm start` must be scripts of package.json. */
+export const checkCommands = (
+  { path, text }: Source,
+  scripts: ReadonlySet<string>
+): ReadonlyArray<Violation> =>
+  text.split("\n").flatMap((content, at) =>
+    [...content.matchAll(/\bnpm (?:run (?:--?\S+ )*([\w:]+)|(test|start)\b)/g)]
+      .map(([, run, short]) => run ?? short!)
+      .filter((script) => !scripts.has(script))
+      .map((script) => ({ path, line: at + 1, what: `package.json has no script ${script}` }))
+  )
