@@ -152,9 +152,11 @@ export class Engine {
   private spread(session: Session, rank: number, ackedBelow: number): void {
     if (ackedBelow <= session.ackedByPeer[rank]!) return
     session.ackedByPeer[rank] = ackedBelow
+    if (ackedBelow <= session.ackedBelow) return
     const trusted = this.core.system.oneHonest.needed
-    const below = [...session.ackedByPeer].sort((a, b) => b - a)[trusted - 1]!
-    if (below <= session.ackedBelow) return
+    const ahead = session.ackedByPeer.filter((below) => below > session.ackedBelow)
+    if (ahead.length < trusted) return
+    const below = ahead.sort((a, b) => b - a)[trusted - 1]!
     const { own } = session
     this.requests.acknowledge(session, below)
     if (session.own !== own) this.recovery.ask(session.key)
