@@ -142,9 +142,10 @@ const readHeader = (
   // The first segment was synced before anything was appended, a later one comes into being with
   // its first block: torn is only what holds less.
   const torn =
-    storeId === undefined
+    last &&
+    (storeId === undefined
       ? tornSegmentHeader(bytes)
-      : last && blockBehind(bytes, 0, blockSeed(storeId), blocks) < 0
+      : blockBehind(bytes, 0, blockSeed(storeId), blocks) < 0)
   return torn ? "torn" : damaged(disk, name, 0, "its header does not read")
 }
 

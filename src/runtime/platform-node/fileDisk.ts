@@ -138,12 +138,16 @@ export class FileDisk implements Disk {
     if (before !== undefined) fs.close(before.fd, () => {})
     fs.open(join(this.where, name), "a", (unopened, fd) => {
       if (unopened !== null) return ended(systemErrorText(unopened))
+      const failed = (failure: unknown): void => {
+        fs.close(fd, () => {})
+        ended(systemErrorText(failure))
+      }
       fs.fstat(fd, (unread, stat) => {
-        this.#handle = { name, fd, size: unread === null ? stat.size : 0 }
-        if (unread !== null) return ended(systemErrorText(unread))
-        syncFolderSoon(this.where, (failure) => {
-          if (failure !== null) return ended(systemErrorText(failure))
-          opened(this.#handle!)
+        if (unread !== null) return failed(unread)
+        syncFolderSoon(this.where, (unsynced) => {
+          if (unsynced !== null) return failed(unsynced)
+          this.#handle = { name, fd, size: stat.size }
+          opened(this.#handle)
         })
       })
     })
