@@ -1,0 +1,155 @@
+/**
+ * The judges of a run. They see what nodes write durably, what leaves nodes, and what clients get;
+ * they share no code with the engine.
+ */
+import { bytesEqual } from "../base/bytes.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { CallResult } from "../link/callTypes.ts"
+import type { LogRecord } from "../server/LogRecord.ts"
+import type { PeerMessage, Reply } from "../server/Message.ts"
+import type { MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
+import { AnswerCheck, type CallKey, callText } from "./checkAnswers.ts"
+import { DecisionCheck } from "./checkDecisions.ts"
+import { WordCheck } from "./checkWords.ts"
+import type { Endpoint } from "./simNetwork.ts"
+
+/** A call as its client knows it. */
+export interface SimCall {
+  /** 1, 2, 3 … in the run. */
+  readonly number: number
+  readonly client: Endpoint
+  readonly method: MethodSpec
+  /** Its client tells all nodes the same. */
+  readonly honest: boolean
+  /** Once it was sent; until then no node knows of it. */
+  key: CallKey | undefined
+  /** Its client lives and waits: in the end it must have an answer. */
+  demanded: boolean
+  result: CallResult<Uint8Array> | undefined
+}
+
+export interface CheckersOptions {
+  readonly spec: ProtocolSpec
+  /** Nodes that are not Byzantine. */
+  readonly correct: ReadonlyArray<NodeId>
+  readonly durable: boolean
+  /** Milliseconds since the run began. */
+  readonly nowMs: () => number
+}
+
+export class Checkers {
+  /** The first violation. */
+  failure: string | undefined
+  readonly calls: Array<SimCall> = []
+  readonly answers: AnswerCheck
+  readonly words: WordCheck
+  readonly decisions: DecisionCheck
+  readonly #options: CheckersOptions
+  readonly #correct: ReadonlySet<NodeId>
+  readonly #byKey = new Map<CallKey, SimCall>()
+
+  constructor(options: CheckersOptions) {
+    const { correct, durable, spec } = options
+    this.#options = options
+    this.#correct = new Set(correct)
+    const fail = (what: string): void => this.fail(what)
+    this.words = new WordCheck(fail, durable)
+    this.decisions = new DecisionCheck(fail, spec)
+    this.answers = new AnswerCheck({
+      fail,
+      durable,
+      correct,
+      agreed: (key) => this.#byKey.get(key)?.method.call === "multiparty",
+      decidedAt: (node, key) => this.decisions.decidedAt(node, key)
+    })
+  }
+
+  fail(what: string): void {
+    this.failure ??= `at ${this.#options.nowMs()} ms: ${what}`
+  }
+
+  isCorrect(node: NodeId): boolean {
+    return this.#correct.has(node)
+  }
+
+  /** A client numbered its call and sends it. */
+  sentCall(call: SimCall, key: CallKey): void {
+    if (call.key !== undefined) {
+      if (call.key !== key) this.fail(`call ${call.number} was sent under two names`)
+      return
+    }
+    if (this.#byKey.has(key)) this.fail(`two calls were sent as ${callText(key)}`)
+    call.key = key
+    this.#byKey.set(key, call)
+  }
+
+  /** A record of a node became durable, or survived a crash. */
+  durable(node: NodeId, record: LogRecord | undefined): void {
+    if (!this.#correct.has(node)) return
+    if (record === undefined) return this.fail(`node ${node} logged a record that nobody can read`)
+    for (const entry of record.entries) {
+      if (entry.kind === "word") this.words.logged(node, entry)
+      else if (entry.kind === "final") this.answers.logged(node, entry)
+      else if (entry.kind === "decided") this.decisions.logged(node, entry)
+    }
+  }
+
+  /** A message leaves a node for a peer. */
+  sent(node: NodeId, message: PeerMessage): void {
+    if (message.kind === "word" && this.#correct.has(node)) this.words.sent(node, message)
+  }
+
+  /** A reply leaves a node for a client. */
+  replied(node: NodeId, reply: Reply): void {
+    if (this.#correct.has(node)) this.answers.replied(node, reply)
+  }
+
+  /** A client took an answer, or gave up. */
+  ended(call: SimCall, result: CallResult<Uint8Array>): void {
+    if (call.result !== undefined) this.fail(`call ${call.number} ended twice`)
+    call.result = result
+    if (!result.ok) {
+      if (call.demanded) this.fail(`call ${call.number} failed: ${result.code} ${failureOf(result)}`)
+      return
+    }
+    if (call.method.call !== "multiparty" || !call.honest) return
+    if (call.key === undefined) return this.fail(`call ${call.number} was answered and never sent`)
+    const answer = this.answers.answer(call.key)
+    if (answer === undefined || !bytesEqual(answer, result.answer)) {
+      this.fail(`a client took an answer to ${callText(call.key)} that no correct node gave`)
+    }
+    this.decisions.accepted(call.key)
+  }
+
+  /** What is still missing of what must hold once faults have ended. */
+  missing(): string | undefined {
+    const open = this.calls.find((call) => call.demanded && call.result === undefined)
+    if (open !== undefined) {
+      const name = open.key === undefined ? "it was never sent" : callText(open.key)
+      return `no answer to call ${open.number} of client ${open.client} (${name})`
+    }
+    return this.answers.missing() ?? this.decisions.missing(this.#options.correct)
+  }
+
+  /** The last word: to be called once nothing is missing, or time is up. */
+  conclude(): void {
+    const missing = this.missing()
+    if (missing !== undefined) this.fail(missing)
+    if (this.failure === undefined) this.decisions.replay((key) => this.answers.answer(key))
+  }
+
+  /** Calls that a client has the answer of. */
+  get answered(): number {
+    let count = 0
+    for (const call of this.calls) if (call.result?.ok === true) count++
+    return count
+  }
+}
+
+const failureOf = (result: Extract<CallResult<never>, { ok: false }>): string => {
+  const outcomes = result.outcomes.map(
+    ({ node, outcome, code, detail }) =>
+      `node ${node} ${outcome}${code ? ` ${code}` : ""}${detail ? ` (${detail})` : ""}`
+  )
+  return `(${result.got} of ${result.needed}; ${outcomes.join(", ")})`
+}

@@ -1,0 +1,122 @@
+import { bytesEqual } from "../base/bytes.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import { laneBytes, laneOfBytes, laneText } from "../server/laneKey.ts"
+import type { Decided } from "../server/LogRecord.ts"
+import type { ProtocolSpec } from "../server/Protocol.ts"
+import { type CallKey, callKey, callText } from "./checkAnswers.ts"
+
+/**
+ * What correct nodes decide in protocol lanes: one command per index, once per node, in the end all
+ * of them everywhere; and what a sequential run of these commands answers is what was answered.
+ */
+export class DecisionCheck {
+  readonly #fail: (what: string) => void
+  readonly #spec: ProtocolSpec
+  /** By lane, then by index. */
+  readonly #lanes = new Map<string, Map<number, Decided>>()
+  /** Indexes by node and lane. */
+  readonly #ofNode = new Map<string, Set<number>>()
+  /** Calls by node. */
+  readonly #calls = new Map<NodeId, Set<CallKey>>()
+  readonly #called = new Set<CallKey>()
+
+  constructor(fail: (what: string) => void, spec: ProtocolSpec) {
+    this.#fail = fail
+    this.#spec = spec
+  }
+
+  logged(node: NodeId, decided: Decided): void {
+    const { lane, index } = decided
+    const where = `${laneText(lane)}/${index}`
+    const mine = setOf(this.#ofNode, `${node} ${lane}`)
+    if (mine.has(index)) this.#fail(`at most once: node ${node} decided ${where} twice`)
+    mine.add(index)
+    if (decided.call !== undefined) {
+      const call = callKey(laneOfBytes(decided.call.session), decided.call.index)
+      setOf(this.#calls, node).add(call)
+      this.#called.add(call)
+    }
+    let indexes = this.#lanes.get(lane)
+    if (indexes === undefined) this.#lanes.set(lane, (indexes = new Map()))
+    const before = indexes.get(index)
+    if (before === undefined) indexes.set(index, decided)
+    else if (!sameDecision(before, decided)) {
+      this.#fail(`agreement: node ${node} decided ${where} unlike another`)
+    }
+  }
+
+  decidedAt(node: NodeId, call: CallKey): boolean {
+    return this.#calls.get(node)?.has(call) ?? false
+  }
+
+  get count(): number {
+    let count = 0
+    for (const indexes of this.#lanes.values()) count += indexes.size
+    return count
+  }
+
+  /** Indexes that some correct node decided and another did not. */
+  missing(correct: ReadonlyArray<NodeId>): string | undefined {
+    for (const [lane, indexes] of this.#lanes) {
+      for (const node of correct) {
+        const mine = this.#ofNode.get(`${node} ${lane}`)
+        if (mine?.size === indexes.size) continue
+        const index = [...indexes.keys()].find((index) => mine?.has(index) !== true)
+        return `totality: ${laneText(lane)}/${index} is decided, but not at node ${node}`
+      }
+    }
+    return undefined
+  }
+
+  /** An answer that a client took must come from a decided command. */
+  accepted(call: CallKey): void {
+    if (this.#spec.world?.application === undefined || this.#called.has(call)) return
+    this.#fail(`lost: a client has the answer of ${callText(call)}, which nobody decided`)
+  }
+
+  /** Runs what was decided in order, alone, and compares with what the nodes answered. */
+  replay(answer: (call: CallKey) => Uint8Array | undefined): void {
+    const application = this.#spec.world?.application
+    if (application === undefined) return
+    const state = application.initial()
+    for (const lane of [...this.#lanes.keys()].sort()) {
+      const indexes = this.#lanes.get(lane)!
+      for (let index = 1; index <= indexes.size; index++) {
+        const decided = indexes.get(index)
+        if (decided === undefined) return this.#fail(`hole: ${laneText(lane)}/${index}`)
+        const command = application.command.decode(decided.command)
+        const call = decided.call === undefined ? undefined : viewOf(decided.call)
+        const result = application.apply(state, command, { lane, index, call })
+        if (call === undefined || result === undefined) continue
+        const method = this.#spec.methods.find((m) => m.name === call.method)
+        const told = answer(call.name)
+        if (method === undefined || told === undefined) continue
+        if (!bytesEqual(method.output.encode(result), told)) {
+          this.#fail(`sequential: ${callText(call.name)} was answered unlike a run in order does`)
+        }
+      }
+    }
+  }
+}
+
+const viewOf = (call: NonNullable<Decided["call"]>) => {
+  const lane = laneOfBytes(call.session)
+  const { index, method } = call
+  const key = `${laneText(lane)}/${index}`
+  return { name: callKey(lane, index), session: laneBytes(lane), index, method, key }
+}
+
+const sameDecision = (a: Decided, b: Decided): boolean =>
+  a.protocol === b.protocol &&
+  bytesEqual(a.command, b.command) &&
+  a.call?.index === b.call?.index &&
+  a.call?.method === b.call?.method &&
+  bytesEqual(a.call?.session ?? NO_BYTES, b.call?.session ?? NO_BYTES)
+
+const NO_BYTES = new Uint8Array(0)
+
+const setOf = <K, V>(sets: Map<K, Set<V>>, key: K): Set<V> => {
+  let set = sets.get(key)
+  if (set === undefined) sets.set(key, (set = new Set()))
+  return set
+}

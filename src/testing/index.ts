@@ -1,0 +1,10 @@
+/** The door `quorate/testing`: what a test of a protocol needs. */
+export * as Simulation from "./Simulation.ts"
+export {
+  type Faults,
+  type SimulateOptions,
+  type SimulationRun,
+  simulate
+} from "./simulate.ts"
+export type { CallChoice } from "./simClient.ts"
+export type { Decorate } from "./simHost.ts"

@@ -1,0 +1,260 @@
+import { assert } from "../base/assert.ts"
+import { checkLimits, LIMITS, type Limits } from "../base/limits.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import { Prng } from "../base/prng.ts"
+import type { FaultModel } from "../quorum/FaultModel.ts"
+import { makeSystem, type System } from "../quorum/QuorumSystem.ts"
+import type { IsEffect, ProtocolSpec } from "../server/Protocol.ts"
+import { Adversary } from "./byzantine.ts"
+import { Checkers } from "./Checkers.ts"
+import { FaultSchedule } from "./faults.ts"
+import { EventHash } from "./hash.ts"
+import { type CallChoice, SimClient } from "./simClient.ts"
+import { SimDisk } from "./simDisk.ts"
+import { type Decorate, type RunEffect, SimHost } from "./simHost.ts"
+import { SimNetwork } from "./simNetwork.ts"
+import { VirtualTime } from "./virtualTime.ts"
+import { makeWorld, type Trace, type World } from "./world.ts"
+
+/** What goes wrong: nothing but delays, or everything the simulator has. */
+export type Faults = "none" | "all"
+
+export interface SimulateOptions {
+  readonly spec: ProtocolSpec
+  readonly nodes: number
+  /** How many of them are Byzantine; only under `faults: "all"`. */
+  readonly byzantine: number
+  readonly model: FaultModel
+  readonly seed: number
+  /** What clients call, in turns. */
+  readonly choices: ReadonlyArray<CallChoice>
+  readonly faults: Faults
+  /** Nodes crash and restart, with what their disks kept; only under `faults: "all"`. */
+  readonly crash: boolean
+  /** Absent: 2 … 5. */
+  readonly clients?: number
+  /** Each client; absent: 2 … 8. */
+  readonly callsPerClient?: number
+  readonly isEffect: IsEffect
+  readonly runEffect: RunEffect
+  readonly decorate?: Decorate
+  readonly trace?: Trace
+}
+
+export interface SimulationRun {
+  readonly seed: number
+  /** The first violation, with its virtual time. */
+  readonly failure: string | undefined
+  readonly checkers: Checkers
+  /** Events that happened. */
+  readonly steps: number
+  readonly virtualMs: number
+  /** Of the whole run: the same for the same options, always. */
+  readonly hash: string
+  readonly crashes: number
+  readonly breaks: number
+  readonly correct: ReadonlyArray<NodeId>
+}
+
+const FAULTS_FROM_MS = 300
+const FAULTS_UNTIL_MS = 4000
+/** Once faults have ended, all that was asked is answered within this time. */
+const QUIET_MS_MAX = 60_000
+const LOOK_MS = 100
+/** Clients' endpoints lie above every node id. */
+const CLIENTS_FROM = 100_000
+
+/** One run: a pure function of its options. */
+export const simulate = (options: SimulateOptions): SimulationRun => new Run(options).run()
+
+class Run {
+  readonly #options: SimulateOptions
+  readonly #random: Prng
+  readonly #time = new VirtualTime()
+  readonly #hash = new EventHash()
+  readonly #network: SimNetwork
+  readonly #world: World
+  readonly #system: System
+  readonly #limits: Limits
+  readonly #correct: ReadonlyArray<NodeId>
+  readonly #checkers: Checkers
+  readonly #faulty: boolean
+
+  constructor(options: SimulateOptions) {
+    const { nodes, byzantine, model, seed, spec, faults, choices } = options
+    assert(choices.length > 0, "a simulation needs calls")
+    assert(byzantine <= nodes, "more Byzantine nodes than nodes")
+    this.#options = options
+    this.#faulty = faults === "all"
+    this.#random = new Prng(seed)
+    this.#network = new SimNetwork(this.#time, this.#random.fork(), networkTiming(this.#random))
+    this.#world = makeWorld(this.#time, this.#network, this.#hash, options.trace)
+    const members = Array.from({ length: nodes }, (_, i) => i + 1)
+    this.#system = makeSystem(members, model)
+    this.#limits = limitsOf(this.#random)
+    const liars = new Set<NodeId>()
+    while (this.#faulty && liars.size < byzantine) liars.add(this.#random.pick(members))
+    this.#correct = members.filter((node) => !liars.has(node))
+    const nowMs = (): number => this.#time.nowMs
+    this.#checkers = new Checkers({ spec, correct: this.#correct, durable: true, nowMs })
+  }
+
+  run(): SimulationRun {
+    const hosts = this.#system.members.map((node) => this.#host(node))
+    const clients = this.#clients()
+    const faults = this.#faultSchedule(hosts, clients)
+    try {
+      this.#begin(hosts, clients, faults)
+      this.#last()
+    } catch (thrown) {
+      this.#checkers.fail(`it threw: ${thrown instanceof Error ? thrown.stack : String(thrown)}`)
+    }
+    return {
+      seed: this.#options.seed,
+      failure: this.#checkers.failure,
+      checkers: this.#checkers,
+      steps: this.#time.steps,
+      virtualMs: this.#time.nowMs,
+      hash: this.#hash.digest(),
+      crashes: faults.crashes,
+      breaks: this.#network.breaks,
+      correct: this.#correct
+    }
+  }
+
+  #begin(
+    hosts: ReadonlyArray<SimHost>,
+    clients: ReadonlyArray<SimClient>,
+    faults: FaultSchedule
+  ): void {
+    const { members } = this.#system
+    for (const [i, node] of members.entries()) {
+      for (const peer of members.slice(i + 1)) this.#network.join(node, peer)
+    }
+    for (const host of hosts) this.#time.after(this.#random.below(100), () => host.boot())
+    for (const client of clients) client.start(this.#random.below(1500))
+    if (this.#faulty) faults.start()
+    this.#look(clients)
+  }
+
+  /** Looks now and then whether everything that must happen has happened. */
+  #look(clients: ReadonlyArray<SimClient>): void {
+    const until = this.#faulty ? FAULTS_UNTIL_MS : 0
+    const look = (): void => {
+      const { nowMs } = this.#time
+      const idle = nowMs > until + LOOK_MS && clients.every((client) => client.idle)
+      if (idle && this.#checkers.missing() === undefined) this.#over = true
+      else if (nowMs > until + QUIET_MS_MAX) this.#over = true
+      else this.#time.after(LOOK_MS, look)
+    }
+    this.#time.after(LOOK_MS, look)
+  }
+  #over = false
+
+  #last(): void {
+    const checkers = this.#checkers
+    while (!this.#over && checkers.failure === undefined && this.#time.next());
+    if (checkers.failure === undefined) checkers.conclude()
+  }
+
+  #host(node: NodeId): SimHost {
+    const { spec, isEffect, runEffect, decorate } = this.#options
+    const random = this.#random.fork()
+    const lies = !this.#checkers.isCorrect(node)
+    // Most clocks are close, some are seconds off; a restart may set a clock back.
+    const skewMax = this.#random.chance(125) ? 10_000 : 100
+    return new SimHost({
+      world: this.#world,
+      node,
+      system: this.#system,
+      spec,
+      limits: this.#limits,
+      random,
+      disk: new SimDisk(this.#time, random.fork(), diskTiming(this.#random)),
+      checkers: this.#checkers,
+      adversary: lies ? new Adversary(random.fork()) : undefined,
+      isEffect,
+      runEffect,
+      decorate: decorate ?? {},
+      skewMs: () => random.below(skewMax)
+    })
+  }
+
+  #clients(): ReadonlyArray<SimClient> {
+    const { model, choices, clients = 2 + this.#random.below(4), callsPerClient } = this.#options
+    return Array.from({ length: clients }, (_, i) => {
+      const random = this.#random.fork()
+      const wild = this.#faulty
+      return new SimClient({
+        world: this.#world,
+        endpoint: CLIENTS_FROM + i,
+        system: this.#system,
+        limits: this.#limits,
+        random,
+        checkers: this.#checkers,
+        choices,
+        skewMs: random.below(200),
+        habits: {
+          calls: callsPerClient ?? 2 + random.below(7),
+          openMax: 1 + random.below(4),
+          gapMsMax: 20 + random.below(500),
+          equivocates: wild && model === "byzantine" && random.chance(350),
+          cancels: wild ? 60 : 0,
+          shortDeadlines: wild ? 60 : 0,
+          duplicates: wild ? 80 : 0
+        }
+      })
+    })
+  }
+
+  #faultSchedule(
+    hosts: ReadonlyArray<SimHost>,
+    clients: ReadonlyArray<SimClient>
+  ): FaultSchedule {
+    return new FaultSchedule({
+      world: this.#world,
+      random: this.#random.fork(),
+      hosts,
+      clients,
+      options: {
+        fromMs: FAULTS_FROM_MS,
+        untilMs: FAULTS_UNTIL_MS,
+        crashes: this.#options.crash,
+        gapMsMax: 100 + this.#random.below(400),
+        downMsMax: 100 + this.#random.below(2000)
+      }
+    })
+  }
+}
+
+const networkTiming = (random: Prng) => ({
+  delayMsMax: 1 + random.below(20),
+  slowPerMille: random.below(100),
+  slowMsMax: 20 + random.below(200),
+  dialMsMax: 1 + random.below(200),
+  noticeMsMax: 1 + random.below(300)
+})
+
+const diskTiming = (random: Prng) => ({
+  syncMsMax: 1 + random.below(15),
+  slowPerMille: random.below(100),
+  slowMsMax: 20 + random.below(150)
+})
+
+/** One run in three with limits that are hit at once: small windows, small segments, small turns. */
+const limitsOf = (random: Prng): Limits => {
+  const tight: Partial<Limits> = {
+    bodyBytesMax: 1024,
+    batchBytesMax: 4096,
+    batchBytesTarget: 1024,
+    linkBytes: 65_536,
+    cursorBytesMax: 1024,
+    windowCalls: 4,
+    earlyVotesMax: 4,
+    logSegmentBytes: 8192,
+    drainInputsMax: 2
+  }
+  const limits = random.chance(333) ? { ...LIMITS, ...tight } : LIMITS
+  checkLimits(limits)
+  return limits
+}
