@@ -1,6 +1,7 @@
 import { Context } from "effect"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Disk } from "../link/ports.ts"
+import type { ReplicaFailed } from "./Errors.ts"
 
 /** Which member of the group this process is, and where it keeps what it said. */
 export class Member extends Context.Service<
@@ -11,5 +12,7 @@ export class Member extends Context.Service<
     readonly disk: Disk | undefined
     /** The operator vouches that this member never spoke: a missing or empty store is made. */
     readonly init: boolean
+    /** Told when the node went silent for good: its disk failed, or its application threw. */
+    readonly halted?: (failure: ReplicaFailed) => void
   }
 >()("quorate/Member") {}

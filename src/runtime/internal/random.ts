@@ -1,4 +1,4 @@
-/** Clock and randomness of a real process, for hosts and clients. */
+/** What hosts and clients take from a real process: clock and randomness; and how ids are printed. */
 import type { Clock } from "../../link/ports.ts"
 
 export const randomBytes = (length: number): Uint8Array =>
@@ -15,3 +15,6 @@ export const makeClock = (): Clock => {
     }
   }
 }
+
+export const hexOf = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")

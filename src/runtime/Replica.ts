@@ -1,0 +1,202 @@
+/** One node of a group as a layer: it runs until its scope ends. */
+import { Console, type Context, Effect, Layer } from "effect"
+import { LIMITS } from "../base/limits.ts"
+import { STORE_ID_BYTES } from "../link/frame.ts"
+import { LogCore } from "../link/logCore.ts"
+import { ProtocolInvalid } from "../server/handlers.ts"
+import { Carrier, type Listener } from "./Carrier.ts"
+import { ReplicaFailed } from "./Errors.ts"
+import { Group } from "./Group.ts"
+import { Host } from "./Host.ts"
+import { makeClock, randomBytes } from "./internal/random.ts"
+import { Runs } from "./internal/runs.ts"
+import { Strangers } from "./internal/strangers.ts"
+import { Member } from "./Member.ts"
+import type { Protocol } from "./Service.ts"
+
+export { ReplicaFailed } from "./Errors.ts"
+
+type RequirementsOf<P> = P extends Protocol<any, infer R> ? R : never
+
+/**
+ * The node that `Member` names, of the group in the context, running these protocols until the scope
+ * ends; it then stops taking calls, writes what its log still holds, and tells its links, within
+ * two seconds. Prints one line once it listens. Fails with one line where it cannot start.
+ */
+export const layer = <const P extends ReadonlyArray<Protocol<any, any>>>(
+  ...protocols: P
+): Layer.Layer<never, ReplicaFailed, RequirementsOf<P[number]> | Group | Member | Carrier> =>
+  Layer.effectDiscard(start(protocols)) as Layer.Layer<never, ReplicaFailed, any>
+
+const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any, any>>) {
+  const parts: Parts = {
+    protocols,
+    group: yield* Group,
+    member: yield* Member,
+    carrier: yield* Carrier
+  }
+  yield* check(parts)
+  const log = yield* openLog(parts)
+  const runs = new Runs(yield* Effect.context<never>())
+  const print = printer(yield* Effect.context<never>())
+  const host = yield* makeHost(parts, { log, runs, print })
+  const strangers = new Strangers({
+    host,
+    group: parts.group,
+    self: parts.member.id,
+    carrier: parts.carrier,
+    limits: LIMITS,
+    protocols: protocols.map(({ spec }) => spec)
+  })
+  const address = parts.group.addresses.get(parts.member.id)!
+  const listener = yield* Effect.mapError(
+    parts.carrier.listen(address, {
+      accept: (connection) => host.accept(connection),
+      services: protocols.map(({ descriptor }) => descriptor),
+      unary: (call, done) => strangers.call(call, done),
+      greet: (greeting) => strangers.greet(greeting),
+      garbage: (remote, what) => host.garbage(remote, what)
+    }),
+    (what) =>
+      new ReplicaFailed({
+        where: `node ${parts.member.id}, address ${address}`,
+        what,
+        remedy: "stop what uses the address, or change it in the group file of every member"
+      })
+  )
+  yield* Effect.addFinalizer(() => stop({ host, strangers, listener, runs, log }))
+  host.start()
+  yield* Console.log(startLine(parts, address, log))
+})
+
+interface Parts {
+  readonly protocols: ReadonlyArray<Protocol<any, any>>
+  readonly group: Group["Service"]
+  readonly member: Member["Service"]
+  readonly carrier: Carrier["Service"]
+}
+
+const check = ({ protocols, group, member }: Parts): Effect.Effect<void, ReplicaFailed> => {
+  const fail = (what: string, remedy: string) =>
+    new ReplicaFailed({ where: `node ${member.id} of group "${group.name}"`, what, remedy })
+  if (group.system.rank(member.id) < 0) {
+    const members = group.system.members.join(", ")
+    return fail("the group has no such node", `start one of its nodes: ${members}`)
+  }
+  if (group.durable && member.disk === undefined) {
+    return fail("the group is durable, and this node has no data folder", "give it a dataFolder")
+  }
+  const laned = protocols.find(({ spec }) => Object.keys(spec.world?.lanes ?? {}).length > 0)
+  if (!group.durable && laned !== undefined) {
+    return fail(
+      `${laned.spec.name} has lanes, which a node must remember, and the group is not durable`,
+      'write "durable": true in the group file'
+    )
+  }
+  return Effect.void
+}
+
+const openLog = ({ group, member }: Parts): Effect.Effect<LogCore | undefined, ReplicaFailed> =>
+  Effect.suspend(() => {
+    if (!group.durable || member.disk === undefined) return Effect.succeed(undefined)
+    const log = LogCore.open({
+      disk: member.disk,
+      limits: LIMITS,
+      init: member.init,
+      storeId: randomBytes(STORE_ID_BYTES)
+    })
+    return log instanceof LogCore ? Effect.succeed(log) : new ReplicaFailed(log)
+  })
+
+const makeHost = (
+  { protocols, group, member, carrier }: Parts,
+  {
+    log,
+    runs,
+    print
+  }: {
+    readonly log: LogCore | undefined
+    readonly runs: Runs
+    readonly print: (line: string) => void
+  }
+): Effect.Effect<Host, ReplicaFailed> =>
+  Effect.suspend(() => {
+    const where = `node ${member.id} of group "${group.name}"`
+    const halted = (reason: string): void => {
+      const failure = new ReplicaFailed({
+        where,
+        what: `halted: ${reason}`,
+        remedy: "remove the cause, then start the node again"
+      })
+      print(failure.message)
+      member.halted?.(failure)
+    }
+    let host: Host
+    try {
+      host = new Host({
+        group,
+        self: member.id,
+        protocols: protocols.map(({ spec }) => spec),
+        limits: LIMITS,
+        clock: makeClock(),
+        carrier,
+        log,
+        storeId: log?.storeId ?? randomBytes(STORE_ID_BYTES),
+        isEffect: Effect.isEffect,
+        run: (token, effect, ended) => runs.start(token, effect, ended),
+        interrupt: (token) => runs.interrupt(token),
+        print,
+        halted
+      })
+    } catch (error) {
+      if (!(error instanceof ProtocolInvalid)) throw error
+      const remedy = "change the protocol; see docs/PROTOCOL.md"
+      return new ReplicaFailed({ where, what: error.message, remedy })
+    }
+    const invalid = host.boot()
+    return invalid === undefined ? Effect.succeed(host) : new ReplicaFailed(invalid)
+  })
+
+/** Lines for the operator, through the loggers of the layer's context. */
+const printer = (context: Context.Context<never>): ((line: string) => void) => {
+  const run = Effect.runForkWith(context)
+  return (text) => void run(Effect.logWarning(text))
+}
+
+const startLine = ({ group, member }: Parts, address: string, log: LogCore | undefined): string => {
+  const made = log?.made === true ? " (made)" : ""
+  const store = log === undefined ? "none" : `${member.disk?.where}${made}`
+  const repaired = log?.repaired === undefined ? "" : `, repaired: ${log.repaired}`
+  return `node ${member.id}: group ${group.name}, address ${address}, store ${store}${repaired}`
+}
+
+const POLL_MS = 5
+
+/** On real time, whatever the clock of the context: a stop happens once and takes what it takes. */
+const pause = (ms: number): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const timer = setTimeout(() => resume(Effect.void), ms)
+    return Effect.sync(() => clearTimeout(timer))
+  })
+
+const stop = Effect.fnUntraced(function* (running: {
+  readonly host: Host
+  readonly strangers: Strangers
+  readonly listener: Listener
+  readonly runs: Runs
+  readonly log: LogCore | undefined
+}) {
+  const { host, strangers, listener, runs, log } = running
+  listener.refuse()
+  host.refuse()
+  strangers.close()
+  yield* runs.stop
+  const writing = () => log !== undefined && log.failure === undefined && log.durable < log.appended
+  for (let left = LIMITS.shutdownMs / 2; left > 0 && writing(); left -= POLL_MS) {
+    yield* pause(POLL_MS)
+  }
+  // What became durable just now still leaves: one more turn.
+  yield* pause(0)
+  host.stop()
+  yield* listener.close
+})

@@ -1,0 +1,155 @@
+/**
+ * Calls that come outside any link: of clients on the unary transport, which bring their ids, and of
+ * strangers with stock clients, for whom the host makes the call as a client of its own group.
+ */
+import type { Limits } from "../../base/limits.ts"
+import type { NodeId } from "../../base/NodeId.ts"
+import type { CallResult } from "../../link/callTypes.ts"
+import { LINK_VERSION } from "../../link/frame.ts"
+import { checkHello } from "../../link/hello.ts"
+import { first, matching, type Policy } from "../../quorum/Policy.ts"
+import { methodId } from "../../server/Message.ts"
+import type { MethodSpec, ProtocolSpec } from "../../server/Protocol.ts"
+import type { Carrier, Greeting, UnaryCall, UnaryIds, UnaryReply } from "../Carrier.ts"
+import type { Group } from "../Group.ts"
+import type { Host } from "../Host.ts"
+import { GroupClient } from "./groupClient.ts"
+
+export interface StrangersOptions {
+  readonly host: Host
+  readonly group: Group["Service"]
+  readonly self: NodeId
+  readonly carrier: Carrier["Service"]
+  readonly limits: Limits
+  readonly protocols: ReadonlyArray<ProtocolSpec>
+}
+type Done = (reply: UnaryReply) => void
+
+const NOTHING = new Uint8Array(0)
+const noInterest = (): void => {}
+
+export class Strangers {
+  private readonly options: StrangersOptions
+  private readonly methods = new Map<string, MethodSpec>()
+  private readonly here: ReadonlyArray<NodeId>
+  /** Made for the first stranger. */
+  private client: GroupClient | undefined
+  private closed = false
+
+  constructor(options: StrangersOptions) {
+    this.options = options
+    this.here = [options.self]
+    for (const { methods } of options.protocols) {
+      for (const method of methods) this.methods.set(method.fullName, method)
+    }
+  }
+
+  /** Calls `done` once, unless the returned function ran first. */
+  call(call: UnaryCall, done: Done): () => void {
+    const method = this.methods.get(call.method)
+    if (method === undefined) {
+      done(refusal("unknown_method", `${call.method} is not a method of this node`))
+      return noInterest
+    }
+    if (method.call === "phase") {
+      const detail = `${call.method} is a phase: only members say it, over their links`
+      done(refusal("unknown_method", detail))
+      return noInterest
+    }
+    if (this.closed) {
+      done(refusal("not_ready", "the node stops"))
+      return noInterest
+    }
+    if (call.ids !== undefined) return this.known(call, call.ids, method, done)
+    return this.stranger(call, method, done)
+  }
+
+  /** What a client on the unary transport asks first. */
+  greet(greeting: Greeting): { readonly horizonMs: number } | UnaryReply {
+    const { group, host } = this.options
+    const ours = { ...BARE_HELLO, group: group.name, groupDigest: group.digest, node: 1 }
+    const theirs = { ...BARE_HELLO, group: greeting.group, groupDigest: greeting.digest, node: 0 }
+    const goodbye = checkHello(ours, theirs)
+    if (goodbye !== undefined) return refusal(goodbye.code, goodbye.detail)
+    return { horizonMs: host.core.horizonMs }
+  }
+
+  close(): void {
+    this.closed = true
+    this.client?.close()
+    this.client = undefined
+  }
+
+  private known(call: UnaryCall, ids: UnaryIds, method: MethodSpec, done: Done): () => void {
+    const { host } = this.options
+    const id = methodId(method.fullName)
+    const { session, index, ackedBelow } = ids
+    const { body, deadlineMs } = call
+    const route = host.openRoute({
+      send: (reply) => {
+        host.closeRoute(route)
+        done(reply)
+      }
+    })
+    if (method.call === "unicast" || method.call === "multicast") {
+      host.fromRoute(route, { kind: "oneWay", method: id, body })
+      host.closeRoute(route)
+      done({ body: NOTHING })
+      return noInterest
+    }
+    host.fromRoute(route, {
+      kind: "request",
+      session,
+      index,
+      ackedBelow,
+      method: id,
+      deadlineMs,
+      body
+    })
+    return () => {
+      host.fromRoute(route, { kind: "cancel", session, index })
+      host.closeRoute(route)
+    }
+  }
+
+  private stranger(call: UnaryCall, method: MethodSpec, done: Done): () => void {
+    const { group, carrier, limits } = this.options
+    this.client ??= new GroupClient({ group, carrier, limits })
+    const everywhere = method.call === "multiparty" || method.call === "multicast"
+    const id = this.client.core.start<Uint8Array, Uint8Array>({
+      method: methodId(method.fullName),
+      call: method.call,
+      body: () => call.body,
+      targets: everywhere ? group.system.members : this.here,
+      decode: (body) => body,
+      policy: everywhere ? agreed : anybody,
+      deadlineMs: Math.min(call.deadlineMs || limits.callTimeoutMs, limits.callTimeoutMsMax),
+      done: (result) => done(replyOf(result))
+    })
+    return () => this.client?.core.cancel(id)
+  }
+}
+
+const agreed: Policy<Uint8Array, Uint8Array> = matching((body) => body)
+const anybody: Policy<Uint8Array, Uint8Array> = first()
+
+const replyOf = (result: CallResult<Uint8Array>): UnaryReply => {
+  if (result.ok) return { body: result.answer ?? NOTHING }
+  const { code, detail, outcomes, got, needed } = result
+  const nodes = outcomes.map((it) => `node ${it.node} ${it.detail ?? it.code ?? it.outcome}`)
+  return refusal(code, detail ?? `${got} of ${needed} replies; ${nodes.join("; ")}`)
+}
+
+const refusal = (code: NonNullable<UnaryReply["code"]>, detail: string): UnaryReply => ({
+  body: NOTHING,
+  code,
+  detail
+})
+
+const BARE_HELLO = {
+  version: LINK_VERSION,
+  clientKey: NOTHING,
+  storeId: NOTHING,
+  incarnation: NOTHING,
+  horizonMs: 0
+}
