@@ -31,6 +31,8 @@ export const openFileDisk = (options: {
       if (!options.init) return storeMissing(folder)
       makeFolder(folder)
     } else if (!stat.isDirectory()) return notAFolder(folder)
+    const lock = lockFolder(folder)
+    return typeof lock === "function" ? new FileDisk(folder, lock) : lock
   } catch (thrown) {
     if (systemErrorCode(thrown) === "ENOTDIR") return notAFolder(folder)
     return {
@@ -39,8 +41,6 @@ export const openFileDisk = (options: {
       remedy: "check the path, and the rights of this user along it"
     }
   }
-  const lock = lockFolder(folder)
-  return typeof lock === "function" ? new FileDisk(folder, lock) : lock
 }
 
 const notAFolder = (folder: string): StoreInvalid => ({
