@@ -19,7 +19,7 @@ export const BANS: ReadonlyArray<Ban> = [
     instead: "time is `atMs` of an input, or the Clock port of src/link/ports.ts"
   },
   {
-    where: /^(src|plugin|test|apps|examples)\//,
+    where: new RegExp(`${PURE_OR_SIMULATED.source}|^(test|apps|examples)/`),
     names: /^Math\.random$/,
     instead: "a seeded Prng (src/base/prng.ts), or the Crypto port of src/link/ports.ts"
   },
@@ -87,7 +87,7 @@ export const TEXT_BANS: ReadonlyArray<{
     instead: "no path outside the repository"
   },
   {
-    names: /\b(DESIGN|STYLE)\.md\b/,
+    names: /\b(DESIGN|STYLE)\.md\b|\bdesign\/\w+\.md\b/,
     except: /^$/,
     instead: "docs/ARCHITECTURE.md, or the reason itself"
   },
