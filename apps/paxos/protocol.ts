@@ -36,23 +36,27 @@ export const Paxos = KeyValue.protocol(
   },
   {
     submit: ({ message: command, call, state, self, lanes, refuse, note, forward, wait }) =>
-      self !== state.leader ? refuse.redirect(state.leader)
-      : state.proposed.has(callKey(call)) ? wait
-      : state.next > lanes.slots.last ? refuse.overloaded()
-      : [
-          note({ record: { case: "proposed", value: callKey(call) } }),
-          forward.accept({
-            slot: state.next,
-            entry: { call, acknowledgedBelow: call.acknowledgedBelow, command }
-          })
-        ],
+      self !== state.leader
+        ? refuse.redirect(state.leader)
+        : state.proposed.has(callKey(call))
+          ? wait
+          : state.next > lanes.slots.last
+            ? refuse.overloaded()
+            : [
+                note({ record: { case: "proposed", value: callKey(call) } }),
+                forward.accept({
+                  slot: state.next,
+                  entry: { call, acknowledgedBelow: call.acknowledgedBelow, command }
+                })
+              ],
     accept: {
       lane: "slots",
       index: (m) => m.slot,
       round: (m) => m.ballot,
       each: ({ message, author, state, store, forward, ignore }) =>
-        author !== state.leader ? ignore("a proposal from who is not the leader")
-        : [store({ record: { case: "accepted", value: message.slot } }), forward.learn(message)]
+        author !== state.leader
+          ? ignore("a proposal from who is not the leader")
+          : [store({ record: { case: "accepted", value: message.slot } }), forward.learn(message)]
     },
     learn: {
       lane: "slots",

@@ -1,0 +1,22 @@
+/** A client of running replicas. `node apps/paxos/client.ts --help` */
+import { Effect, Layer } from "effect"
+import { NodeGroup, runMain } from "quorate/platform-node"
+import { KeyValue } from "../../gen/paxos/v1/paxos_quorate.ts"
+import { options } from "./options.ts"
+import { runSession } from "./session.ts"
+
+const { group } = options({
+  usage: "client.ts --group FILE < LINES",
+  about: "Executes the lines of standard input: put KEY VALUE, get KEY, del KEY, cas KEY OLD NEW.",
+  flags: { group: { type: "string", help: "the group file" } }
+})
+
+runSession.pipe(
+  Effect.tap(({ errors }) =>
+    Effect.sync(() => {
+      if (errors > 0) process.exitCode = 1
+    })
+  ),
+  Effect.provide(KeyValue.layer.pipe(Layer.provide(NodeGroup.layerFile(group)))),
+  runMain
+)

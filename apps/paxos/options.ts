@@ -1,0 +1,38 @@
+/** Command-line options of the programs in this folder: all strings are required, switches are off. */
+import { parseArgs } from "node:util"
+
+type Flags = {
+  readonly [name: string]: { readonly type: "string" | "boolean"; readonly help: string }
+}
+type Values<F extends Flags> = {
+  readonly [K in keyof F]: F[K]["type"] extends "string" ? string : boolean
+}
+
+/** Prints help and exits with 0 for `--help`; one line and 2 for options that do not fit. */
+export const options = <const F extends Flags>(spec: {
+  readonly usage: string
+  readonly about: string
+  readonly flags: F
+}): Values<F> => {
+  const names = Object.keys(spec.flags)
+  let values: { readonly [name: string]: string | boolean | undefined }
+  try {
+    const flags = Object.fromEntries(names.map((name) => [name, { type: spec.flags[name]!.type }]))
+    values = parseArgs({ options: { ...flags, help: { type: "boolean" } } }).values as typeof values
+  } catch (cause) {
+    return refuse(spec.usage, cause instanceof Error ? cause.message : String(cause))
+  }
+  if (values["help"] === true) {
+    console.log(`${spec.about}\n\nusage: node ${spec.usage}\n`)
+    for (const name of names) console.log(`  --${name.padEnd(10)} ${spec.flags[name]!.help}`)
+    process.exit(0)
+  }
+  const missing = names.filter((n) => spec.flags[n]!.type === "string" && values[n] === undefined)
+  if (missing.length > 0) return refuse(spec.usage, `--${missing.join(", --")} is missing`)
+  return Object.fromEntries(names.map((name) => [name, values[name] ?? false])) as Values<F>
+}
+
+const refuse = (usage: string, what: string): never => {
+  console.error(`${what}; usage: node ${usage}`)
+  return process.exit(2)
+}
