@@ -6,10 +6,11 @@ import { assert } from "../base/assert.ts"
 import { errorCodeNumber, errorCodeOf } from "../base/errorCode.ts"
 import { LIMITS } from "../base/limits.ts"
 import { NODE_ID_MAX } from "../base/NodeId.ts"
-import { isSession, type LaneKey } from "../server/laneKey.ts"
+import { isSession, type LaneKey, SESSION_BYTES } from "../server/laneKey.ts"
 import type { Message, Reply, Word } from "../server/Message.ts"
 import { laneAt } from "./laneAt.ts"
-import { EMPTY, Reader, UINT32_MAX, utf8Cut, Writer } from "./wire.ts"
+import { utf8Cut } from "./utf8.ts"
+import { EMPTY, Reader, UINT32_MAX, Writer } from "./wire.ts"
 
 /** A reply's or goodbye's detail, in UTF-8. The sender cuts it, a receiver refuses more. */
 export const DETAIL_BYTES_MAX = 512
@@ -155,6 +156,7 @@ const field = (writer: Writer, tag: number, value: number): void => {
   writer.uint(value)
 }
 const lane = (writer: Writer, key: LaneKey): void => {
+  assert(key.length >= 1 && key.length <= SESSION_BYTES, "a lane is a session or a short name")
   writer.byte(TAG.lane)
   writer.latin(key)
 }

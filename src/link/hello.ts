@@ -5,29 +5,23 @@ import type { Goodbye, Hello } from "./frame.ts"
  * The `check` of every host begins with it; `undefined`: nothing against it.
  */
 export const checkHello = (ours: Hello, theirs: Hello): Goodbye | undefined => {
+  const [we, they] = [who(ours), who(theirs)]
   if (theirs.version !== ours.version) {
-    return {
-      code: "unsupported_version",
-      detail: `${who(theirs)} speaks link version ${theirs.version}, ${who(ours)} speaks ${ours.version}: run one version of Quorate on both`
-    }
+    const what = `${they} speaks link version ${theirs.version}, ${we} speaks ${ours.version}`
+    return { code: "unsupported_version", detail: `${what}: run one version of Quorate on both` }
   }
   if (theirs.group !== ours.group) {
-    return {
-      code: "wrong_group",
-      detail: `${who(theirs)} is of group "${theirs.group}", ${who(ours)} of group "${ours.group}": check the address in the group file`
-    }
+    const what = `${they} is of group "${theirs.group}", ${we} of group "${ours.group}"`
+    return { code: "wrong_group", detail: `${what}: check the address in the group file` }
   }
   if (!sameBytes(theirs.groupDigest, ours.groupDigest)) {
-    return {
-      code: "wrong_group",
-      detail: `group "${ours.group}" has digest ${short(theirs.groupDigest)} at ${who(theirs)} and ${short(ours.groupDigest)} at ${who(ours)}: use the same group file everywhere`
-    }
+    const [here, there] = [short(ours.groupDigest), short(theirs.groupDigest)]
+    const what = `group "${ours.group}" has digest ${there} at ${they}, ${here} at ${we}`
+    return { code: "wrong_group", detail: `${what}: use the same group file everywhere` }
   }
   if (theirs.node !== 0 && theirs.node === ours.node) {
-    return {
-      code: "wrong_group",
-      detail: `both sides are node ${ours.node} of group "${ours.group}": give every process its own id`
-    }
+    const what = `both sides are node ${ours.node} of group "${ours.group}"`
+    return { code: "wrong_group", detail: `${what}: give every process its own id` }
   }
   return undefined
 }

@@ -2,7 +2,7 @@ import type { LaneKey } from "../server/laneKey.ts"
 import { LANE_NAME, SESSION_BYTES } from "../server/laneKey.ts"
 import type { Reader } from "./wire.ts"
 
-/** Reads a block that is a session's id or a protocol lane's name; "" (and a failed reader) else. */
+/** Reads a block that is a session's id or a protocol lane's name; else fails the reader: "". */
 export const laneAt = (reader: Reader): LaneKey => {
   const length = reader.blockLength(SESSION_BYTES)
   if (length === 0) {

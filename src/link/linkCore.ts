@@ -151,10 +151,8 @@ export class LinkCore {
     }
     if (this.bytesOpen > linkBytes) {
       mark("link: overrun")
-      this.cut(
-        "link_overrun",
-        `${this.bytesOpen} bytes are not acknowledged, at most ${linkBytes} may be: the receiver is too slow; connect again`
-      )
+      const what = `${this.bytesOpen} bytes are not acknowledged, at most ${linkBytes} may be`
+      this.cut("link_overrun", `${what}: the receiver is too slow; connect again`)
     }
   }
 
@@ -197,10 +195,8 @@ export class LinkCore {
     if (this.phase.state === "closed") return undefined
     const { limits } = this.options
     if (bytes.length > limits.batchBytesMax) {
-      return this.cut(
-        "too_large",
-        `a frame of ${bytes.length} bytes, at most ${limits.batchBytesMax} are taken: make batches smaller`
-      )
+      const what = `a frame of ${bytes.length} bytes, at most ${limits.batchBytesMax} are taken`
+      return this.cut("too_large", `${what}: make batches smaller`)
     }
     const frame = decodeFrame(bytes, limits)
     if (frame === undefined) return this.malformed("a frame that is no frame")

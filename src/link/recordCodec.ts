@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts"
 import { errorCodeNumber, errorCodeOf } from "../base/errorCode.ts"
 import { isNodeId, type NodeId } from "../base/NodeId.ts"
 import type { CallId } from "../server/Directive.ts"
-import { isSession } from "../server/laneKey.ts"
+import { isSession, SESSION_BYTES } from "../server/laneKey.ts"
 import type { Decided, Final, LogEntry, LogRecord, Stored } from "../server/LogRecord.ts"
 import type { Word } from "../server/Message.ts"
 import { decodeMessage, encodeMessage } from "./envelope.ts"
@@ -80,6 +80,8 @@ const writeStored = (stored: Stored): void => {
 }
 
 const writeDecided = (decided: Decided): void => {
+  const { length } = decided.lane
+  assert(length >= 1 && length <= SESSION_BYTES, "a lane is a session or a short name")
   const call = decided.call
   const callBytes = call === undefined ? 0 : call.session.length + 3 * call.method.length
   scratch.reserve(FIXED_BYTES_MAX + decided.command.length + callBytes)
@@ -114,10 +116,14 @@ export const decodeRecord = (bytes: Uint8Array): LogRecord | undefined => {
 }
 
 /** For the operator: why {@link decodeRecord} refused these bytes, and what to do. */
-export const explainRecord = (bytes: Uint8Array): string =>
-  bytes.length > 0 && bytes[0]! > RECORD_VERSION
-    ? `a record of format ${bytes[0]}, this Quorate reads format ${RECORD_VERSION}: start the newer version that wrote it`
-    : "a record that is malformed though its checksum is right: it was not written by Quorate, restore the folder"
+export const explainRecord = (bytes: Uint8Array): string => {
+  const version = bytes[0] ?? 0
+  if (version <= RECORD_VERSION) {
+    return "a record that Quorate never writes, though its checksum is right: restore the folder"
+  }
+  const what = `a record of format ${version}, this Quorate reads format ${RECORD_VERSION}`
+  return `${what}: start the newer version that wrote it`
+}
 
 const readEntry = (reader: Reader): LogEntry | undefined => {
   switch (reader.byte()) {

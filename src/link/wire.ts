@@ -4,6 +4,7 @@
  * throws on bad input; these two do neither.
  */
 import { assert } from "../base/assert.ts"
+import { scalarAt, utf8Bytes, utf8Decode } from "./utf8.ts"
 
 export const EMPTY: Uint8Array = new Uint8Array(0)
 export const UINT32_MAX = 0xffff_ffff
@@ -27,8 +28,8 @@ const COPY_LOOP_BYTES = 32
 
 /**
  * Writes into one growing buffer. `reserve` first, for all that follows: the other methods do not
- * look at the buffer's end. What `take` returns is the caller's own, but for its ArrayBuffer, which may
- * hold the bytes of others beside it.
+ * look at the buffer's end. What `take` returns is the caller's own, but for its ArrayBuffer, which
+ * may hold the bytes of others beside it.
  */
 export class Writer {
   private bytes: Uint8Array
@@ -114,7 +115,7 @@ export class Writer {
     this.at = at + length
   }
 
-  /** Length, then UTF-8. Reserve 3 bytes per character and 4 more. A lone surrogate becomes U+FFFD. */
+  /** Length, then UTF-8: reserve 3 bytes a character and 4. A lone surrogate becomes U+FFFD. */
   text(value: string): void {
     this.uint(utf8Bytes(value))
     const bytes = this.bytes
@@ -174,7 +175,7 @@ export class Writer {
     return taken
   }
 
-  /** What was written before `end`; what came after stays, behind `head` bytes to be written later. */
+  /** What was written before `end`; the rest stays, behind `head` bytes to be written later. */
   split(end: number, head: number): Uint8Array {
     assert(this.at <= this.bytes.length && head <= end, "reserve before writing")
     const taken = this.bytes.slice(0, end)
@@ -206,37 +207,6 @@ const copyOf = (bytes: Uint8Array, length: number): Uint8Array => {
 
 const varintBytes = (value: number): number =>
   value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4
-
-/** The code point at `i`; U+FFFD for a lone surrogate. */
-const scalarAt = (text: string, i: number): number => {
-  const unit = text.charCodeAt(i)
-  if (unit < 0xd800 || unit > 0xdfff) return unit
-  const point = text.codePointAt(i)!
-  return point > 0xffff ? point : 0xfffd
-}
-
-export const utf8Bytes = (text: string): number => {
-  let bytes = 0
-  for (let i = 0; i < text.length; i++) {
-    const point = scalarAt(text, i)
-    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x1_0000 ? 3 : 4
-    if (point > 0xffff) i++
-  }
-  return bytes
-}
-
-/** The longest beginning of `text` that has at most `bytesMax` bytes of UTF-8. */
-export const utf8Cut = (text: string, bytesMax: number): string => {
-  if (3 * text.length <= bytesMax) return text
-  let bytes = 0
-  for (let i = 0; i < text.length; i++) {
-    const point = scalarAt(text, i)
-    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x1_0000 ? 3 : 4
-    if (bytes > bytesMax) return text.slice(0, i)
-    if (point > 0xffff) i++
-  }
-  return text
-}
 
 /**
  * Reads `bytes` from `start` to `end` and never beyond. Nothing throws: the first thing that does
@@ -316,7 +286,7 @@ export class Reader {
     return (b[at]! | (b[at + 1]! << 8) | (b[at + 2]! << 16) | (b[at + 3]! << 24)) >>> 0
   }
 
-  /** The length of a block that lies inside the range whole; the reader stands at its first byte. */
+  /** The length of a block that lies whole inside the range; the reader stands before its bytes. */
   blockLength(bytesMax: number): number {
     const length = this.uint()
     return length <= this.end - this.at && length <= bytesMax ? length : this.fail()
@@ -372,25 +342,4 @@ export class Reader {
     }
     this.fail()
   }
-}
-
-/** `undefined` for what is not UTF-8: overlong forms, surrogates, torn sequences. */
-const utf8Decode = (bytes: Uint8Array, start: number, end: number): string | undefined => {
-  let text = ""
-  for (let at = start; at < end; ) {
-    const first = bytes[at]!
-    const size = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4
-    if (size === 0 || first > 0xf4 || at + size > end) return undefined
-    let point = size === 1 ? first : first & (0x7f >> size)
-    for (let i = 1; i < size; i++) {
-      const next = bytes[at + i]!
-      if ((next & 0xc0) !== 0x80) return undefined
-      point = (point << 6) | (next & 0x3f)
-    }
-    const least = size === 3 ? 0x800 : size === 4 ? 0x1_0000 : 0
-    if (point < least || point > 0x10_ffff || (point >= 0xd800 && point <= 0xdfff)) return undefined
-    text += String.fromCodePoint(point)
-    at += size
-  }
-  return text
 }

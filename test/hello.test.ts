@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest"
+import type { Hello } from "../src/link/frame.ts"
+import { checkHello } from "../src/link/hello.ts"
+import { helloOf } from "./support/link.ts"
+
+describe("two hellos", () => {
+  it("are one link when version, group and digest are the same", () => {
+    expect(checkHello(helloOf(1), helloOf(2))).toBeUndefined()
+    expect(checkHello(helloOf(1), helloOf(0))).toBeUndefined()
+    expect(checkHello(helloOf(0), helloOf(1))).toBeUndefined()
+  })
+
+  const ab = new Uint8Array(32).fill(0xab)
+  const refused: ReadonlyArray<readonly [string, Hello, string, string]> = [
+    [
+      "versions",
+      helloOf(2, { version: 2 }),
+      "unsupported_version",
+      "node 2 speaks link version 2, node 1 speaks 1: run one version of Quorate on both"
+    ],
+    [
+      "groups",
+      helloOf(0, { group: "h" }),
+      "wrong_group",
+      'a client is of group "h", node 1 of group "g": check the address in the group file'
+    ],
+    [
+      "digests",
+      helloOf(2, { groupDigest: ab }),
+      "wrong_group",
+      'group "g" has digest abababababababab at node 2, 0101010101010101 at node 1: ' +
+        "use the same group file everywhere"
+    ],
+    [
+      "members that are one",
+      helloOf(1),
+      "wrong_group",
+      'both sides are node 1 of group "g": give every process its own id'
+    ]
+  ]
+  for (const [what, theirs, code, detail] of refused) {
+    it(`are refused, with what and what to do, for ${what}`, () => {
+      expect(checkHello(helloOf(1), theirs)).toEqual({ code, detail })
+    })
+  }
+})

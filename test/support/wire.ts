@@ -1,0 +1,260 @@
+/** Random messages, protobuf-es as the slow twin of the hand-written codecs, and mutations. */
+import { create, toBinary } from "@bufbuild/protobuf"
+import fc from "fast-check"
+import {
+  type Envelope,
+  Envelope_Kind,
+  EnvelopeSchema,
+  FrameSchema,
+  GoodbyeSchema,
+  HelloSchema
+} from "../../gen/quorate/v1/link_pb.ts"
+import { ERROR_CODES, type ErrorCode, errorCodeNumber } from "../../src/base/errorCode.ts"
+import type { Prng } from "../../src/base/prng.ts"
+import type { Frame, Goodbye, Hello } from "../../src/link/frame.ts"
+import { laneBytes, laneOfBytes } from "../../src/server/laneKey.ts"
+import type { CallId } from "../../src/server/Directive.ts"
+import type { LogEntry } from "../../src/server/LogRecord.ts"
+import type { Message } from "../../src/server/Message.ts"
+
+const exactly = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
+/** Near every border of a varint, and anywhere. */
+const counter = (min: number) =>
+  fc.oneof(
+    fc.maxSafeInteger().map((n) => Math.max(min, Math.abs(n))),
+    fc
+      .tuple(fc.integer({ min: 0, max: 52 }), fc.integer({ min: -1, max: 1 }))
+      .map(([bits, near]) => Math.max(min, 2 ** bits + near)),
+    fc.constant(Number.MAX_SAFE_INTEGER)
+  )
+const uint32 = fc.oneof(fc.integer({ min: 0, max: 0xffff_ffff }), fc.constant(0))
+const node = fc.integer({ min: 1, max: 65_535 })
+const session = exactly(22).map(laneOfBytes)
+const lane = fc.oneof(session, fc.stringMatching(/^[a-z][a-zA-Z0-9]{0,19}$/))
+const body = fc.oneof(
+  fc.uint8Array({ maxLength: 40 }),
+  fc.uint8Array({ maxLength: 300, size: "max" }),
+  fc.integer({ min: 16_000, max: 16_500 }).map((length) => new Uint8Array(length).fill(length))
+)
+const detail = fc.string({ unit: "binary", minLength: 1, maxLength: 100 })
+const codes = Object.keys(ERROR_CODES) as ReadonlyArray<ErrorCode>
+const code = fc.constantFrom(...codes)
+
+export const word = fc.record({
+  kind: fc.constant("word" as const),
+  position: counter(1),
+  lane,
+  index: counter(1),
+  method: uint32,
+  round: uint32,
+  ackedBelow: counter(0),
+  body
+})
+
+const call = { session, index: counter(1) }
+const failed = fc.record(
+  {
+    code: code.filter((name) => name !== "redirect"),
+    detail,
+    node,
+    horizonMs: counter(1)
+  },
+  { requiredKeys: ["code"] }
+)
+const redirected = fc.record({ code: fc.constant("redirect" as const), node })
+const reply = fc
+  .tuple(
+    fc.record({ kind: fc.constant("reply" as const), ...call, body }),
+    fc.oneof(fc.constant({}), failed, redirected)
+  )
+  .map(([answer, failure]) => ({ ...answer, ...failure }))
+
+export const message: fc.Arbitrary<Message> = fc.oneof(
+  word,
+  fc.record({ kind: fc.constant("want" as const), position: counter(0) }),
+  fc
+    .record({ kind: fc.constant("wantLane" as const), lane, from: counter(1), to: counter(1) })
+    .filter(({ from, to }) => from < to),
+  fc.record({ kind: fc.constant("taken" as const), taken: counter(0), done: counter(0) }),
+  fc.record({
+    kind: fc.constant("request" as const),
+    ...call,
+    ackedBelow: counter(0),
+    method: uint32,
+    deadlineMs: uint32,
+    body
+  }),
+  fc.record({ kind: fc.constant("oneWay" as const), method: uint32, body }),
+  fc.record({ kind: fc.constant("cancel" as const), ...call }),
+  reply
+)
+
+const common = {
+  version: fc.integer({ min: 1, max: 9 }),
+  group: fc.string({ unit: "binary", minLength: 1, maxLength: 20 }),
+  groupDigest: exactly(32),
+  incarnation: exactly(16),
+  horizonMs: counter(0)
+}
+const empty = fc.constant(new Uint8Array(0))
+export const hello: fc.Arbitrary<Hello> = fc.oneof(
+  fc.record({ ...common, node, clientKey: empty, storeId: exactly(16) }),
+  fc.record({ ...common, node: fc.constant(0), clientKey: exactly(32), storeId: empty })
+)
+export const goodbye: fc.Arbitrary<Goodbye> = fc.record({
+  code,
+  detail: fc.oneof(detail, fc.constant(""))
+})
+
+export const frame: fc.Arbitrary<Frame> = fc.record({
+  sequence: counter(1),
+  acknowledged: counter(0),
+  content: fc.oneof(
+    fc.record({ kind: fc.constant("hello" as const), hello }),
+    fc.record({ kind: fc.constant("goodbye" as const), goodbye }),
+    fc.record({
+      kind: fc.constant("messages" as const),
+      messages: fc.array(message, { maxLength: 8 })
+    })
+  )
+})
+
+const callId: fc.Arbitrary<CallId> = fc.record({
+  session: fc.oneof(exactly(22), fc.uint8Array({ maxLength: 30 })),
+  index: uint32,
+  method: fc.string({ maxLength: 20 })
+})
+const ended = fc.oneof(fc.constant({}), fc.record({ code, detail }, { requiredKeys: ["code"] }))
+export const entry: fc.Arbitrary<LogEntry> = fc.oneof(
+  word,
+  fc.tuple(word, fc.array(node, { maxLength: 5 })).map(([said, to]): LogEntry => ({ ...said, to })),
+  fc
+    .tuple(fc.record({ kind: fc.constant("final" as const), ...call, body }), ended)
+    .map(([final, failure]) => ({ ...final, ...failure })),
+  fc.record({ kind: fc.constant("stored" as const), protocol: uint32, body }),
+  fc.record(
+    {
+      kind: fc.constant("decided" as const),
+      protocol: uint32,
+      lane,
+      index: counter(1),
+      command: body,
+      call: callId
+    },
+    { requiredKeys: ["kind", "protocol", "lane", "index", "command"] }
+  )
+)
+
+/** What the message is in the generated type, field by field. */
+export const twinOf = (m: Message): Envelope => {
+  switch (m.kind) {
+    case "word":
+      return create(EnvelopeSchema, {
+        kind: Envelope_Kind.WORD,
+        position: BigInt(m.position),
+        lane: laneBytes(m.lane),
+        index: BigInt(m.index),
+        method: m.method,
+        round: m.round,
+        acknowledgedBelow: BigInt(m.ackedBelow),
+        body: m.body
+      })
+    case "want":
+      return create(EnvelopeSchema, { kind: Envelope_Kind.WANT, position: BigInt(m.position) })
+    case "wantLane":
+      return create(EnvelopeSchema, {
+        kind: Envelope_Kind.WANT_LANE,
+        lane: laneBytes(m.lane),
+        index: BigInt(m.from),
+        indexEnd: BigInt(m.to)
+      })
+    case "taken":
+      return create(EnvelopeSchema, {
+        kind: Envelope_Kind.TAKEN,
+        position: BigInt(m.taken),
+        done: BigInt(m.done)
+      })
+    case "oneWay":
+      return create(EnvelopeSchema, {
+        kind: Envelope_Kind.ONE_WAY,
+        method: m.method,
+        body: m.body
+      })
+    default:
+      return callTwinOf(m)
+  }
+}
+
+const callTwinOf = (m: Extract<Message, { session: string }>): Envelope => {
+  const named = { lane: laneBytes(m.session), index: BigInt(m.index) }
+  if (m.kind === "cancel") {
+    return create(EnvelopeSchema, { kind: Envelope_Kind.CANCEL, ...named })
+  }
+  if (m.kind === "request") {
+    return create(EnvelopeSchema, {
+      kind: Envelope_Kind.REQUEST,
+      ...named,
+      method: m.method,
+      acknowledgedBelow: BigInt(m.ackedBelow),
+      deadlineMs: m.deadlineMs,
+      body: m.body
+    })
+  }
+  return create(EnvelopeSchema, {
+    kind: Envelope_Kind.REPLY,
+    ...named,
+    body: m.body,
+    code: m.code === undefined ? 0 : errorCodeNumber(m.code),
+    detail: m.detail ?? "",
+    node: m.node ?? 0,
+    horizonMs: BigInt(m.horizonMs ?? 0)
+  })
+}
+
+export const twinBytes = (m: Message): Uint8Array => toBinary(EnvelopeSchema, twinOf(m))
+
+export const frameTwinBytes = ({ sequence, acknowledged, content }: Frame): Uint8Array =>
+  toBinary(
+    FrameSchema,
+    create(FrameSchema, {
+      sequence: BigInt(sequence),
+      acknowledged: BigInt(acknowledged),
+      ...(content.kind === "messages" ? { envelopes: content.messages.map(twinOf) } : {}),
+      ...(content.kind === "goodbye"
+        ? {
+            goodbye: create(GoodbyeSchema, {
+              code: errorCodeNumber(content.goodbye.code),
+              detail: content.goodbye.detail
+            })
+          }
+        : {}),
+      ...(content.kind === "hello"
+        ? {
+            hello: create(HelloSchema, {
+              ...content.hello,
+              horizonMs: BigInt(content.hello.horizonMs)
+            })
+          }
+        : {})
+    })
+  )
+
+/** `valid` with some of its bytes changed, cut, doubled or moved; or something else altogether. */
+export const mutate = (prng: Prng, valid: Uint8Array): Uint8Array => {
+  const kind = prng.below(10)
+  if (kind === 0) return prng.bytes(prng.below(80))
+  const bytes = Array.from(valid)
+  const at = prng.below(bytes.length + 1)
+  if (kind <= 5)
+    for (let i = prng.below(3); i >= 0; i--) bytes[prng.below(bytes.length)] = odd(prng)
+  else if (kind === 6) bytes.splice(at)
+  else if (kind === 7) bytes.splice(at, 1 + prng.below(4))
+  else if (kind === 8)
+    bytes.splice(at, 0, ...Array.from({ length: prng.below(12) }, () => odd(prng)))
+  else bytes.push(...valid.subarray(0, at))
+  return Uint8Array.from(bytes)
+}
+
+/** A byte, often one at a border. */
+const odd = (prng: Prng): number =>
+  prng.chance(500) ? prng.below(256) : prng.pick([0, 1, 0x7f, 0x80, 0xff, 0x0a, 0x22, 0x5a])
