@@ -83,7 +83,7 @@ describe("a folder of files", () => {
     const reason = `${disk.where}/a: illegal operation on a directory (EISDIR)`
     expect(await append(disk, "a", "x")).toBe(reason)
   })
-  it("syncs every append before it calls back, and the folder before a new file holds anything", async () => {
+  it("syncs an append before it calls back, and the folder of a new file", async () => {
     const disk = diskAt(freshFolder())
     const calls: Array<string> = []
     for (const name of ["fsync", "writev", "fdatasync"] as const) {
@@ -112,7 +112,7 @@ describe("a folder of files", () => {
     expect(await append(disk, "a", "ghi")).toBe(undefined)
     expect(text(disk, "a")).toBe("abcdefghi")
   })
-  it("a write or sync that failed is cut off again, so that no later boot takes it for durable", async () => {
+  it("cuts off a write that failed, so that no later boot takes it for durable", async () => {
     const disk = diskAt(freshFolder())
     await append(disk, "a", "kept")
     const failure = Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO" })

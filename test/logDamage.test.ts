@@ -1,4 +1,4 @@
-/** What a crash tears is repaired; what a disk loses is refused. Every cut, every flip, then chance. */
+/** What a crash tears is repaired, what a disk loses is refused: all cuts, all flips, chance. */
 import { describe, expect, it } from "vitest"
 import { recordMarks } from "../src/base/mark.ts"
 import { Prng } from "../src/base/prng.ts"
@@ -145,9 +145,9 @@ describe("damage", () => {
     const files = changed(TWO, LAST, (file) => file.fill(0xaa, 44, 45))
     expect(open(new SteppedDisk(files))).toEqual({
       where: `memory/${LAST} at byte 44`,
-      what: `the log is damaged: block 4 does not read, and more was written behind it, at byte ${LAST_BLOCK}`,
+      what: "the log is damaged: block 4 does not read, and more was written at byte 79",
       remedy:
-        "do not delete anything; put back a copy of this folder, or let the operator replace the member with a new store"
+        "delete nothing; put back a copy of this folder, or replace the member by one with a new store"
     })
   })
   it("bytes behind a block with a whole header prove that it was durable: refused", () => {

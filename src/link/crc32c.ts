@@ -19,7 +19,7 @@ const TABLE = ((): Int32Array => {
   return table
 })()
 
-/** The checksum of `bytes` from `start` to `end`, going on from `seed`, the checksum of what came before. */
+/** Of `bytes` from `start` to `end`; `seed`: the checksum of what came before them. */
 export const crc32c = (bytes: Uint8Array, start: number, end: number, seed = 0): number => {
   const t = TABLE
   let crc = ~seed

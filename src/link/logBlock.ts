@@ -28,7 +28,10 @@ const PIECE_BYTES_MAX = 0xff_ffff
 const PAYLOAD_BYTES_MAX = 0xffff_ffff
 
 const SEGMENT_MAGIC = Uint8Array.of(0xf7, 0x51, 0x55, 0x4f, 0x52, 0x4c, 0x4f, 0x47) // ÷QUORLOG
-/** Its first byte occurs once in it, so two of it never overlap; no 00 and no 80, so no piece header is part of it. */
+/**
+ * Its first byte occurs once in it, so two of it never overlap; it holds no 00 and no 80, so no
+ * piece header is part of it.
+ */
 const BLOCK_MAGIC = Uint8Array.of(0xf7, 0x51, 0x55, 0x4f, 0x52, 0x42, 0x4c, 0x4b) // ÷QUORBLK
 
 const put4 = (into: Uint8Array, at: number, value: number): void => {
@@ -198,7 +201,7 @@ export const blockHeaderNext = (bytes: Uint8Array, from: number, seed: number): 
   return -1
 }
 
-/** Hands out copies of the records of a whole block, so that no record keeps a segment in memory. */
+/** Hands out the records of a whole block as copies, so that none keeps a segment in memory. */
 export const blockRecords = (
   bytes: Uint8Array,
   at: number,

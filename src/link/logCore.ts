@@ -66,7 +66,7 @@ export class LogCore {
   #listener: LogListener | undefined
   #failure: DiskFailure | undefined
 
-  /** The segment that is written. Invariant: `#segmentBytes` is its length once the write is done. */
+  /** The segment being written. Invariant: it is `#segmentBytes` long once the write is done. */
   #segment: number
   #segmentBytes: number
   /** Sequence of the next block. */

@@ -44,14 +44,15 @@ export interface Scan {
 }
 
 const RESTORE =
-  "do not delete anything; put back a copy of this folder, or let the operator replace the member with a new store"
+  "delete nothing; put back a copy of this folder, or replace the member by one with a new store"
 
 /** The folder is missing or holds no segment, and nobody said `init`. */
 export const storeMissing = (where: string): StoreInvalid => ({
   where,
   what: "the folder is empty or missing",
   remedy:
-    "check that the disk is mounted and the path is right; start with init only if this member never spoke"
+    "check that the disk is mounted and the path is right; " +
+    "start with init only if this member never spoke"
 })
 
 /** A crash came before the first header of the store was durable. */
@@ -88,7 +89,10 @@ export const diskRefused = (disk: Disk, where: string, thrown: unknown): StoreIn
   remedy: `check the disk and the rights of this user on ${disk.where}`
 })
 
-/** `"missing"`: no segment. `"unfinished"`: a first segment without a header, which never held a record. */
+/**
+ * `"missing"`: there is no segment. `"unfinished"`: there is one whose header was torn; no record
+ * was ever appended to it.
+ */
 export const scanStore = (disk: Disk): Scan | StoreInvalid | "missing" | "unfinished" => {
   let names: ReadonlyArray<string>
   try {
@@ -160,7 +164,7 @@ const headerMismatch = (
     return "this segment belongs to another store"
   }
   if (header.sequence !== blocks + 1) {
-    return `it begins with block ${header.sequence}, but the segments before it end with block ${blocks}`
+    return `it begins with block ${header.sequence}, the segment before ends with block ${blocks}`
   }
   return undefined
 }
@@ -189,7 +193,7 @@ const readBlocks = (
       continue
     }
     if (!last) return damaged(disk, name, at, `block ${sequence} does not read`)
-    // One write is under way at a time: what stands behind a block was written after it was durable.
+    // One write is under way at a time: what is behind a block was written when it was durable.
     const behind =
       header === undefined
         ? blockBehind(bytes, at, seed, before + blocks)
@@ -197,7 +201,7 @@ const readBlocks = (
           ? header.end
           : -1
     if (behind < 0) break
-    const what = `block ${sequence} does not read, and more was written behind it, at byte ${behind}`
+    const what = `block ${sequence} does not read, and more was written at byte ${behind}`
     return damaged(disk, name, at, what)
   }
   return { blocks, end: at }

@@ -1,4 +1,4 @@
-/** What the tests of the log share: a disk whose writes end when the test says so, and short words. */
+/** What the tests of the log share: a disk whose writes end when the test says so, and words. */
 import { LIMITS } from "../../src/base/limits.ts"
 import { LogCore, type StoreInvalid } from "../../src/link/logCore.ts"
 import { MemoryDisk } from "../../src/link/memoryDisk.ts"
