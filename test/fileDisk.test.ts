@@ -201,7 +201,7 @@ describe("a folder belongs to one process", () => {
 })
 
 describe("a process that is killed", () => {
-  const program = fileURLToPath(new URL("support/appender.ts", import.meta.url))
+  const program = fileURLToPath(new URL("./support/appender.ts", import.meta.url))
   const start = (folder: string) =>
     spawn(process.execPath, [program, folder], { stdio: ["ignore", "pipe", "pipe"] })
 
