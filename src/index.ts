@@ -1,4 +1,4 @@
-/** The client's and the author's door. Nodes run from `quorate/server`, tests from `quorate/testing`. */
+/** The door of clients and authors. Nodes run from `quorate/server`. */
 export type { ErrorCode, FailCode } from "./base/errorCode.ts"
 export type { NodeId } from "./base/NodeId.ts"
 export type { NodeOutcome } from "./link/callTypes.ts"

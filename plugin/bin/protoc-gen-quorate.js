@@ -1,21 +1,26 @@
 #!/usr/bin/env node
 // Published, the plugin is dist/. In the repo it is src/, run by a Node that strips types, so that
 // `npm run generate` needs no build and never uses a stale one.
-import { existsSync } from "node:fs"
 
-const source = new URL("../src/plugin.ts", import.meta.url)
-const built = new URL("../dist/plugin.js", import.meta.url)
+/** The module at `path`; undefined where there is none. */
+const load = async (path) => {
+  const url = new URL(path, import.meta.url).href
+  try {
+    return await import(url)
+  } catch (error) {
+    if (error.code === "ERR_MODULE_NOT_FOUND" && error.url === url) return undefined
+    throw error
+  }
+}
 
-const choose = () => {
-  if (existsSync(source) && process.features.typescript) return source
-  if (existsSync(built)) return built
+const source = process.features.typescript ? await load("../src/plugin.ts") : undefined
+const found = source ?? (await load("../dist/plugin.js"))
+if (found === undefined) {
   process.stderr.write(
-    `protoc-gen-quorate: dist/ is missing, and Node ${process.versions.node} cannot run src/; ` +
-      "run `npm run generate`, which uses the pinned Node, or build with `npm run build -w plugin`\n"
+    `protoc-gen-quorate: no dist/, and Node ${process.versions.node} cannot run src/; ` +
+      "use `npm run generate`, which has the pinned Node, or build: `npm run build -w plugin`\n"
   )
   process.exit(1)
 }
-
-const { plugin } = await import(choose().href)
 const { runNodeJs } = await import("@bufbuild/protoplugin")
-runNodeJs(plugin)
+runNodeJs(found.plugin)

@@ -49,7 +49,7 @@ export class Problems {
   }
 }
 
-/** A path of SourceCodeInfo: field numbers of descriptor.proto (service, method, message …) and places. */
+/** A path of SourceCodeInfo: field numbers of descriptor.proto, and places in lists. */
 const pathOf = (desc: Named): ReadonlyArray<number> => {
   switch (desc.kind) {
     case "rpc":
@@ -78,7 +78,7 @@ const lineOf = (desc: Named, file: DescFile): number | "?" => {
 export const isOurs = (service: DescService): boolean =>
   service.methods.some((method) => hasOption(method, call) || hasOption(method, forwards))
 
-/** The methods of a service. What is wrong goes to `problems`; the result counts only if there are none. */
+/** The methods of a service; they count only where nothing was added to `problems`. */
 export const readService = (service: DescService, problems: Problems): ReadonlyArray<Method> => {
   checkNames(service, problems)
   const kinds = new Map(service.methods.map((m) => [m, kindOf(m, problems)]))
@@ -87,8 +87,8 @@ export const readService = (service: DescService, problems: Problems): ReadonlyA
     const kind = kinds.get(desc)!
     if (kind === "phase") checkPhase(desc, problems)
     if (kind === "multiparty" && phases.length === 0) {
-      const what = `is MULTIPARTY, but ${service.name} has no PHASE method; add one, or make it QUORUM`
-      problems.add(desc, what)
+      const what = `is MULTIPARTY, but ${service.name} has no PHASE method`
+      problems.add(desc, `${what}; add one, or make it QUORUM`)
     }
     return { kind, desc, forwards: forwardsOf(desc, kind, phases, problems), replies: [] }
   })

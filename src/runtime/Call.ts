@@ -16,8 +16,8 @@ export interface Configuration {
 
 export interface CallOptions {
   /**
-   * Milliseconds until the call fails with `deadline_exceeded`; default 5,000, at most an hour. It travels
-   * with the call: the nodes give up too.
+   * Milliseconds until the call fails with `deadline_exceeded`; default 5,000, at most an hour.
+   * It travels with the call: the nodes give up too.
    */
   readonly timeoutMs?: number
   /** Default: the whole group. Keep the array or configuration: what is known of it is cached. */
@@ -80,7 +80,10 @@ type MockMethod<Method> =
       : Method extends OneWay<infer I>
         ? (message: I, node: NodeId) => void
         : never
-/** One function per call of a service, asked node by node. A call left out fails with `unknown_method`. */
+/**
+ * One function per call of a service, asked node by node. A call left out fails with
+ * `unknown_method`.
+ */
 export type Mock<M> = {
   readonly [K in Exclude<keyof M, KeyOf<M, "phase">>]?: MockMethod<M[K]>
 }

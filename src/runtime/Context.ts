@@ -141,8 +141,8 @@ interface OfLane<M, K extends keyof M, Command> extends Common {
   readonly forward: Forward<M, K>
   readonly reply: LaneReply<M, K>
   /**
-   * This index is decided: the application runs `command` in lane order, once, and its result answers
-   * `call`. A second, different decision for an index halts the node.
+   * This index is decided: the application runs `command` in lane order, once, and its result
+   * answers `call`. A second, different decision for an index halts the node.
    */
   readonly apply: (command: Command, options?: ReplyOptions) => Directive
 }

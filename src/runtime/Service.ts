@@ -126,15 +126,19 @@ export const make: <Self, M extends { readonly [K in keyof M]: Method }, C>() =>
 type Shape<D> = D extends DescMessage ? MessageShape<D> : never
 type MethodMap<D extends DescService> = D["method"]
 /**
- * The methods of a descriptor whose phases are named by hand, for use without `protoc-gen-quorate`: all others are
- * MULTIPARTY, and every phase may follow any method. The options in the proto must say the same.
+ * The methods of a descriptor whose phases are named by hand, for use without
+ * `protoc-gen-quorate`: all others are MULTIPARTY, and any phase may follow any method. The options
+ * in the proto must say the same.
  */
 export type From<D extends DescService, Phases extends keyof MethodMap<D> & string> = {
   readonly [K in keyof MethodMap<D>]: K extends Phases
     ? Phase<Shape<MethodMap<D>[K]["input"]>, Phases, Exclude<keyof MethodMap<D>, Phases> & string>
     : Multiparty<Shape<MethodMap<D>[K]["input"]>, Shape<MethodMap<D>[K]["output"]>, Phases>
 }
-/** The same, where phases are the methods that return the message called `Marker`, e.g. google.protobuf.Empty. */
+/**
+ * The same, where phases are the methods that return the message called `Marker`, e.g.
+ * google.protobuf.Empty.
+ */
 export type FromMarker<D extends DescService, Marker extends string> = From<
   D,
   {

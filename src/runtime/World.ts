@@ -17,13 +17,16 @@ export interface World<
   Cmd extends DescMessage,
   App
 > {
-  /** The state of one node when it starts; plain data. Handlers read it, `evolve` alone changes it. */
+  /** A node's state when it starts; plain data. Handlers read it, `evolve` alone changes it. */
   readonly state?: (node: { readonly self: NodeId; readonly system: System }) => State
   /** The message that `store` and `note` hand over. */
   readonly record?: Rec
-  /** Changes `state` in place, for each record in order, at boot again for those stored. A throw halts the node. */
+  /**
+   * Changes `state` in place, record by record, and at boot again for those stored. A throw halts
+   * the node.
+   */
   readonly evolve?: (state: NoInfer<State>, record: MessageShape<NoInfer<Rec>>) => void
-  /** Ordered runs of instances that outlive calls: log slots, views. At most 20 letters and digits a name. */
+  /** Ordered runs of instances that outlive calls, e.g. log slots. A name has 1 to 20 letters. */
   readonly lanes?: { readonly [Name in L]: LaneSpec }
   readonly application?: Application<M, Cmd, App>
 }
@@ -34,8 +37,9 @@ export interface Application<M, Cmd extends DescMessage, App> {
   readonly command: Cmd
   readonly initial: () => App
   /**
-   * Runs one command, returns the reply to its call. It may change `state` in place. It must be deterministic,
-   * and run a command once that comes twice for one call (a leader may propose a retry again). A throw halts the node.
+   * Runs one command, returns the reply to its call. It may change `state` in place. It must be
+   * deterministic, and run a command once that comes twice for one call (a leader may propose a
+   * retry again). A throw halts the node.
    */
   readonly apply: (
     state: NoInfer<App>,

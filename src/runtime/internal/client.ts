@@ -169,7 +169,7 @@ class Caller {
   }
 }
 
-/** Checked targets; one array per configuration, because the call table keeps what it knows by array. */
+/** Checked targets; one array per configuration: the call table keeps what it knows by array. */
 class Targets {
   private readonly port: CallPort
   private readonly singles = new Map<NodeId, ReadonlyArray<NodeId>>()

@@ -24,7 +24,7 @@ const protocolOf = (descriptor: DescService, args: ReadonlyArray<unknown>): obje
 const makeClass = (descriptor: DescService, name: string | undefined): object => {
   const key = `quorate/${descriptor.typeName}${name === undefined ? "" : `@${name}`}`
   const Tag = Context.Service<object, object>()(key) as any
-  // The key's text is its identity, so one layer and one second class per name serve every subclass.
+  // The key's text is its identity: one layer, and one class per name, serve every subclass.
   const others = new Map<string, object>()
   Tag.descriptor = descriptor
   Tag.protocol = (...args: ReadonlyArray<unknown>) => protocolOf(descriptor, args)
@@ -42,8 +42,8 @@ const makeClass = (descriptor: DescService, name: string | undefined): object =>
   return Tag
 }
 
-// A layer object is built once per program, whatever is provided to it. Services of one group are to
-// share its links, those of another group must not: so there is a layer object per group.
+// A layer object is built once per program, whatever is provided to it. Services of one group are
+// to share its links, those of another group must not: so there is a layer object per group.
 const linksByGroup = new WeakMap<object, typeof ClientLinks.layer>()
 const linksOf = (group: object): typeof ClientLinks.layer => {
   let links = linksByGroup.get(group)
