@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file quorate/v1/link.proto.
  */
 export const file_quorate_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChVxdW9yYXRlL3YxL2xpbmsucHJvdG8SCnF1b3JhdGUudjEiFgoFQmF0Y2gSDQoFZnJhbWUYASABKAwioAEKBUZyYW1lEhAKCHNlcXVlbmNlGAEgASgEEhQKDGFja25vd2xlZGdlZBgCIAEoBBIgCgVoZWxsbxgDIAEoCzIRLnF1b3JhdGUudjEuSGVsbG8SJwoJZW52ZWxvcGVzGAQgAygLMhQucXVvcmF0ZS52MS5FbnZlbG9wZRIkCgdnb29kYnllGAUgASgLMhMucXVvcmF0ZS52MS5Hb29kYnllIpoBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgJEhQKDGdyb3VwX2RpZ2VzdBgDIAEoDBIMCgRub2RlGAQgASgNEhIKCmNsaWVudF9rZXkYBSABKAwSEAoIc3RvcmVfaWQYBiABKAwSEwoLaW5jYXJuYXRpb24YByABKAwSEgoKaG9yaXpvbl9tcxgIIAEoBCI+CgdHb29kYnllEiMKBGNvZGUYASABKA4yFS5xdW9yYXRlLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAkitQMKCEVudmVsb3BlEicKBGtpbmQYASABKA4yGS5xdW9yYXRlLnYxLkVudmVsb3BlLktpbmQSEAoIcG9zaXRpb24YAiABKAQSDAoEZG9uZRgDIAEoBBIMCgRsYW5lGAQgASgMEg0KBWluZGV4GAUgASgEEhEKCWluZGV4X2VuZBgGIAEoBBIOCgZtZXRob2QYByABKAcSDQoFcm91bmQYCCABKA0SGgoSYWNrbm93bGVkZ2VkX2JlbG93GAkgASgEEhMKC2RlYWRsaW5lX21zGAogASgNEgwKBGJvZHkYCyABKAwSIwoEY29kZRgMIAEoDjIVLnF1b3JhdGUudjEuRXJyb3JDb2RlEg4KBmRldGFpbBgNIAEoCRIMCgRub2RlGA4gASgNEhIKCmhvcml6b25fbXMYDyABKAQiewoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASCAoEV09SRBABEggKBFdBTlQQAhINCglXQU5UX0xBTkUQAxIJCgVUQUtFThAEEgsKB1JFUVVFU1QQBRILCgdPTkVfV0FZEAYSCgoGQ0FOQ0VMEAcSCQoFUkVQTFkQCDI4CgRQZWVyEjAKBExpbmsSES5xdW9yYXRlLnYxLkJhdGNoGhEucXVvcmF0ZS52MS5CYXRjaCgBMAFiBnByb3RvMw", [file_quorate_v1_error]);
+  fileDesc("ChVxdW9yYXRlL3YxL2xpbmsucHJvdG8SCnF1b3JhdGUudjEiFgoFQmF0Y2gSDQoFZnJhbWUYASABKAwioAEKBUZyYW1lEhAKCHNlcXVlbmNlGAEgASgEEhQKDGFja25vd2xlZGdlZBgCIAEoBBIgCgVoZWxsbxgDIAEoCzIRLnF1b3JhdGUudjEuSGVsbG8SJwoJZW52ZWxvcGVzGAQgAygLMhQucXVvcmF0ZS52MS5FbnZlbG9wZRIkCgdnb29kYnllGAUgASgLMhMucXVvcmF0ZS52MS5Hb29kYnllIpoBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgJEhQKDGdyb3VwX2RpZ2VzdBgDIAEoDBIMCgRub2RlGAQgASgNEhIKCmNsaWVudF9rZXkYBSABKAwSEAoIc3RvcmVfaWQYBiABKAwSEwoLaW5jYXJuYXRpb24YByABKAwSEgoKaG9yaXpvbl9tcxgIIAEoBCI+CgdHb29kYnllEiMKBGNvZGUYASABKA4yFS5xdW9yYXRlLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAkitQMKCEVudmVsb3BlEicKBGtpbmQYASABKA4yGS5xdW9yYXRlLnYxLkVudmVsb3BlLktpbmQSEAoIcG9zaXRpb24YAiABKAQSDAoEZG9uZRgDIAEoBBIMCgRsYW5lGAQgASgMEg0KBWluZGV4GAUgASgEEhEKCWluZGV4X2VuZBgGIAEoBBIOCgZtZXRob2QYByABKAcSDQoFcm91bmQYCCABKA0SGgoSYWNrbm93bGVkZ2VkX2JlbG93GAkgASgEEhMKC2RlYWRsaW5lX21zGAogASgNEgwKBGJvZHkYCyABKAwSIwoEY29kZRgMIAEoDjIVLnF1b3JhdGUudjEuRXJyb3JDb2RlEg4KBmRldGFpbBgNIAEoCRIMCgRub2RlGA4gASgNEhIKCmhvcml6b25fbXMYDyABKAQiewoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASCAoEV09SRBABEggKBFdBTlQQAhINCglXQU5UX0xBTkUQAxIJCgVUQUtFThAEEgsKB1JFUVVFU1QQBRILCgdPTkVfV0FZEAYSCgoGQ0FOQ0VMEAcSCQoFUkVQTFkQCDJnCgRQZWVyEjAKBExpbmsSES5xdW9yYXRlLnYxLkJhdGNoGhEucXVvcmF0ZS52MS5CYXRjaCgBMAESLQoFR3JlZXQSES5xdW9yYXRlLnYxLkhlbGxvGhEucXVvcmF0ZS52MS5IZWxsb2IGcHJvdG8z", [file_quorate_v1_error]);
 
 /**
  * One message of the stream. `frame` holds a serialized Frame: Connect copies it, Quorate decodes it.
@@ -333,18 +333,30 @@ export const Envelope_KindSchema: GenEnum<Envelope_Kind> = /*@__PURE__*/
   enumDesc(file_quorate_v1_link, 4, 0);
 
 /**
- * Every node serves it. One stream between two hosts carries everything they tell each other.
+ * Every node serves it.
  *
  * @generated from service quorate.v1.Peer
  */
 export const Peer: GenService<{
   /**
+   * One stream between two hosts carries everything they tell each other.
+   *
    * @generated from rpc quorate.v1.Peer.Link
    */
   link: {
     methodKind: "bidi_streaming";
     input: typeof BatchSchema;
     output: typeof BatchSchema;
+  },
+  /**
+   * The hellos of a client that calls methods one by one, without a link.
+   *
+   * @generated from rpc quorate.v1.Peer.Greet
+   */
+  greet: {
+    methodKind: "unary";
+    input: typeof HelloSchema;
+    output: typeof HelloSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_quorate_v1_link, 0);
