@@ -173,8 +173,11 @@ describe("a folder belongs to one process", () => {
     const own = readdirSync(folder)[0]!
     disk.close()
     const [, pid, start, boot, space, host] = own.split("-")
-    const parent = fs.readFileSync(`/proc/${process.ppid}/stat`, "utf8")
-    const parentStart = parent.slice(parent.lastIndexOf(")") + 2).split(" ")[19]
+    const statOf = (of: number) => {
+      const text = fs.readFileSync(`/proc/${of}/stat`, "utf8")
+      return text.slice(text.lastIndexOf(")") + 2).split(" ")
+    }
+    const parentStart = statOf(process.ppid)[19]
     const left = (name: string): string => {
       writeFileSync(join(folder, name), "elsewhere\n")
       const opened = openFileDisk({ folder, init: false })
@@ -194,6 +197,11 @@ describe("a folder belongs to one process", () => {
     expect(left(`lock-${pid}-${Number(start) - 1}-${boot}-${space}-${host}`)).toBe("opened")
     expect(left(`lock-${process.ppid}-${parentStart}-beef-${space}-${host}`)).toBe("opened")
     expect(left(`lock-${process.ppid}-${parentStart}-${boot}-1-${host}`)).toBe("opened")
+    // Dead, and not yet noticed by its parent, which is busy here.
+    const zombie = spawn("true").pid!
+    while (statOf(zombie)[0] !== "Z");
+    const zombieLock = `lock-${zombie}-${statOf(zombie)[19]}-${boot}-${space}-${host}`
+    expect(left(zombieLock)).toBe("opened")
     expect(left(`lock-5-1-${boot}-${space}-beef`)).toBe(
       "process 5 on elsewhere has it open, or ended without closing it"
     )
