@@ -166,46 +166,49 @@ describe("a folder belongs to one process", () => {
     expect(text(diskAt(folder), "a")).toBe("abc")
     expect(await append(disk, "a", "late")).toBe(`${folder} is closed`)
   })
-  it("tells a living owner from one that died, rebooted, or runs elsewhere", () => {
-    const folder = freshFolder()
-    diskAt(folder).close()
-    const disk = diskAt(folder)
-    const own = readdirSync(folder)[0]!
-    disk.close()
-    const [, pid, start, boot, space, host] = own.split("-")
-    const statOf = (of: number) => {
-      const text = fs.readFileSync(`/proc/${of}/stat`, "utf8")
-      return text.slice(text.lastIndexOf(")") + 2).split(" ")
-    }
-    const parentStart = statOf(process.ppid)[19]
-    const left = (name: string): string => {
-      writeFileSync(join(folder, name), "elsewhere\n")
-      const opened = openFileDisk({ folder, init: false })
-      if (opened instanceof FileDisk) {
-        expect(readdirSync(folder)).toEqual([own])
-        opened.close()
-        return "opened"
+  it.runIf(existsSync("/proc/self/stat"))(
+    "tells a living owner from one that died, rebooted, or runs elsewhere",
+    () => {
+      const folder = freshFolder()
+      diskAt(folder).close()
+      const disk = diskAt(folder)
+      const own = readdirSync(folder)[0]!
+      disk.close()
+      const [, pid, start, boot, space, host] = own.split("-")
+      const statOf = (of: number) => {
+        const text = fs.readFileSync(`/proc/${of}/stat`, "utf8")
+        return text.slice(text.lastIndexOf(")") + 2).split(" ")
       }
-      expect(readdirSync(folder)).toEqual([name])
-      rmSync(join(folder, name))
-      return opened.what
+      const parentStart = statOf(process.ppid)[19]
+      const left = (name: string): string => {
+        writeFileSync(join(folder, name), "elsewhere\n")
+        const opened = openFileDisk({ folder, init: false })
+        if (opened instanceof FileDisk) {
+          expect(readdirSync(folder)).toEqual([own])
+          opened.close()
+          return "opened"
+        }
+        expect(readdirSync(folder)).toEqual([name])
+        rmSync(join(folder, name))
+        return opened.what
+      }
+      const alive = `lock-${process.ppid}-${parentStart}-${boot}-${space}-${host}`
+      expect(left(alive)).toBe(`process ${process.ppid} has it open`)
+      expect(left(`lock-${process.ppid}-1-${boot}-${space}-${host}`)).toBe("opened")
+      expect(left(`lock-4194999-1-${boot}-${space}-${host}`)).toBe("opened")
+      expect(left(`lock-${pid}-${Number(start) - 1}-${boot}-${space}-${host}`)).toBe("opened")
+      expect(left(`lock-${process.ppid}-${parentStart}-beef-${space}-${host}`)).toBe("opened")
+      expect(left(`lock-${process.ppid}-${parentStart}-${boot}-1-${host}`)).toBe("opened")
+      // Dead, and not yet noticed by its parent, which is busy here.
+      const zombie = spawn("true").pid!
+      while (statOf(zombie)[0] !== "Z");
+      const zombieLock = `lock-${zombie}-${statOf(zombie)[19]}-${boot}-${space}-${host}`
+      expect(left(zombieLock)).toBe("opened")
+      expect(left(`lock-5-1-${boot}-${space}-beef`)).toBe(
+        "process 5 on elsewhere has it open, or ended without closing it"
+      )
     }
-    const alive = `lock-${process.ppid}-${parentStart}-${boot}-${space}-${host}`
-    expect(left(alive)).toBe(`process ${process.ppid} has it open`)
-    expect(left(`lock-${process.ppid}-1-${boot}-${space}-${host}`)).toBe("opened")
-    expect(left(`lock-4194999-1-${boot}-${space}-${host}`)).toBe("opened")
-    expect(left(`lock-${pid}-${Number(start) - 1}-${boot}-${space}-${host}`)).toBe("opened")
-    expect(left(`lock-${process.ppid}-${parentStart}-beef-${space}-${host}`)).toBe("opened")
-    expect(left(`lock-${process.ppid}-${parentStart}-${boot}-1-${host}`)).toBe("opened")
-    // Dead, and not yet noticed by its parent, which is busy here.
-    const zombie = spawn("true").pid!
-    while (statOf(zombie)[0] !== "Z");
-    const zombieLock = `lock-${zombie}-${statOf(zombie)[19]}-${boot}-${space}-${host}`
-    expect(left(zombieLock)).toBe("opened")
-    expect(left(`lock-5-1-${boot}-${space}-beef`)).toBe(
-      "process 5 on elsewhere has it open, or ended without closing it"
-    )
-  })
+  )
 })
 
 describe("a process that is killed", () => {
