@@ -1,0 +1,147 @@
+/** `npm run sim`: runs a protocol in the simulator, seed after seed. */
+import { parseArgs } from "node:util"
+import { choicesOf, EventHash, type SimulateOptions, simulate } from "quorate/testing"
+import { Paxos } from "../apps/paxos/protocol.ts"
+import { Bracha } from "../examples/reliable-broadcast/bracha.ts"
+
+/** A protocol the command knows; one line each. */
+interface Entry extends Pick<SimulateOptions, "spec" | "model"> {
+  readonly nodes: number
+  readonly calls: Parameters<typeof choicesOf>[1]
+}
+const texts = ["a", "b", "c"].map((text) => ({ text }))
+const [key, value] = ["k", "v"]
+const commands = [
+  { command: { case: "put", value: { key, value } } },
+  { command: { case: "get", value: { key } } },
+  { command: { case: "compareAndSet", value: { key, expected: value, value: "w" } } },
+  { command: { case: "delete", value: { key } } }
+] as const
+const PROTOCOLS: { readonly [name: string]: Entry } = {
+  "reliable-broadcast": {
+    spec: Bracha.spec,
+    model: "byzantine",
+    nodes: 4,
+    calls: { broadcast: texts }
+  },
+  paxos: {
+    spec: Paxos.spec,
+    model: "crash",
+    nodes: 3,
+    calls: { submit: commands }
+  }
+}
+
+const HELP = `Runs a protocol under random schedules in virtual time, and checks every run.
+
+  npm run sim -- --protocol NAME [options]
+
+  --protocol NAME   ${Object.keys(PROTOCOLS).join(" | ")}
+  --nodes N         members of the group; default: 4 (Byzantine) or 3 (crash)
+  --seed S          seed of the first run; default 1. Run i has seed S + i
+  --runs R          default 100
+  --faults all      connections break, nodes crash and restart from their disks, clients die;
+                    in a Byzantine group also (N-1)/3 lying nodes and equivocating clients.
+                    Default: none, delays only
+  --json            one JSON object on stdout: protocol, runs, failures, decided (calls
+                    answered), steps, stepsPerSec, seconds, logHash (over all runs)
+  --trace           prints the events of each run on stderr
+  --help            this text
+
+Exit code: 0; 1 when a run broke a promise, with a line that repeats it; 2 for wrong options.
+`
+const FAILURES_SHOWN = 10
+const PROGRESS_MS = 5_000
+
+const usage = (what: string): never => {
+  process.stderr.write(`sim: ${what}; --help lists the options\n`)
+  process.exit(2)
+}
+
+const readOptions = () => {
+  try {
+    const { values } = parseArgs({
+      options: {
+        protocol: { type: "string" },
+        nodes: { type: "string" },
+        seed: { type: "string", default: "1" },
+        runs: { type: "string", default: "100" },
+        faults: { type: "string", default: "none" },
+        json: { type: "boolean", default: false },
+        trace: { type: "boolean", default: false },
+        help: { type: "boolean", default: false }
+      }
+    })
+    return values
+  } catch (error) {
+    return usage((error as Error).message)
+  }
+}
+
+const natural = (name: string, text: string, least: number, most: number): number => {
+  const value = Number(text)
+  if (/^[0-9]+$/.test(text) && value >= least && value <= most) return value
+  return usage(`--${name} ${text} is no number from ${least} to ${most}`)
+}
+
+interface Totals {
+  failures: number
+  decided: number
+  steps: number
+}
+
+const main = (): void => {
+  const values = readOptions()
+  if (values.help) return void process.stdout.write(HELP)
+  const { protocol, faults } = values
+  if (protocol === undefined) return usage("--protocol is missing")
+  const entry = PROTOCOLS[protocol]
+  if (entry === undefined) return usage(`--protocol ${protocol} is unknown`)
+  if (faults !== "all" && faults !== "none")
+    return usage(`--faults ${faults} is neither all nor none`)
+  const nodes = natural("nodes", values.nodes ?? String(entry.nodes), 1, 64)
+  const first = natural("seed", values.seed, 0, 2 ** 52)
+  const runs = natural("runs", values.runs, 1, 10_000_000)
+  const byzantine = entry.model === "byzantine" ? Math.floor((nodes - 1) / 3) : 0
+  const trace = values.trace ? (line: string) => void process.stderr.write(`${line}\n`) : undefined
+  const choices = choicesOf(entry.spec, entry.calls)
+
+  const totals: Totals = { failures: 0, decided: 0, steps: 0 }
+  const hash = new EventHash()
+  const startMs = performance.now()
+  let saidMs = startMs
+  for (let seed = first; seed < first + runs; seed++) {
+    const { spec, model } = entry
+    const run = simulate({
+      ...{ spec, model, nodes, byzantine, seed, choices, faults, crash: true },
+      ...(trace && { trace })
+    })
+    totals.decided += run.checkers.answered
+    totals.steps += run.steps
+    hash.text(run.hash)
+    if (run.failure !== undefined && ++totals.failures <= FAILURES_SHOWN) {
+      const faulty = faults === "all" ? " --faults all" : ""
+      const line = `npm run sim -- --protocol ${protocol} --nodes ${nodes} --seed ${seed} --runs 1${faulty}`
+      process.stderr.write(`seed ${seed}: ${run.failure}\n  repeat: ${line}\n`)
+    }
+    if (performance.now() < saidMs + PROGRESS_MS) continue
+    saidMs = performance.now()
+    const done = seed - first + 1
+    process.stderr.write(`${done} of ${runs} runs, ${totals.failures} failures\n`)
+  }
+  const seconds = Math.round(performance.now() - startMs) / 1000
+  const stepsPerSec = Math.round(totals.steps / Math.max(seconds, 0.001))
+  const { failures, decided, steps } = totals
+  const logHash = hash.digest()
+  const result = { protocol, runs, failures, decided, steps, stepsPerSec, seconds, logHash }
+  if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`)
+  else {
+    process.stdout.write(
+      `${protocol}: ${runs} runs, ${failures} failures, ${decided} calls answered, ` +
+        `${steps} steps in ${seconds} s (${stepsPerSec}/s), log ${logHash}\n`
+    )
+  }
+  process.exitCode = failures > 0 ? 1 : 0
+}
+
+main()
