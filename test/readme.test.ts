@@ -1,6 +1,7 @@
 /** What the README shows is what the repository holds: its programs, its commands, its limits. */
 import { describe, expect, it } from "vitest"
-import { checkCommands, checkPrograms } from "./support/readme.ts"
+import { LIMITS } from "../src/base/limits.ts"
+import { checkCommands, checkLimitsShown, checkPrograms } from "./support/readme.ts"
 import { PATHS, printed, readSource, type Violation } from "./support/repo.ts"
 
 const docs = PATHS.filter((path) => /\.md$/.test(path)).map(readSource)
@@ -19,6 +20,12 @@ describe("a README", () => {
     const known = new Set(Object.keys(scripts))
     expect(printed(docs.flatMap((source) => checkCommands(source, known)))).toEqual([])
   })
+})
+
+it("the README gives limits their values", () => {
+  const shown = readSource("README.md")
+  expect(shown.text).toMatch(/^\| `bodyBytesMax` \|/m)
+  expect(printed(checkLimitsShown(shown, { ...LIMITS }))).toEqual([])
 })
 
 describe("the check of READMEs", () => {
@@ -45,6 +52,14 @@ describe("the check of READMEs", () => {
     expect(programs(block("<!-- file: b.ts -->", ""))).toEqual(["b.ts does not exist"])
     expect(programs(block("", "const b = 2"))).toHaveLength(1)
     expect(programs("```sh\nnpm ci\n```")).toEqual([])
+  })
+
+  it("refuses limits of another value", () => {
+    const limits = (text: string) =>
+      whats(checkLimitsShown({ path: "README.md", text }, { sessionsMax: 4096 }))
+    expect(limits("| `sessionsMax` | 4,096 | x |\n| `sessionsMax` | is | x |")).toEqual([])
+    expect(limits("| `sessionsMax` | 4,095 | x |")).toEqual(["sessionsMax is 4096"])
+    expect(limits("| `sessions` | 4,096 | x |")).toEqual(["sessions is no limit"])
   })
 
   it("refuses commands that are no scripts", () => {

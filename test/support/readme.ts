@@ -62,3 +62,16 @@ export const checkCommands = (
       .filter((script) => !scripts.has(script))
       .map((script) => ({ path, line: at + 1, what: `package.json has no script ${script}` }))
   )
+
+/** Rows `| \`limit\` | 1,024 | … |` must give the limit's value. */
+export const checkLimitsShown = (
+  { path, text }: Source,
+  limits: { readonly [name: string]: number }
+): ReadonlyArray<Violation> =>
+  text.split("\n").flatMap((content, at) => {
+    const row = /^\| `(\w+)` \| ([\d,]+) \|/.exec(content)
+    if (row === null) return []
+    const [, name, shown] = row
+    if (limits[name!] === Number(shown!.replaceAll(",", ""))) return []
+    return [{ path, line: at + 1, what: `${name} is ${limits[name!] ?? "no limit"}` }]
+  })
