@@ -40,6 +40,8 @@ export interface CheckersOptions {
 export class Checkers {
   /** The first violation. */
   failure: string | undefined
+  /** Durable records seen. */
+  records = 0
   readonly calls: Array<SimCall> = []
   readonly answers: AnswerCheck
   readonly words: WordCheck
@@ -85,6 +87,7 @@ export class Checkers {
 
   /** A record of a node became durable, or survived a crash. */
   durable(node: NodeId, record: LogRecord | undefined): void {
+    this.records++
     if (!this.#correct.has(node)) return
     if (record === undefined) return this.fail(`node ${node} logged a record that nobody can read`)
     for (const entry of record.entries) {
@@ -109,7 +112,8 @@ export class Checkers {
     if (call.result !== undefined) this.fail(`call ${call.number} ended twice`)
     call.result = result
     if (!result.ok) {
-      if (call.demanded) this.fail(`call ${call.number} failed: ${result.code} ${failureOf(result)}`)
+      if (call.demanded)
+        this.fail(`call ${call.number} failed: ${result.code} ${failureOf(result)}`)
       return
     }
     if (call.method.call !== "multiparty" || !call.honest) return

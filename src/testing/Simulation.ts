@@ -9,7 +9,7 @@ import { agreementEquals } from "../quorum/Tally.ts"
 import type { InputInit, KeyOf, MethodsOf, Output, Protocol } from "../runtime/Service.ts"
 import type { MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
 import { callText } from "./checkAnswers.ts"
-import { isEffect, runEffectIn } from "./runEffect.ts"
+import { runEffectIn } from "./runEffect.ts"
 import type { CallChoice } from "./simClient.ts"
 import { type Faults, type SimulationRun, simulate } from "./simulate.ts"
 
@@ -108,7 +108,6 @@ export const check = <Self, R>(
         choices,
         faults: options.faults ?? "all",
         crash: options.crash ?? true,
-        isEffect,
         runEffect: runEffectIn(context as Context.Context<never>)
       })
       const why = run.failure ?? firstBroken(run, spec, property)
@@ -165,7 +164,9 @@ const viewOf = <M>(run: SimulationRun, spec: ProtocolSpec): Run<M> => {
   const { checkers, correct } = run
   const callsOf = (name: string) =>
     checkers.calls.flatMap((call) =>
-      call.method.name === name ? [{ call, answers: checkers.answers.answersOf(call.key ?? "") }] : []
+      call.method.name === name
+        ? [{ call, answers: checkers.answers.answersOf(call.key ?? "") }]
+        : []
     )
   const replies = (name: string): ReadonlyArray<SimulatedReply<any>> => {
     const { output } = methodOf(spec, name)

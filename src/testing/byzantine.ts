@@ -55,7 +55,8 @@ export class Adversary {
 
   /** What a client is told instead of `reply`. */
   toClient(reply: Reply): Reply | undefined {
-    if (this.lie === "silent" || (this.lie !== "split" && this.#random.chance(300))) return undefined
+    if (this.lie === "silent" || (this.lie !== "split" && this.#random.chance(300)))
+      return undefined
     if (reply.code !== undefined || !this.#random.chance(500)) return reply
     const body = this.#anyBody()
     return body === undefined ? reply : { ...reply, body }

@@ -17,7 +17,9 @@ export class EventHash {
     this.#word(length)
     let at = 0
     for (; at + 4 <= length; at += 4) {
-      this.#word(bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24))
+      this.#word(
+        bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+      )
     }
     let rest = 0
     for (let shift = 0; at < length; at++, shift += 8) rest |= bytes[at]! << shift

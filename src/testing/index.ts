@@ -1,5 +1,7 @@
 /** The door `quorate/testing`: what a test of a protocol needs. */
+export { EventHash } from "./hash.ts"
 export * as Simulation from "./Simulation.ts"
+export { choicesOf } from "./Simulation.ts"
 export {
   type Faults,
   type SimulateOptions,

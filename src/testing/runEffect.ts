@@ -1,7 +1,13 @@
 import { Cause, type Context, Effect, Exit } from "effect"
-import type { Failed } from "../runtime/Failed.ts"
+import type { FailCode } from "../base/errorCode.ts"
 import type { Step } from "../server/Directive.ts"
 import type { RunEffect } from "./simHost.ts"
+
+/** What an entry handler's Effect fails with: the fields of `Failed` of src/runtime. */
+interface Refusal {
+  readonly code: FailCode
+  readonly detail: string
+}
 
 /**
  * Runs entry handlers' Effects to their end within one step of virtual time, in `context`. An Effect
@@ -10,7 +16,7 @@ import type { RunEffect } from "./simHost.ts"
 export const runEffectIn = (context: Context.Context<never>): RunEffect => {
   const run = Effect.runSyncExitWith(context)
   return (effect) => {
-    const exit = run(effect as Effect.Effect<Step, Failed>)
+    const exit = run(effect as Effect.Effect<Step, Refusal>)
     if (Exit.isSuccess(exit)) return exit.value
     for (const reason of exit.cause.reasons) {
       if (Cause.isFailReason(reason)) {

@@ -88,8 +88,9 @@ export class SimClient {
   get alive(): boolean {
     return !this.#dead
   }
-  get idle(): boolean {
-    return this.#dead || (this.#left === 0 && this.#open === 0)
+  /** It has made all calls that count; whether they are answered its {@link SimCall}s say. */
+  get done(): boolean {
+    return this.#dead || this.#equivocates || this.#left === 0
   }
 
   start(delayMs: number): void {
@@ -140,7 +141,7 @@ export class SimClient {
     const bodies = this.#bodies(choice)
     for (const body of bodies) this.#byBody.set(body, call)
     world.happened("call", endpoint, call.number)
-    const cancel = this.#core.start<Uint8Array, Uint8Array>({
+    const id = this.#core.start<Uint8Array, Uint8Array>({
       method: methodId(choice.method.fullName),
       call: choice.method.call,
       body: (node) => bodies[node % bodies.length],
@@ -154,7 +155,7 @@ export class SimClient {
       world.time.after(random.below(600), () => {
         if (this.#dead || call.result !== undefined) return
         this.#open--
-        cancel()
+        this.#core.cancel(id)
       })
     }
   }
@@ -202,8 +203,10 @@ export class SimClient {
 /** What production's default is: of one node, of one correct node, of a quorum. */
 const policyOf = (method: MethodSpec): Policy<Uint8Array, Uint8Array> => {
   if (method.call === "multiparty") return matching((body: Uint8Array) => body)
-  const several: Policy<Uint8Array, ReadonlyArray<{ readonly message: Uint8Array }>> =
-    method.call === "quorum" ? quorum<Uint8Array>() : all<Uint8Array>()
+  const several: Policy<
+    Uint8Array,
+    ReadonlyArray<{ readonly message: Uint8Array }>
+  > = method.call === "quorum" ? quorum<Uint8Array>() : all<Uint8Array>()
   return method.call === "rpc" ? first<Uint8Array>() : firstOf(several)
 }
 

@@ -1,14 +1,16 @@
+import { Context } from "effect"
 import { assert } from "../base/assert.ts"
 import { checkLimits, LIMITS, type Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import { Prng } from "../base/prng.ts"
 import type { FaultModel } from "../quorum/FaultModel.ts"
 import { makeSystem, type System } from "../quorum/QuorumSystem.ts"
-import type { IsEffect, ProtocolSpec } from "../server/Protocol.ts"
+import type { ProtocolSpec } from "../server/Protocol.ts"
 import { Adversary } from "./byzantine.ts"
 import { Checkers } from "./Checkers.ts"
 import { FaultSchedule } from "./faults.ts"
 import { EventHash } from "./hash.ts"
+import { isEffect, runEffectIn } from "./runEffect.ts"
 import { type CallChoice, SimClient } from "./simClient.ts"
 import { SimDisk } from "./simDisk.ts"
 import { type Decorate, type RunEffect, SimHost } from "./simHost.ts"
@@ -35,8 +37,8 @@ export interface SimulateOptions {
   readonly clients?: number
   /** Each client; absent: 2 … 8. */
   readonly callsPerClient?: number
-  readonly isEffect: IsEffect
-  readonly runEffect: RunEffect
+  /** Absent: entry handlers' Effects run without services. */
+  readonly runEffect?: RunEffect
   readonly decorate?: Decorate
   readonly trace?: Trace
 }
@@ -57,10 +59,13 @@ export interface SimulationRun {
 }
 
 const FAULTS_FROM_MS = 300
-const FAULTS_UNTIL_MS = 4000
+const FAULTS_UNTIL_MS = 3500
+const CLIENTS_UNTIL_MS = 2500
 /** Once faults have ended, all that was asked is answered within this time. */
 const QUIET_MS_MAX = 60_000
 const LOOK_MS = 100
+/** Looks without anything new before a run counts as over. */
+const STILL_LOOKS = 5
 /** Clients' endpoints lie above every node id. */
 const CLIENTS_FROM = 100_000
 
@@ -132,7 +137,7 @@ class Run {
       for (const peer of members.slice(i + 1)) this.#network.join(node, peer)
     }
     for (const host of hosts) this.#time.after(this.#random.below(100), () => host.boot())
-    for (const client of clients) client.start(this.#random.below(1500))
+    for (const client of clients) client.start(this.#random.below(CLIENTS_UNTIL_MS))
     if (this.#faulty) faults.start()
     this.#look(clients)
   }
@@ -140,10 +145,14 @@ class Run {
   /** Looks now and then whether everything that must happen has happened. */
   #look(clients: ReadonlyArray<SimClient>): void {
     const until = this.#faulty ? FAULTS_UNTIL_MS : 0
+    const checkers = this.#checkers
+    let [still, records] = [0, 0]
     const look = (): void => {
       const { nowMs } = this.#time
-      const idle = nowMs > until + LOOK_MS && clients.every((client) => client.idle)
-      if (idle && this.#checkers.missing() === undefined) this.#over = true
+      const asked = nowMs > until && clients.every((client) => client.done)
+      still = asked && checkers.records === records ? still + 1 : 0
+      records = checkers.records
+      if (still >= STILL_LOOKS && checkers.missing() === undefined) this.#over = true
       else if (nowMs > until + QUIET_MS_MAX) this.#over = true
       else this.#time.after(LOOK_MS, look)
     }
@@ -158,7 +167,7 @@ class Run {
   }
 
   #host(node: NodeId): SimHost {
-    const { spec, isEffect, runEffect, decorate } = this.#options
+    const { spec, runEffect = runEffectIn(Context.empty()), decorate } = this.#options
     const random = this.#random.fork()
     const lies = !this.#checkers.isCorrect(node)
     // Most clocks are close, some are seconds off; a restart may set a clock back.
@@ -197,7 +206,7 @@ class Run {
         habits: {
           calls: callsPerClient ?? 2 + random.below(7),
           openMax: 1 + random.below(4),
-          gapMsMax: 20 + random.below(500),
+          gapMsMax: 20 + random.below(600),
           equivocates: wild && model === "byzantine" && random.chance(350),
           cancels: wild ? 60 : 0,
           shortDeadlines: wild ? 60 : 0,
@@ -207,10 +216,7 @@ class Run {
     })
   }
 
-  #faultSchedule(
-    hosts: ReadonlyArray<SimHost>,
-    clients: ReadonlyArray<SimClient>
-  ): FaultSchedule {
+  #faultSchedule(hosts: ReadonlyArray<SimHost>, clients: ReadonlyArray<SimClient>): FaultSchedule {
     return new FaultSchedule({
       world: this.#world,
       random: this.#random.fork(),
