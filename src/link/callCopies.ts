@@ -66,7 +66,7 @@ export class CallCopies {
 
   /** The same, of a copy that may have been lost with its link. */
   sendAgain(call: OpenCall, slot: number, nowMs: number): void {
-    if (call.states[slot] === SENT) this.resent++
+    if (call.states[slot] === SENT) this.#repeats(call)
     this.send(call, slot, nowMs)
   }
 
@@ -95,7 +95,7 @@ export class CallCopies {
     if (call.states[slot] !== BACKING_OFF || trouble!.hastened) return
     mark("redirected to a node that backs off")
     trouble!.hastened = true
-    this.resent++
+    this.#repeats(call)
     this.send(call, slot, nowMs)
   }
 
@@ -108,7 +108,7 @@ export class CallCopies {
       if (trouble.retryMs > nowMs) atMs = Math.min(atMs, trouble.retryMs)
       else {
         trouble.hastened = false
-        this.resent++
+        this.#repeats(call)
         this.send(call, slot, nowMs)
         if (call.over) return atMs
       }
@@ -126,6 +126,11 @@ export class CallCopies {
       return `not sent: ${hellos} more ${hellos === 1 ? "node" : "nodes"} must say hello first`
     }
     return "not sent: earlier calls come first"
+  }
+
+  #repeats(call: OpenCall): void {
+    call.repeated = true
+    this.resent++
   }
 
   #sendRequest(call: OpenCall, slot: number, request: Request): void {

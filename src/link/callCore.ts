@@ -1,18 +1,18 @@
 /**
- * The client's call table, one per (client, group): sends calls to their targets, again where a copy
- * was lost or refused for now, hands each node's answer to the call's policy, and ends the call.
+ * The client's call table, one per (client, group): sends calls to their targets, again where a
+ * copy was lost or refused for now, hands each node's answer to the call's policy, ends the call.
  *
- * - A request goes to each target whose link is up, and to the others as their links come up. A link
- *   loses nothing while it lasts; so a copy is sent again only over a new link, or after a back-off
- *   where the node refused it for now.
- * - A copy always bears the number and the bytes of the first: that a call takes effect at most once
- *   is the nodes' part (design/engine.md section 4).
+ * - A request goes to each target whose link is up, and to the others as their links come up. A
+ *   link loses nothing while it lasts; so a copy is sent again only over a new link, or after a
+ *   back-off where the node refused it for now.
+ * - A node gets every copy under the same number and with the same bytes: that a call takes effect
+ *   at most once is the nodes' part.
  * - A call ends once: with the policy's answer, as soon as no answer is possible (P9), at its
  *   deadline, or by `cancel` or `close`. It then leaves nothing behind (P10).
  *
  * Bounds: `callsOpenMax` calls, each with its bodies. Of these are sent to one node and not over:
- * `windowCalls` a session, and bodies of half of `linkBytes`, so that sending them all again overruns
- * no link.
+ * `windowCalls` a session, and bodies of half of `linkBytes`, so that sending them all again does
+ * not overrun the link.
  */
 import { assert } from "../base/assert.ts"
 import { type ErrorCode, mayRetry } from "../base/errorCode.ts"
@@ -25,7 +25,16 @@ import { CallLanes } from "./callLanes.ts"
 import { codeOf, gotOf, outcomesOf, refuse, textOf } from "./callOutcome.ts"
 import { Timers } from "./callTimers.ts"
 import type { CallPort, CallPorts, CallResult, CallSpec } from "./callTypes.ts"
-import { DISAGREED, FAILED, OpenCall, prepare, REPLIED, Targets, WAITING } from "./openCall.ts"
+import {
+  DISAGREED,
+  FAILED,
+  OpenCall,
+  prepare,
+  REPLIED,
+  SENT,
+  Targets,
+  WAITING
+} from "./openCall.ts"
 
 export type {
   CallPort,
@@ -89,7 +98,7 @@ export class CallCore {
     this.#lanes.pump(rank)
   }
 
-  /** The link to `node` broke, or could not be made. `why`: for people, e.g. "connection refused". */
+  /** The link to `node` broke or cannot be made. `why`: for people, e.g. "connection refused". */
   linkDown(node: NodeId, why: string): void {
     const rank = this.system.rank(node)
     if (rank >= 0) this.#copies.linkDown(rank, why)
@@ -147,13 +156,16 @@ export class CallCore {
     // Only under the name the call has at this node.
     if (call === undefined || slot < 0 || call.sessions[slot] !== session) this.#drop()
     else if (call.states[slot]! >= REPLIED) this.#drop()
-    else if (reply.code === undefined) this.#answered(call, slot, reply.body)
-    else if (mayRetry(reply.code)) this.#refusedForNow(call, slot, reply)
-    else {
-      const rank = call.targets.ranks[slot]!
-      if (reply.code === "session_expired") this.#lanes.expired(rank, reply.horizonMs ?? 0)
-      this.#failed(call, slot, reply.code, reply.detail)
-    }
+    else this.#onReply(call, slot, reply)
+  }
+
+  #onReply(call: OpenCall, slot: number, reply: Reply): void {
+    const { code } = reply
+    if (code === undefined) this.#answered(call, slot, reply.body)
+    else if (!mayRetry(code)) this.#failedAt(call, slot, code, reply)
+    else if (call.states[slot] === SENT) return this.#refusedForNow(call, slot, reply)
+    else return this.#drop()
+    if (!call.over) this.#lanes.pump(call.targets.ranks[slot]!)
   }
 
   /** Time has passed; see {@link CallPorts.wake}. */
@@ -210,6 +222,7 @@ export class CallCore {
       return this.#failed(call, slot, "malformed", textOf(error))
     }
     call.end(slot, REPLIED)
+    this.#lanes.answered(call, slot)
     let found: { readonly answer: unknown } | undefined
     try {
       spec.each?.(node, reply)
@@ -240,8 +253,17 @@ export class CallCore {
     this.#arm()
   }
 
+  #failedAt(call: OpenCall, slot: number, code: ErrorCode, reply: Reply): void {
+    if (code === "session_expired") {
+      this.#lanes.expired(call.targets.ranks[slot]!, reply.horizonMs ?? 0)
+      if (this.#lanes.rename(call, slot, this.#ports.clock.nowMs())) return
+    }
+    this.#failed(call, slot, code, reply.detail)
+  }
+
   #failed(call: OpenCall, slot: number, code: ErrorCode, detail: string | undefined): void {
     call.end(slot, FAILED)
+    this.#lanes.answered(call, slot)
     call.trouble(slot, code, detail)
     this.#stillPossible(call)
   }

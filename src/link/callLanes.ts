@@ -85,12 +85,13 @@ export class CallLanes {
     }
     const { ranks } = call.targets
     for (let slot = 0; slot < ranks.length; slot++) {
-      if (this.#copies.isUp(ranks[slot]!)) this.#placeAtNode(call, slot, nowMs)
+      if (call.states[slot] !== WAITING || !this.#copies.isUp(ranks[slot]!)) continue
+      this.#placeAtNode(call, slot, nowMs)
       if (call.over) return
     }
   }
 
-  /** The link to a target came up: what was lost with the last one, and what waited for it, goes. */
+  /** The link to a target came up: what was lost with the last one and what waited for it goes. */
   linkUp(call: OpenCall, slot: number, nowMs: number): void {
     const state = call.states[slot]
     if (state !== WAITING && state !== SENT) return
@@ -99,10 +100,36 @@ export class CallLanes {
     else if (!call.queued) this.#placeAtGroup(call, nowMs)
   }
 
+  /**
+   * A node has forgotten the session before the only copy came: the call never ran there, and gets
+   * another name at this node, once. Not so a multiparty call: other nodes know its name.
+   */
+  rename(call: OpenCall, slot: number, nowMs: number): boolean {
+    const session = call.sessions[slot]!
+    if (call.multiparty || call.repeated || !session.stale) return false
+    mark("renamed")
+    const lane = this.#nodes[call.targets.ranks[slot]!]!
+    lane.settle(session, call.indexes[slot]!, call.bytes)
+    call.repeated = true
+    call.states[slot] = WAITING
+    call.sessions[slot] = undefined
+    call.indexes[slot] = 0
+    this.#placeAtNode(call, slot, nowMs)
+    return true
+  }
+
   /** Calls that wait for the group's sessions, or for this node's, may have room now. */
   pump(rank: number): void {
     this.#pump(this.#group)
     this.#pump(this.#nodes[rank]!)
+  }
+
+  /** A node's final word is in: a name that it alone knows is settled, whoever else is waited for. */
+  answered(call: OpenCall, slot: number): void {
+    const session = call.sessions[slot]
+    if (call.multiparty || session === undefined) return
+    call.sessions[slot] = undefined
+    this.#nodes[call.targets.ranks[slot]!]!.settle(session, call.indexes[slot]!, call.bytes)
   }
 
   /** A call is over: its names are settled, and make room for others. */
@@ -167,7 +194,8 @@ export class CallLanes {
   }
 
   #pump(lane: Lane): void {
-    if (this.#closed || (lane.rank >= 0 && !this.#copies.isUp(lane.rank))) return
+    if (lane.waiting === 0 || this.#closed) return
+    if (lane.rank >= 0 && !this.#copies.isUp(lane.rank)) return
     const nowMs = this.#nowMs()
     for (;;) {
       const call = lane.first

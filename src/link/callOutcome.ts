@@ -50,8 +50,10 @@ export const codeOf = (call: OpenCall, system: System): ErrorCode => {
     if (common !== undefined && common !== code) alike = false
     common = code
   }
-  // Nodes that forgot the session cannot tell whether the call took effect before they did.
-  if (expired.count > 0 && system.oneHonest.has(expired)) return "outcome_unknown"
+  // Nodes that forgot the session cannot tell whether the call took effect before they did. In a
+  // multiparty call one liar must not make it look so.
+  const unknown = call.multiparty ? system.oneHonest.has(expired) : true
+  if (expired.count > 0 && unknown) return "outcome_unknown"
   return common !== undefined && alike ? common : "unavailable"
 }
 

@@ -10,15 +10,15 @@ import type { Clock } from "./ports.ts"
 
 export interface CallPorts {
   readonly clock: Clock
-  /** Names a session: a digest over client key, group, `openedMs` and a nonce. Never the same twice. */
+  /** A session's name, never the same twice: `openedMs`, a digest of client, group and a nonce. */
   readonly sessionKey: (openedMs: number) => LaneKey
   /** Hands `message` to the link. False: the link is down, and `linkUp` will be told. */
   readonly send: (node: NodeId, message: ClientMessage) => boolean
   /** A random integer from 0 to `below` - 1: jitter. */
   readonly random: (below: number) => number
   /**
-   * Call `tick()` at `atMs`, not before. Asked again only for an earlier time or once `tick` ran, so
-   * one timer is enough: the newest wish replaces the one before. A tick too many does no harm.
+   * Call `tick()` at `atMs`, not before. Asked again only for an earlier time or once `tick` ran,
+   * so one timer is enough: the newest wish replaces the one before. A tick too many does no harm.
    */
   readonly wake: (atMs: number) => void
 }

@@ -10,7 +10,7 @@ import type { LaneKey } from "../server/laneKey.ts"
 
 /**
  * Sessions of one pool that take calls. One is used until a call that stays open while most others
- * have settled closes its window; then the next takes over, so that one slow call does not stop all.
+ * have settled closes its window; then the next takes over, so that a slow call does not stop all.
  * Costs `windowCalls` words each, and a session at the nodes; when all are closed, calls wait.
  */
 export const SESSIONS_OPEN_MAX = 8
@@ -83,7 +83,7 @@ export interface SessionPoolOptions<C> {
   readonly above: () => number | undefined
 }
 
-/** The sessions of one kind of call. At most `SESSIONS_OPEN_MAX`, and stale ones that hold calls. */
+/** The sessions of one kind of call: `SESSIONS_OPEN_MAX`, and stale ones that still hold calls. */
 export class SessionPool<C> {
   readonly #options: SessionPoolOptions<C>
   /** Those that take calls; the one in use first. */

@@ -48,7 +48,7 @@ export interface Trouble {
   /** Copies it refused for now. */
   tries: number
   retryMs: number
-  /** A redirect cut this back-off short; it does so once, or nodes that point at each other spin. */
+  /** A redirect cut this back-off short: only once, or nodes that point at each other spin. */
   hastened: boolean
 }
 
@@ -65,7 +65,7 @@ export class OpenCall implements Timed {
   readonly dueMs: number
   /** By slot, as all below that has an entry per target. */
   readonly states: Array<number> = []
-  /** Invariant: where there is an index, `sessions[slot].at(indexes[slot])` is this call until it is over. */
+  /** Invariant: until it is over, `sessions[slot].at(indexes[slot])` is this call. */
   readonly sessions: Array<ClientSession<OpenCall> | undefined> = []
   readonly indexes: Array<number> = []
   /** Of the first target, and of each where they differ. */
@@ -81,6 +81,8 @@ export class OpenCall implements Timed {
   /** Multiparty: it waits for its number. */
   queued = false
   over = false
+  /** Some node may have got more than one copy. */
+  repeated = false
   /** Targets without a final word. Invariant: the number of `states` below `REPLIED`. */
   #pending: number
   /** Their ranks; made when first needed. */

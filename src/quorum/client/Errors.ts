@@ -9,9 +9,9 @@ const DETAIL_SHOWN_MAX = 200
 
 /**
  * A call without an answer. `code` is the nodes' own where all that failed say the same, else
- * `unavailable` (no answer possible any more), `deadline_exceeded`, `overloaded` (too many calls open),
- * `outcome_unknown` (the nodes forgot the session: it may have taken effect), `cancelled` (the client
- * closed), `invalid` or `internal`.
+ * `unavailable` (no answer is possible any more), `deadline_exceeded`, `overloaded` (too many calls
+ * are open), `outcome_unknown` (the nodes forgot the session: the call may have taken effect),
+ * `cancelled` (the client closed), `invalid` or `internal`.
  */
 export class CallFailed extends Data.TaggedError("CallFailed")<{
   readonly code: ErrorCode

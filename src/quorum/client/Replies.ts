@@ -9,9 +9,9 @@ import type { CallFailed } from "./Errors.ts"
 export type RepliesSpec<R> = Omit<QuorumCallSpec<R, never>, "policy" | "each">
 
 /**
- * Calls `spec.targets` and emits each node's reply as it comes, at most one per node. Ends when every
- * node has replied or failed for good. Fails with {@link CallFailed} where the call itself cannot go
- * on (its deadline, above all). Ending or interrupting the stream early cancels the call.
+ * Calls `spec.targets` and emits each node's reply as it comes, at most one per node. Ends when all
+ * nodes have replied or failed for good. Fails with {@link CallFailed} where the call itself cannot
+ * go on (its deadline, above all). Ending or interrupting the stream early cancels the call.
  * Memory: what is not yet consumed, at most one reply per node.
  */
 export const replies = <R>(
