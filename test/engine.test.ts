@@ -159,6 +159,32 @@ describe("says", () => {
     for (const id of nodes.ids) expect(nodes.engines.get(id)!.size()["tail"]).toBe(0)
   })
 
+  it("a word to its author alone is on no way to anybody", () => {
+    const alone = protocolOf("a", {
+      call: ["multiparty", ({ self, message, forward }) => forward.note(message, { to: self })],
+      note: ["phase", ({ message, reply }) => reply(message)]
+    })
+    const nodes = new Nodes(alone, 4, "byzantine")
+    for (const id of nodes.ids) nodes.call(id, request("a", "call", { text: "a" }))
+    nodes.settle()
+    for (const id of nodes.ids) nodes.call(id, request("a", "call", { text: "a" }, { index: 2 }))
+    nodes.settle()
+    expect(nodes.answers()).toEqual([1, 1, 2, 2, 3, 3, 4, 4].map((n) => `${n}: {"text":"a"}`))
+    for (const id of nodes.ids) expect(nodes.engines.get(id)!.size()["tail"]).toBe(0)
+  })
+
+  it("a peer cannot have taken what was never sent to it", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    nodes.settle()
+    nodes.call(1, rb("a"))
+    for (const from of [2, 3, 4]) {
+      nodes.input(1, { kind: "message", from, message: { kind: "taken", taken: 1, done: 1 } })
+    }
+    for (const id of [2, 3, 4]) nodes.call(id, rb("a"))
+    nodes.settle()
+    expect(nodes.answers()).toEqual(delivered(nodes.ids, "a"))
+  })
+
   it("a full tail refuses new calls and finishes the open ones", () => {
     const nodes = new Nodes(bracha, 4, "byzantine", { tailBytesMax: 100 })
     for (const id of nodes.ids) nodes.call(id, rb("a"))

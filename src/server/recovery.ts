@@ -121,9 +121,10 @@ export class Recovery {
   taken(node: NodeId, message: Taken): void {
     const peer = this.of(node)
     if (peer === undefined) return
-    const { last } = this.core.says
-    if (message.taken > peer.taken && message.taken <= last) peer.taken = message.taken
-    if (message.done > peer.done && message.done <= last) peer.done = message.done
+    // What was not sent to it yet it cannot have.
+    const { cursor } = peer
+    if (message.taken > peer.taken && message.taken < cursor) peer.taken = message.taken
+    if (message.done > peer.done && message.done < cursor) peer.done = message.done
   }
 
   /**
@@ -180,6 +181,8 @@ export class Recovery {
 
   private pump(peer: Peer): void {
     const { says, limits } = this.core
+    // Words that are for no other member are trimmed before any cursor comes by.
+    peer.cursor = Math.max(peer.cursor, says.first)
     const room = limits.cursorBytesMax - says.bytesBetween(peer.taken + 1, peer.cursor)
     const start = peer.cursor
     while (peer.cursor <= says.last) {

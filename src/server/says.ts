@@ -40,9 +40,8 @@ export class Says {
   }
 
   at(position: number): Word {
-    const word = this.words[this.head + position - this.first]
-    assert(word !== undefined, "only a position of the tail is read")
-    return word
+    assert(position >= this.first && position <= this.last, "only a position of the tail is read")
+    return this.words[this.head + position - this.first]!
   }
 
   /** Bytes of the words in [from, to). */
