@@ -31,7 +31,7 @@ export const PayloadSchema: GenMessage<Payload> = /*@__PURE__*/
   messageDesc(file_bench_v1_bench, 0);
 
 /**
- * What the benchmarks call. A plain Connect client may call it too: the option changes nothing there.
+ * What the benchmarks call. To a plain Connect client the option changes nothing.
  *
  * @generated from service bench.v1.Bench
  */

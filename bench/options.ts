@@ -1,0 +1,140 @@
+/** The command line: options, checked, and the text of `--help`. */
+import { parseArgs } from "node:util"
+import type { Bench, Settings, Transport } from "./Bench.ts"
+import { loadBench, NAMES } from "./registry.ts"
+
+export const COMPARE = "compare"
+/** What `compare` runs; the ratios are the second one's to the others. */
+export const COMPARED: ReadonlyArray<string> = ["unary", "quorum-call", "raw"]
+
+const SECONDS = 5
+const WARMUP_SECONDS = 2
+const INFLIGHT_MAX = 32_768
+const PAYLOAD_BYTES_MAX = 1_000_000
+const NODES_MAX = 1024
+
+/** A mistake on the command line: one line, then exit code 2. */
+export class Usage extends Error {}
+
+export interface Command {
+  /** In the order in which they run. */
+  readonly runs: ReadonlyArray<{ readonly bench: Bench; readonly settings: Settings }>
+  readonly compare: boolean
+  readonly json: boolean
+  readonly profileFolder: string | undefined
+}
+
+const OPTIONS = {
+  nodes: { type: "string" },
+  inflight: { type: "string" },
+  seconds: { type: "string" },
+  warmup: { type: "string" },
+  payload: { type: "string" },
+  rate: { type: "string" },
+  transport: { type: "string" },
+  profile: { type: "string" },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false }
+} as const
+
+type Values = ReturnType<typeof parse>["values"]
+const parse = (args: ReadonlyArray<string>) => {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+  } catch (error) {
+    throw new Usage((error as Error).message)
+  }
+}
+
+/** `undefined`: help was asked for. @throws Usage */
+export const readCommand = async (args: ReadonlyArray<string>): Promise<Command | undefined> => {
+  const { values, positionals } = parse(args)
+  if (values.help) return undefined
+  const [name, ...more] = positionals
+  const known = `benchmarks: ${[...NAMES, COMPARE].join(", ")}`
+  if (name === undefined) throw new Usage(`which benchmark? ${known}`)
+  if (more.length > 0) throw new Usage(`one benchmark a run, not "${positionals.join(" ")}"`)
+  const compare = name === COMPARE
+  if (!compare && !NAMES.includes(name)) throw new Usage(`no benchmark "${name}"; ${known}`)
+  if (compare && values.transport !== undefined) {
+    throw new Usage(`${COMPARE} runs each benchmark on its own transport: leave --transport out`)
+  }
+  const names = compare ? COMPARED : [name]
+  const runs = await Promise.all(
+    names.map(async (each) => {
+      const bench = await loadBench(each)
+      return { bench, settings: settingsOf(each, bench, values) }
+    })
+  )
+  return { runs, compare, json: values.json, profileFolder: values.profile }
+}
+
+const settingsOf = (name: string, bench: Bench, values: Values): Settings => ({
+  bench: name,
+  transport: transportOf(name, bench, values.transport),
+  nodes: whole("nodes", values.nodes, 1, NODES_MAX) ?? bench.nodes,
+  inflight: whole("inflight", values.inflight, 1, INFLIGHT_MAX) ?? bench.inflight,
+  ratePerSec: whole("rate", values.rate, 1, 10_000_000),
+  seconds: seconds("seconds", values.seconds, SECONDS),
+  warmupSeconds: seconds("warmup", values.warmup, WARMUP_SECONDS),
+  payloadBytes: whole("payload", values.payload, 0, PAYLOAD_BYTES_MAX) ?? bench.payloadBytes
+})
+
+const transportOf = (name: string, bench: Bench, given: string | undefined): Transport => {
+  const transport = bench.transports.find((each) => each === (given ?? bench.transports[0]))
+  if (transport !== undefined) return transport
+  throw new Usage(`${name} runs on --transport ${bench.transports.join(" or ")}, not "${given}"`)
+}
+
+const whole = (
+  option: string,
+  given: string | undefined,
+  min: number,
+  max: number
+): number | undefined => {
+  if (given === undefined) return undefined
+  const value = Number(given)
+  if (given.trim() !== "" && Number.isSafeInteger(value) && value >= min && value <= max) {
+    return value
+  }
+  throw new Usage(`--${option} is a whole number from ${min} to ${max}, not "${given}"`)
+}
+
+const seconds = (option: string, given: string | undefined, otherwise: number): number => {
+  const value = given === undefined ? otherwise : Number(given)
+  if (given?.trim() !== "" && value > 0 && value <= 3600) return value
+  throw new Usage(`--${option} is a number of seconds above 0, at most 3600, not "${given}"`)
+}
+
+export const helpText = async (): Promise<string> => {
+  const names = await Promise.all(
+    NAMES.map(async (name) => {
+      const { about, nodes, transports } = await loadBench(name)
+      const defaults = `${nodes} nodes; ${transports.join(" or ")}`
+      return `  ${name.padEnd(13)} ${about} (${defaults})`
+    })
+  )
+  return `npm run bench -- NAME [options]
+
+Measures one benchmark, each node and the client in a process of its own on this machine.
+
+${names.join("\n")}
+  ${COMPARE.padEnd(13)} ${COMPARED.join(", ")} one after the other, and their ratios
+
+Options
+  --nodes N         nodes of the group
+  --inflight K      operations under way at once (closed loop)
+  --rate R          begin R operations a second instead (open loop)
+  --payload BYTES   bytes of one request, or of one text
+  --seconds S       measured time, default ${SECONDS}
+  --warmup S        time before it, default ${WARMUP_SECONDS}
+  --transport T     link or unary, where a benchmark has both
+  --profile DIR     writes a CPU profile of each process to DIR
+  --json            one JSON object a line, instead of a table
+  --help            this text
+
+Exit code: 0 measured without an error, 1 an operation or a process failed, 2 wrong command line.
+CPU per operation counts all processes together. Absolute figures depend on the machine: compare
+figures of one machine, best of one run.
+`
+}

@@ -1,0 +1,16 @@
+/** The benchmarks by name. Each is loaded when it runs: its imports must not weigh on others. */
+import type { Bench } from "./Bench.ts"
+
+const loaders: { readonly [name: string]: () => Promise<Bench> } = {
+  unary: async () => (await import("./unary.ts")).unary,
+  raw: async () => (await import("./raw.ts")).raw,
+  engine: async () => (await import("./engine.ts")).engine
+}
+
+export const NAMES: ReadonlyArray<string> = Object.keys(loaders)
+
+export const loadBench = async (name: string): Promise<Bench> => {
+  const load = loaders[name]
+  if (load === undefined) throw new Error(`no benchmark is called "${name}"`)
+  return load()
+}
