@@ -16,6 +16,7 @@ import {
   checkCase,
   checkFunctions,
   checkLinks,
+  checkLock,
   checkMentions,
   checkSizes,
   checkText
@@ -35,8 +36,8 @@ const broken = (
 /** These two name what they ban. */
 const NAMES_THE_BANNED = /^test\/(tidy\.test|support\/tidyRules)\.ts$/
 
-/** Nothing imports an entry: a door, a command line, a test, a configuration. */
-const ENTRY = /^(apps|examples|bench|tools)\/|\.test\.ts$|^[^/]+$|^plugin\/bin\//
+/** Nothing imports an entry: a door, a command line, a test, a configuration, what is only compiled. */
+const ENTRY = /^(apps|examples|bench|tools|test\/types)\/|\.test\.ts$|^[^/]+$|^plugin\/bin\//
 
 describe("every file", () => {
   it("stands below the size caps", () => {
@@ -78,6 +79,12 @@ describe("every file", () => {
 
   it("has a name of its own on every file system", () => {
     expect(printed(checkCase(PATHS))).toEqual([])
+  })
+})
+
+describe("package-lock.json", () => {
+  it("holds every package that it asks for, so that npm ci takes it", () => {
+    expect(printed(checkLock(readSource("package-lock.json")))).toEqual([])
   })
 })
 
@@ -209,6 +216,15 @@ describe("the check of files", () => {
     const main = { path: "test/main.ts", text: "export {}" }
     const starts = { path: "test/a.test.ts", text: 'new URL("./main.ts", import.meta.url)' }
     expect(findDead(treeOf([main, starts]), ["test/a.test.ts"])).toEqual([])
+  })
+
+  it("finds what a lock file lacks", () => {
+    const found = (packages: object) =>
+      whats(checkLock({ path: "package-lock.json", text: JSON.stringify({ packages }) }))
+    const asks = { optionalDependencies: { b: "1.0.0" } }
+    expect(found({ "node_modules/a": asks, "node_modules/b": {} })).toEqual([])
+    expect(found({ "node_modules/a": asks, "node_modules/a/node_modules/b": {} })).toEqual([])
+    expect(found({ "node_modules/a": asks })).toEqual(["lacks b, which node_modules/a asks for"])
   })
 
   it("finds names that differ only by case", () => {

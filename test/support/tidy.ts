@@ -148,3 +148,29 @@ export const checkCase = (paths: ReadonlyArray<string>): ReadonlyArray<Violation
       : [{ path, line: 1, what: `differs from ${other} only by case` }]
   })
 }
+
+interface Lock {
+  readonly packages: { readonly [path: string]: Locked }
+}
+interface Locked {
+  readonly dependencies?: object
+  readonly optionalDependencies?: object
+}
+
+/**
+ * Packages a lock file asks for and does not hold: `npm ci` refuses it. npm leaves out, without a
+ * word, optional packages of other platforms that its registry does not have.
+ */
+export const checkLock = ({ path, text }: Source): ReadonlyArray<Violation> => {
+  const { packages } = JSON.parse(text) as Lock
+  const holds = (folder: string, name: string): boolean => {
+    if (`${folder}node_modules/${name}` in packages) return true
+    const up = Math.max(0, folder.lastIndexOf("node_modules/"))
+    return folder !== "" && holds(folder.slice(0, up), name)
+  }
+  return Object.entries(packages).flatMap(([owner, { dependencies, optionalDependencies }]) =>
+    Object.keys({ ...dependencies, ...optionalDependencies })
+      .filter((name) => !holds(owner === "" ? "" : `${owner}/`, name))
+      .map((name) => ({ path, line: 1, what: `lacks ${name}, which ${owner || "it"} asks for` }))
+  )
+}

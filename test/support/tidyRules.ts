@@ -50,7 +50,7 @@ export const BANS: ReadonlyArray<Ban> = [
   },
   {
     where: TEST,
-    names: /^((it|test|describe|suite|layer)(\.\w+)*|ctx|context)\.(skip|only|todo|skipIf|runIf)$/,
+    names: /^((it|test|describe|suite|layer)(\.\w+)*|ctx|context)\.(skip|only|todo)$/,
     instead: "a test runs, or it goes: what is known to fail is listed in a file"
   },
   {
