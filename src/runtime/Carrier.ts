@@ -5,7 +5,9 @@
 import type { DescService } from "@bufbuild/protobuf"
 import { Context, type Effect } from "effect"
 import type { ErrorCode } from "../base/errorCode.ts"
+import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
+import type { Goodbye, Hello } from "../link/frame.ts"
 import type { ClientMessage, Reply } from "../server/Message.ts"
 import type { LaneKey } from "../server/laneKey.ts"
 
@@ -40,8 +42,8 @@ export interface UnaryCall {
   readonly body: Uint8Array
   /** Milliseconds the caller will wait; 0: not told. */
   readonly deadlineMs: number
-  /** Absent: a stranger calls, with a stock client. */
-  readonly ids: UnaryIds | undefined
+  /** `oneWay`: needs none, nobody answers. Absent: a stranger calls, with a stock client. */
+  readonly ids: UnaryIds | "oneWay" | undefined
 }
 export interface UnaryReply {
   readonly body: Uint8Array
@@ -51,12 +53,6 @@ export interface UnaryReply {
   readonly horizonMs?: number
 }
 
-/** What a client on the unary transport asks a node before its first call. */
-export interface Greeting {
-  readonly group: string
-  readonly digest: Uint8Array
-}
-
 /** What a host answers at its address. */
 export interface Door {
   readonly accept: (connection: Connection) => ConnectionEvents
@@ -64,8 +60,8 @@ export interface Door {
   readonly services: ReadonlyArray<DescService>
   /** Calls `done` once, unless the returned function, which ends the caller's interest, ran first. */
   readonly unary: (call: UnaryCall, done: (reply: UnaryReply) => void) => () => void
-  /** The node's horizon, or why it refuses this client. */
-  readonly greet: (greeting: Greeting) => { readonly horizonMs: number } | UnaryReply
+  /** The node's hello, or why it refuses this client. */
+  readonly greet: (theirs: Hello) => Hello | Goodbye
   /** Bytes that are no message of ours came in. */
   readonly garbage: (remote: string, what: string) => void
 }
@@ -77,18 +73,23 @@ export interface Listener {
   readonly close: Effect.Effect<void>
 }
 
-/** A client's way to one node where there is no link: each call on its own. */
-export interface UnaryChannel {
+/** A client's way to one node. */
+export interface NodeChannel {
+  /** False: it is down, or no such method is known. */
   readonly send: (message: ClientMessage) => boolean
+  /** Every `tickMs`: calls whose deadline has passed are let go. */
+  readonly tick: () => void
   readonly close: () => void
 }
-export interface UnaryChannelOptions {
-  readonly node: NodeId
+export interface NodeChannelOptions {
   readonly address: string
-  readonly greeting: Greeting
+  readonly hello: Hello
+  readonly limits: Limits
+  /** Why this client refuses the node. */
+  readonly check: (theirs: Hello) => Goodbye | undefined
   /** "package.Service/Method" of a method id; `undefined`: no service in use has it. */
   readonly methodName: (method: number) => string | undefined
-  readonly up: (horizonMs: number) => void
+  readonly up: (theirs: Hello) => void
   readonly down: (why: string) => void
   readonly reply: (reply: Reply) => void
 }
@@ -100,7 +101,7 @@ export class Carrier extends Context.Service<
     readonly dial: (address: string, events: ConnectionEvents) => Connection
     /** Fails with what is wrong with the address, for people. */
     readonly listen: (address: string, door: Door) => Effect.Effect<Listener, string>
-    /** Present: clients use it instead of links. */
-    readonly unary?: (options: UnaryChannelOptions) => UnaryChannel
+    /** Present: clients call methods one by one, without links. */
+    readonly unary?: (options: NodeChannelOptions) => NodeChannel
   }
 >()("quorate/Carrier") {}

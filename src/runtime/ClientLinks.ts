@@ -1,7 +1,6 @@
 /** The links of a client: what the clients of all services of one group share. */
 import { Context, Effect, Layer } from "effect"
 import type { CallPort } from "../link/callTypes.ts"
-import { portOf } from "../link/callCore.ts"
 import { Carrier } from "./Carrier.ts"
 import { Group } from "./Group.ts"
 import { GroupClient } from "./internal/groupClient.ts"
@@ -26,7 +25,11 @@ export class ClientLinks extends Context.Service<
         Effect.sync(() => new GroupClient({ group, carrier })),
         (it) => Effect.sync(() => it.close())
       )
-      return ClientLinks.of({ ...portOf(client.core), size: () => client.core.size() })
+      return ClientLinks.of({
+        system: client.system,
+        start: (spec) => client.start(spec),
+        size: () => client.core.size()
+      })
     })
   )
 }

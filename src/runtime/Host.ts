@@ -11,7 +11,7 @@ import { HostCore } from "../link/hostCore.ts"
 import type { LogCore, StoreInvalid } from "../link/logCore.ts"
 import type { Clock } from "../link/ports.ts"
 import type { Route } from "../server/Input.ts"
-import type { ClientMessage, Message, PeerMessage, Reply } from "../server/Message.ts"
+import type { ClientMessage, Message, OneWay, PeerMessage, Reply } from "../server/Message.ts"
 import type { IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import type { Carrier, Connection, ConnectionEvents } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
@@ -47,6 +47,8 @@ export interface RouteEnd {
   readonly send: (reply: Reply) => void
 }
 
+/** Nobody waits there. */
+const NO_ROUTE: Route = 0
 const NOTHING = new Uint8Array(0)
 const STOPPING: Goodbye = { code: "not_ready", detail: "the node stops" }
 
@@ -138,6 +140,9 @@ export class Host {
     this.routes.set(route, end)
     return route
   }
+  oneWay(message: OneWay): void {
+    this.core.fromClient(NO_ROUTE, message)
+  }
   fromRoute(route: Route, message: ClientMessage): void {
     this.core.fromClient(route, message)
   }
@@ -165,7 +170,7 @@ export class Host {
     return this.links.size
   }
 
-  private hello(): Hello {
+  hello(): Hello {
     const { group, self, storeId } = this.options
     return {
       version: LINK_VERSION,

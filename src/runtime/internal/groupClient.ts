@@ -3,6 +3,7 @@ import { LIMITS, type Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
 import { sha256 } from "../../base/sha256.ts"
 import { CallCore } from "../../link/callCore.ts"
+import type { CallPort, CallSpec } from "../../link/callTypes.ts"
 import {
   CLIENT_KEY_BYTES,
   type Goodbye,
@@ -12,9 +13,10 @@ import {
 } from "../../link/frame.ts"
 import { checkHello } from "../../link/hello.ts"
 import type { Clock } from "../../link/ports.ts"
+import type { System } from "../../quorum/QuorumSystem.ts"
 import { type LaneKey, sessionKey } from "../../server/laneKey.ts"
-import type { ClientMessage, Message, Reply } from "../../server/Message.ts"
-import type { Carrier } from "../Carrier.ts"
+import type { ClientMessage, Message, MethodId, Reply } from "../../server/Message.ts"
+import type { Carrier, NodeChannel, NodeChannelOptions } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
 import { Dialer } from "./dialer.ts"
 import { Link, type LinkOwner } from "./link.ts"
@@ -30,19 +32,23 @@ export interface GroupClientOptions {
   readonly limits?: Limits
 }
 
-export class GroupClient {
+export class GroupClient implements CallPort {
+  readonly system: System
   readonly core: CallCore
   private readonly group: Group["Service"]
   private readonly limits: Limits
   private readonly clock: Clock = makeClock()
   private readonly turn = new Turn(() => {})
   private readonly hello: Hello
-  private readonly channels = new Map<NodeId, Channel>()
+  private readonly channels = new Map<NodeId, NodeChannel>()
+  /** "package.Service/Method" of the methods called so far. */
+  private readonly names = new Map<MethodId, string>()
   private wakeTimer: ReturnType<typeof setTimeout> | undefined
   private readonly ticker: ReturnType<typeof setInterval>
 
   constructor({ group, carrier, limits = LIMITS }: GroupClientOptions) {
     this.group = group
+    this.system = group.system
     this.limits = limits
     this.hello = {
       version: LINK_VERSION,
@@ -71,6 +77,13 @@ export class GroupClient {
     this.ticker = setInterval(() => this.tick(), limits.tickMs)
   }
 
+  /** `name`: "package.Service/Method" of `spec.method`, which the unary transport needs. */
+  start<R, A>(spec: CallSpec<R, A> & { readonly name?: string }): () => void {
+    if (spec.name !== undefined) this.names.set(spec.method, spec.name)
+    const id = this.core.start(spec)
+    return () => this.core.cancel(id)
+  }
+
   /** Fails what is open with `cancelled` and lets go of everything. */
   close(): void {
     this.core.close()
@@ -80,17 +93,17 @@ export class GroupClient {
     this.channels.clear()
   }
 
-  private channel(node: NodeId, address: string, carrier: Carrier["Service"]): Channel {
-    return new LinkChannel({
-      node,
-      address,
-      carrier,
-      hello: this.hello,
-      limits: this.limits,
-      turn: this.turn,
-      clock: this.clock,
-      core: this.core
-    })
+  private channel(node: NodeId, address: string, carrier: Carrier["Service"]): NodeChannel {
+    const { core, hello, limits } = this
+    const check = (theirs: Hello): Goodbye | undefined =>
+      checkHello(hello, theirs) ?? wrongNode(node, address, theirs)
+    const up = (theirs: Hello): void => core.linkUp(node, theirs.horizonMs)
+    const down = (why: string): void => core.linkDown(node, why)
+    const reply = (it: Reply): void => core.onReply(node, it)
+    const methodName = (id: MethodId): string | undefined => this.names.get(id)
+    const options = { address, hello, limits, check, methodName, up, down, reply }
+    if (carrier.unary !== undefined) return carrier.unary(options)
+    return new LinkChannel({ ...options, carrier, turn: this.turn, clock: this.clock })
   }
 
   private sessionKey(openedMs: number): LaneKey {
@@ -117,46 +130,35 @@ export class GroupClient {
   }
 }
 
-/** The way to one node. */
-interface Channel {
-  /** False: it is down. */
-  readonly send: (message: ClientMessage) => boolean
-  readonly tick: () => void
-  readonly close: () => void
-}
-
-interface LinkChannelOptions {
-  readonly node: NodeId
-  readonly address: string
+interface LinkChannelOptions extends NodeChannelOptions {
   readonly carrier: Carrier["Service"]
-  readonly hello: Hello
-  readonly limits: Limits
   readonly turn: Turn
   readonly clock: Clock
-  readonly core: CallCore
 }
 
 const CLIENT_ENDS: Goodbye = { code: "cancelled", detail: "the client ends" }
 
-class LinkChannel implements Channel {
+/** The way to one node over a link that is dialled again and again. */
+class LinkChannel implements NodeChannel {
   private readonly dialer: Dialer
   private link: Link | undefined
 
-  constructor({ node, address, carrier, hello, limits, turn, clock, core }: LinkChannelOptions) {
+  constructor(options: LinkChannelOptions) {
+    const { address, carrier, hello, limits, turn, clock } = options
     const owner: LinkOwner = {
       limits,
       turn,
       nowMs: clock.nowMs,
-      check: (_link, theirs) => checkHello(hello, theirs) ?? wrongNode(node, address, theirs),
+      check: (_link, theirs) => options.check(theirs),
       opened: (link, theirs) => {
         this.link = link
         this.dialer.opened()
-        core.linkUp(node, theirs.horizonMs)
+        options.up(theirs)
       },
-      receive: (_link, message: Message) => core.onReply(node, message as Reply),
+      receive: (_link, message: Message) => options.reply(message as Reply),
       closed: (_link, why) => {
         this.link = undefined
-        core.linkDown(node, why.text)
+        options.down(why.text)
         this.dialer.closed()
       }
     }

@@ -1,5 +1,5 @@
 /** Entry handlers' Effects: run in the context of their layer, their ends handed to the host core. */
-import { Cause, Context, Effect, Exit, Fiber } from "effect"
+import { Cause, type Context, Effect, Exit, Fiber } from "effect"
 import type { HandlerResult } from "../../server/Protocol.ts"
 import { Failed } from "../Failed.ts"
 

@@ -5,12 +5,12 @@
 import type { Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
 import type { CallResult } from "../../link/callTypes.ts"
-import { LINK_VERSION } from "../../link/frame.ts"
+import type { Goodbye, Hello } from "../../link/frame.ts"
 import { checkHello } from "../../link/hello.ts"
 import { first, matching, type Policy } from "../../quorum/Policy.ts"
 import { methodId } from "../../server/Message.ts"
 import type { MethodSpec, ProtocolSpec } from "../../server/Protocol.ts"
-import type { Carrier, Greeting, UnaryCall, UnaryIds, UnaryReply } from "../Carrier.ts"
+import type { Carrier, UnaryCall, UnaryIds, UnaryReply } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
 import type { Host } from "../Host.ts"
 import { GroupClient } from "./groupClient.ts"
@@ -35,6 +35,8 @@ export class Strangers {
   /** Made for the first stranger. */
   private client: GroupClient | undefined
   private closed = false
+  /** Of the calls that came with their ids: answers them where the node stops. */
+  private readonly open = new Set<Done>()
 
   constructor(options: StrangersOptions) {
     this.options = options
@@ -60,22 +62,29 @@ export class Strangers {
       done(refusal("not_ready", "the node stops"))
       return noInterest
     }
+    if (call.ids === "oneWay") {
+      this.options.host.oneWay({
+        kind: "oneWay",
+        method: methodId(method.fullName),
+        body: call.body
+      })
+      done({ body: NOTHING })
+      return noInterest
+    }
     if (call.ids !== undefined) return this.known(call, call.ids, method, done)
     return this.stranger(call, method, done)
   }
 
   /** What a client on the unary transport asks first. */
-  greet(greeting: Greeting): { readonly horizonMs: number } | UnaryReply {
-    const { group, host } = this.options
-    const ours = { ...BARE_HELLO, group: group.name, groupDigest: group.digest, node: 1 }
-    const theirs = { ...BARE_HELLO, group: greeting.group, groupDigest: greeting.digest, node: 0 }
-    const goodbye = checkHello(ours, theirs)
-    if (goodbye !== undefined) return refusal(goodbye.code, goodbye.detail)
-    return { horizonMs: host.core.horizonMs }
+  greet(theirs: Hello): Hello | Goodbye {
+    if (this.closed) return { code: "not_ready", detail: "the node stops" }
+    const ours = this.options.host.hello()
+    return checkHello(ours, theirs) ?? ours
   }
 
   close(): void {
     this.closed = true
+    for (const done of [...this.open]) done(refusal("not_ready", "the node stops"))
     this.client?.close()
     this.client = undefined
   }
@@ -85,18 +94,13 @@ export class Strangers {
     const id = methodId(method.fullName)
     const { session, index, ackedBelow } = ids
     const { body, deadlineMs } = call
-    const route = host.openRoute({
-      send: (reply) => {
-        host.closeRoute(route)
-        done(reply)
-      }
-    })
-    if (method.call === "unicast" || method.call === "multicast") {
-      host.fromRoute(route, { kind: "oneWay", method: id, body })
+    const end = (reply: UnaryReply): void => {
+      if (!this.open.delete(end)) return
       host.closeRoute(route)
-      done({ body: NOTHING })
-      return noInterest
+      done(reply)
     }
+    const route = host.openRoute({ send: end })
+    this.open.add(end)
     host.fromRoute(route, {
       kind: "request",
       session,
@@ -107,6 +111,7 @@ export class Strangers {
       body
     })
     return () => {
+      if (!this.open.delete(end)) return
       host.fromRoute(route, { kind: "cancel", session, index })
       host.closeRoute(route)
     }
@@ -116,7 +121,8 @@ export class Strangers {
     const { group, carrier, limits } = this.options
     this.client ??= new GroupClient({ group, carrier, limits })
     const everywhere = method.call === "multiparty" || method.call === "multicast"
-    const id = this.client.core.start<Uint8Array, Uint8Array>({
+    return this.client.start<Uint8Array, Uint8Array>({
+      name: method.fullName,
       method: methodId(method.fullName),
       call: method.call,
       body: () => call.body,
@@ -126,7 +132,6 @@ export class Strangers {
       deadlineMs: Math.min(call.deadlineMs || limits.callTimeoutMs, limits.callTimeoutMsMax),
       done: (result) => done(replyOf(result))
     })
-    return () => this.client?.core.cancel(id)
   }
 }
 
@@ -145,11 +150,3 @@ const refusal = (code: NonNullable<UnaryReply["code"]>, detail: string): UnaryRe
   code,
   detail
 })
-
-const BARE_HELLO = {
-  version: LINK_VERSION,
-  clientKey: NOTHING,
-  storeId: NOTHING,
-  incarnation: NOTHING,
-  horizonMs: 0
-}

@@ -1,0 +1,123 @@
+/** A group in a JSON file, reached over HTTP/2: for clients, and for the processes of its members. */
+import { readFileSync } from "node:fs"
+import { Effect, Layer } from "effect"
+import type { NodeId } from "../../base/NodeId.ts"
+import { Carrier } from "../Carrier.ts"
+import { GroupInvalid, type ReplicaFailed, StoreInvalid } from "../Errors.ts"
+import { Group, parseGroup } from "../Group.ts"
+import { Member } from "../Member.ts"
+import { makeConnectCarrier } from "./connectCarrier.ts"
+import { FileDisk, openFileDisk } from "./fileDisk.ts"
+import { systemErrorText } from "./systemError.ts"
+import { openUnaryChannel } from "./unaryCarrier.ts"
+
+export interface FileOptions {
+  /**
+   * `link` (default): one long-lived stream per node, many calls in each of its messages. `unary`:
+   * each call is an ordinary Connect call, for networks that let nothing else pass; some ten times
+   * the CPU.
+   */
+  readonly transport?: "link" | "unary"
+}
+
+/** For a client. Fails with one line that says what is wrong with the file. */
+export const layerFile = (
+  path: string,
+  options?: FileOptions
+): Layer.Layer<Group | Carrier, GroupInvalid> =>
+  Layer.merge(
+    Layer.effect(Group, readGroup(path)),
+    Layer.sync(Carrier, () =>
+      options?.transport === "unary"
+        ? { ...makeConnectCarrier(), unary: openUnaryChannel }
+        : makeConnectCarrier()
+    )
+  )
+
+export interface MemberOptions {
+  /**
+   * Where the node keeps what it said; required in a durable group. No two processes may share it.
+   */
+  readonly dataFolder?: string
+  /**
+   * Makes the data folder where there is none. Only for a member that never spoke: one that lost
+   * its folder must not start with an empty one.
+   */
+  readonly init?: boolean
+}
+
+/** For the process that is member `id`. Its data folder is locked until the scope ends. */
+export const layerMember = (
+  path: string,
+  id: NodeId,
+  options?: MemberOptions
+): Layer.Layer<Group | Carrier | Member, GroupInvalid | StoreInvalid> =>
+  Layer.effect(Member, makeMember(path, id, options)).pipe(Layer.provideMerge(layerFile(path)))
+
+const makeMember = Effect.fnUntraced(function* (
+  path: string,
+  id: NodeId,
+  options: MemberOptions | undefined
+) {
+  const group = yield* Group
+  if (group.system.rank(id) < 0) {
+    return yield* new GroupInvalid({
+      where: path,
+      what: `group "${group.name}" has no node ${id}`,
+      remedy: `its nodes are ${group.system.members.join(", ")}`
+    })
+  }
+  const init = options?.init === true
+  if (!group.durable) return Member.of({ id, disk: undefined, init, halted })
+  if (options?.dataFolder === undefined) {
+    return yield* new GroupInvalid({
+      where: path,
+      what: `group "${group.name}" is durable, and node ${id} was given no data folder`,
+      remedy: 'name one with "dataFolder"'
+    })
+  }
+  const disk = yield* openDisk(options.dataFolder, init)
+  return Member.of({ id, disk, init, halted })
+})
+
+const openDisk = (folder: string, init: boolean) =>
+  Effect.acquireRelease(
+    Effect.suspend(() => {
+      const disk = openFileDisk({ folder, init })
+      return disk instanceof FileDisk ? Effect.succeed(disk) : Effect.fail(new StoreInvalid(disk))
+    }),
+    (disk) => Effect.sync(() => disk.close())
+  )
+
+const readGroup = (path: string): Effect.Effect<Group["Service"], GroupInvalid> =>
+  Effect.suspend(() => {
+    const value = readJson(path)
+    const group = value instanceof GroupInvalid ? value : parseGroup(value, path)
+    return group instanceof GroupInvalid ? Effect.fail(group) : Effect.succeed(group)
+  })
+
+const readJson = (path: string): unknown => {
+  let text: string
+  try {
+    text = readFileSync(path, "utf8")
+  } catch (error) {
+    const what = `it cannot be read: ${systemErrorText(error)}`
+    return new GroupInvalid({ where: path, what, remedy: "name the group's file" })
+  }
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const what = `it is no JSON: ${error instanceof Error ? error.message : error}`
+    return new GroupInvalid({
+      where: path,
+      what: what.replaceAll(/\s+/g, " "),
+      remedy: "correct it"
+    })
+  }
+}
+
+/** A node that went silent must not look alive: its process ends, as if it were told to, with 1. */
+const halted = (_: ReplicaFailed): void => {
+  process.exitCode = 1
+  process.kill(process.pid, "SIGTERM")
+}

@@ -1,0 +1,171 @@
+/** The carrier of real hosts: Connect over HTTP/2 without TLS, one session per link. */
+import {
+  connect,
+  constants,
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type Http2Session,
+  type ServerHttp2Session,
+  type ServerHttp2Stream
+} from "node:http2"
+import type { Http2Server } from "node:http2"
+import { Effect } from "effect"
+import { LIMITS, type Limits } from "../../base/limits.ts"
+import type { Carrier, Connection, ConnectionEvents, Door, Listener } from "../Carrier.ts"
+import { FrameStream, LINK_CONTENT_TYPE, LINK_PATH } from "./frameStream.ts"
+import { networkErrorText, sessionOptions, widen } from "./http2Settings.ts"
+import { strangerRoutes } from "./strangerRoutes.ts"
+import { bringsIds, serveKnown } from "./unaryServer.ts"
+
+export const makeConnectCarrier = (limits: Limits = LIMITS): Carrier["Service"] => ({
+  dial: (address, events) => dial(address, events, limits),
+  listen: (address, door) =>
+    Effect.callback((resume) => {
+      const server = new NodeServer(door, limits)
+      server.listen(address, (failure) =>
+        resume(failure === undefined ? Effect.succeed(server) : Effect.fail(failure))
+      )
+    })
+})
+
+/** `host:port`, the host perhaps in brackets. */
+const hostAndPort = (address: string): { readonly host: string; readonly port: number } => {
+  const colon = address.lastIndexOf(":")
+  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1")
+  return { host, port: Number(address.slice(colon + 1)) }
+}
+
+const dial = (address: string, events: ConnectionEvents, limits: Limits): Connection => {
+  const session = connect(`http://${address}`, sessionOptions(limits))
+  session.once("connect", () => widen(session, limits))
+  const stream = session.request({
+    ":method": "POST",
+    ":path": LINK_PATH,
+    "content-type": LINK_CONTENT_TYPE,
+    "connect-protocol-version": "1"
+  })
+  const frames = new FrameStream(stream, {
+    server: false,
+    remote: address,
+    limits,
+    garbage: () => {}
+  })
+  stream.once("response", (headers) => {
+    const type = headers["content-type"]
+    if (headers[":status"] === 200 && type === LINK_CONTENT_TYPE) return
+    frames.fail(`what listens there answers with HTTP status ${headers[":status"]}: no node`)
+  })
+  session.on("error", (error) => frames.because(networkErrorText(error)))
+  session.once("goaway", () => frames.because("the node stops"))
+  frames.events = {
+    frame: events.frame,
+    closed: (reason) => {
+      letGo(session, limits)
+      events.closed(reason)
+    }
+  }
+  return frames
+}
+
+/** A session without streams ends by itself; one that does not is cut. */
+const letGo = (session: Http2Session, { shutdownMs }: Limits): void => {
+  if (session.destroyed) return
+  session.close()
+  const timer = setTimeout(() => session.destroy(), shutdownMs)
+  session.once("close", () => clearTimeout(timer))
+}
+
+/** A node's address: links, calls with ids, strangers. */
+class NodeServer implements Listener {
+  private readonly door: Door
+  private readonly limits: Limits
+  private readonly server: Http2Server
+  private readonly sessions = new Set<ServerHttp2Session>()
+  private refusing = false
+
+  constructor(door: Door, limits: Limits) {
+    this.door = door
+    this.limits = limits
+    const strangers = strangerRoutes(door, limits)
+    this.server = createServer(sessionOptions(limits), (request, response) =>
+      this.serve(request, response, strangers)
+    )
+    // Links of clients and members, and as many callers without a link.
+    this.server.maxConnections = 2 * (limits.routesMax + limits.membersMax)
+    this.server.on("session", (session) => this.opened(session))
+  }
+
+  listen(address: string, done: (failure: string | undefined) => void): void {
+    const { server } = this
+    const refused = (error: Error): void => done(networkErrorText(error))
+    server.once("error", refused)
+    server.listen(hostAndPort(address), () => {
+      server.off("error", refused)
+      server.on("error", (error) => this.door.garbage("the listener", networkErrorText(error)))
+      done(undefined)
+    })
+  }
+
+  refuse(): void {
+    this.refusing = true
+    this.server.close()
+  }
+
+  readonly close: Effect.Effect<void> = Effect.callback((resume) => {
+    this.refuse()
+    const { sessions } = this
+    const done = (): void => {
+      if (sessions.size > 0) return
+      clearTimeout(timer)
+      resume(Effect.void)
+    }
+    const timer = setTimeout(() => {
+      for (const session of sessions) session.destroy()
+    }, this.limits.shutdownMs)
+    for (const session of sessions) {
+      session.once("close", done)
+      session.close()
+    }
+    done()
+  })
+
+  private opened(session: ServerHttp2Session): void {
+    const remote = `${session.socket.remoteAddress}:${session.socket.remotePort}`
+    this.sessions.add(session)
+    session.once("close", () => this.sessions.delete(session))
+    session.on("error", (error) => this.door.garbage(remote, networkErrorText(error)))
+    widen(session, this.limits)
+    if (this.refusing) session.close()
+  }
+
+  private serve(
+    request: Http2ServerRequest,
+    response: Http2ServerResponse,
+    strangers: (request: Http2ServerRequest, response: Http2ServerResponse) => void
+  ): void {
+    const { stream, headers } = request
+    if (this.refusing) {
+      stream.respond({ ":status": 503 }, { endStream: true })
+    } else if (isLink(request)) this.link(stream)
+    else if (bringsIds(headers)) {
+      serveKnown(stream, headers, { door: this.door, limits: this.limits })
+    } else strangers(request, response)
+  }
+
+  private link(stream: ServerHttp2Stream): void {
+    const socket = stream.session?.socket
+    const remote = `${socket?.remoteAddress}:${socket?.remotePort}`
+    const frames = new FrameStream(stream, {
+      server: true,
+      remote,
+      limits: this.limits,
+      garbage: (what) => this.door.garbage(remote, what)
+    })
+    stream.respond({ ":status": constants.HTTP_STATUS_OK, "content-type": LINK_CONTENT_TYPE })
+    frames.events = this.door.accept(frames)
+  }
+}
+
+const isLink = ({ url, method, headers }: Http2ServerRequest): boolean =>
+  url === LINK_PATH && method === "POST" && headers["content-type"] === LINK_CONTENT_TYPE

@@ -1,0 +1,229 @@
+/**
+ * One Connect stream of `quorate.v1.Batch` over an HTTP/2 stream: a connection of the link.
+ *
+ * Written on the HTTP/2 stream itself, because every message between hosts passes here: connect-node's
+ * own client and server cost several times as much per message (docs/decisions). The bytes are the
+ * Connect protocol's, so that stock Connect peers can be on the other side.
+ * @source https://connectrpc.com/docs/protocol, "Streaming RPCs"
+ */
+import type { Http2Stream } from "node:http2"
+import { constants } from "node:http2"
+import type { Duplex } from "node:stream"
+import type { Limits } from "../../base/limits.ts"
+import type { Connection, ConnectionEvents } from "../Carrier.ts"
+
+export const LINK_PATH = "/quorate.v1.Peer/Link"
+export const LINK_CONTENT_TYPE = "application/connect+proto"
+
+/** Flags and length of a Connect message. */
+const PREFIX_BYTES = 5
+/** Tag and length of `Batch.frame`. */
+const FIELD_BYTES_MAX = 6
+const BATCH_FRAME_TAG = 0x0a
+const FLAG_END = 2
+/** An error in an end of stream is cut here. */
+const END_BYTES_MAX = 65_536
+const END_OF_STREAM = Buffer.from([FLAG_END, 0, 0, 0, 2, 0x7b, 0x7d])
+
+export interface FrameStreamOptions {
+  /** The side that ends with an end-of-stream message. */
+  readonly server: boolean
+  readonly remote: string
+  readonly limits: Limits
+  /** Bytes came in that are no Connect stream of ours. */
+  readonly garbage: (what: string) => void
+}
+
+type Stream = Http2Stream & Duplex
+
+export class FrameStream implements Connection {
+  readonly remote: string
+  /** Set before the next turn of the event loop. */
+  events: ConnectionEvents | undefined
+  private readonly stream: Stream
+  private readonly options: FrameStreamOptions
+  private closing = false
+  private over = false
+  /** The first reason is the one that is told. */
+  private why: string | undefined
+
+  constructor(stream: Stream, options: FrameStreamOptions) {
+    this.stream = stream
+    this.options = options
+    this.remote = options.remote
+    const reader = new MessageReader({
+      bytesMax: options.limits.batchBytesMax + FIELD_BYTES_MAX,
+      message: (flags, bytes) => this.onMessage(flags, bytes),
+      tooLarge: (bytes) => this.fail(`a message of ${bytes} bytes`)
+    })
+    stream.on("data", (chunk: Uint8Array) => reader.take(chunk))
+    stream.on("end", () => this.end("the other side ended the stream"))
+    stream.on("error", (error: Error) => this.end(error.message))
+    stream.on("close", () => this.end(closeText(stream.rstCode)))
+  }
+
+  send(frame: Uint8Array): void {
+    if (this.closing || this.over) return
+    this.stream.write(encodeBatch(frame))
+  }
+
+  close(): void {
+    if (this.closing) return
+    this.closing = true
+    this.because("closed by this side")
+    const { stream } = this
+    if (stream.destroyed) return
+    if (this.options.server) {
+      // Once all is written the request is cut too: nobody reads it any more.
+      stream.end(END_OF_STREAM, () => stream.close(constants.NGHTTP2_NO_ERROR))
+    } else stream.end()
+  }
+
+  /** What the layers below know better than the stream: it is told when the stream ends. */
+  because(reason: string): void {
+    this.why ??= reason
+  }
+
+  /** Ends at once: the other side does not speak our protocol. */
+  fail(what: string): void {
+    if (this.over) return
+    this.because(what)
+    this.options.garbage(what)
+    this.stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
+    this.end(what)
+  }
+
+  private onMessage(flags: number, bytes: Uint8Array): void {
+    if (this.over) return
+    if (flags === FLAG_END && !this.options.server) return this.because(endText(bytes))
+    if (flags !== 0) return this.fail(`a message with flags ${flags}`)
+    const frame = decodeBatch(bytes)
+    if (frame === undefined) this.fail("a message that is no Batch")
+    else this.events?.frame(frame)
+  }
+
+  private end(reason: string): void {
+    if (this.over) return
+    this.over = true
+    this.because(reason)
+    this.close()
+    this.events?.closed(this.why ?? reason)
+  }
+}
+
+const closeText = (code: number): string =>
+  code === constants.NGHTTP2_NO_ERROR ? "the stream was closed" : `the stream was reset (${code})`
+
+/** Prefix, field and frame in one piece: one write. */
+const encodeBatch = (frame: Uint8Array): Uint8Array => {
+  const lengthBytes = varintBytes(frame.length)
+  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + 1 + lengthBytes + frame.length)
+  bytes[0] = 0
+  bytes.writeUInt32BE(1 + lengthBytes + frame.length, 1)
+  bytes[PREFIX_BYTES] = BATCH_FRAME_TAG
+  let at = PREFIX_BYTES + 1
+  for (let rest = frame.length; ; rest >>>= 7) {
+    if (rest < 0x80) {
+      bytes[at++] = rest
+      break
+    }
+    bytes[at++] = (rest & 0x7f) | 0x80
+  }
+  bytes.set(frame, at)
+  return bytes
+}
+
+const varintBytes = (value: number): number => {
+  let bytes = 1
+  for (let rest = value; rest >= 0x80; rest >>>= 7) bytes++
+  return bytes
+}
+
+/** The frame in a Batch: its one field, once. Other fields are not of this version. */
+const decodeBatch = (bytes: Uint8Array): Uint8Array | undefined => {
+  if (bytes[0] !== BATCH_FRAME_TAG) return undefined
+  let length = 0
+  let at = 1
+  for (let shift = 0; ; shift += 7) {
+    const byte = bytes[at++]
+    if (byte === undefined || shift > 28) return undefined
+    length += (byte & 0x7f) * 2 ** shift
+    if (byte < 0x80) break
+  }
+  return at + length === bytes.length ? bytes.subarray(at) : undefined
+}
+
+const endText = (bytes: Uint8Array): string => {
+  try {
+    const end: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"))
+    const { error } = end as { error?: { code?: unknown; message?: unknown } }
+    if (error === undefined) return "the other side ended the stream"
+    return `the other side ended the stream: ${error.code}: ${error.message ?? ""}`
+  } catch {
+    return "the other side ended the stream with bytes that are no end"
+  }
+}
+
+interface MessageReaderOptions {
+  readonly bytesMax: number
+  readonly message: (flags: number, bytes: Uint8Array) => void
+  readonly tooLarge: (bytes: number) => void
+}
+
+/**
+ * Cuts chunks into Connect messages. Each message is a copy: a chunk's memory is the socket's, and a
+ * vote that is kept must not hold on to it. Memory: what has come, never what a prefix promises.
+ */
+class MessageReader {
+  private readonly options: MessageReaderOptions
+  private readonly prefix = new Uint8Array(PREFIX_BYTES)
+  private prefixBytes = 0
+  /** Of the message that is coming. */
+  private parts: Array<Uint8Array> = []
+  private missing = 0
+  private dead = false
+
+  constructor(options: MessageReaderOptions) {
+    this.options = options
+  }
+
+  take(chunk: Uint8Array): void {
+    for (let at = 0; !this.dead; ) {
+      if (this.prefixBytes < PREFIX_BYTES) {
+        while (this.prefixBytes < PREFIX_BYTES && at < chunk.length) {
+          this.prefix[this.prefixBytes++] = chunk[at++]!
+        }
+        if (this.prefixBytes < PREFIX_BYTES || !this.begin()) return
+      }
+      const part = Math.min(this.missing, chunk.length - at)
+      if (part > 0) this.parts.push(chunk.subarray(at, at + part))
+      at += part
+      this.missing -= part
+      if (this.missing > 0) return
+      const message = joined(this.parts)
+      this.parts = []
+      this.prefixBytes = 0
+      this.options.message(this.prefix[0]!, message)
+    }
+  }
+
+  private begin(): boolean {
+    const [flags, a, b, c, d] = this.prefix as unknown as [number, number, number, number, number]
+    this.missing = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d
+    const bytesMax = flags === FLAG_END ? END_BYTES_MAX : this.options.bytesMax
+    if (this.missing <= bytesMax) return true
+    this.dead = true
+    this.options.tooLarge(this.missing)
+    return false
+  }
+}
+
+const joined = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}

@@ -1,0 +1,105 @@
+/**
+ * Calls of clients on the unary transport, which bring their ids: Connect's unary protocol, served on
+ * the HTTP/2 stream itself, so that the bytes of a body reach the engine as they came.
+ */
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
+import type { Limits } from "../../base/limits.ts"
+import { isSession, laneOfBytes } from "../../server/laneKey.ts"
+import type { Door, UnaryIds, UnaryReply } from "../Carrier.ts"
+import { connectCode, HEADER, replyHeaders } from "./connectCode.ts"
+
+const CONTENT_TYPE = "application/proto"
+const NOTHING = new Uint8Array(0)
+
+/** Whether {@link serveKnown} is the one to serve this. */
+export const bringsIds = (headers: IncomingHttpHeaders): boolean =>
+  headers[HEADER.call] !== undefined && headers["content-type"] === CONTENT_TYPE
+
+export const serveKnown = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  { door, limits }: { readonly door: Door; readonly limits: Limits }
+): void => {
+  let cancel: (() => void) | undefined
+  let answered = false
+  const answer = (reply: UnaryReply): void => {
+    if (answered || stream.destroyed) return
+    answered = true
+    respond(stream, reply)
+  }
+  stream.on("error", () => {})
+  stream.on("close", () => {
+    if (answered) return
+    answered = true
+    cancel?.()
+  })
+  const ids = idsOf(headers)
+  if (ids === undefined) return answer(MALFORMED)
+  readBody(stream, limits.bodyBytesMax, (body) => {
+    if (body === undefined) {
+      const detail = `a body of more than ${limits.bodyBytesMax} bytes`
+      return answer({ body: NOTHING, code: "too_large", detail })
+    }
+    const method = String(headers[":path"]).slice(1)
+    const deadlineMs = counter(headers["connect-timeout-ms"]) ?? 0
+    cancel = door.unary({ method, body, deadlineMs, ids }, answer)
+  })
+}
+
+const MALFORMED: UnaryReply = {
+  body: NOTHING,
+  code: "malformed",
+  detail: `${HEADER.call}, ${HEADER.lane}, ${HEADER.index} or ${HEADER.acknowledged} is no such thing`
+}
+
+const idsOf = (headers: IncomingHttpHeaders): UnaryIds | "oneWay" | undefined => {
+  if (headers[HEADER.call] === "oneWay") return "oneWay"
+  const session = laneOfBytes(Buffer.from(String(headers[HEADER.lane]), "hex"))
+  const index = counter(headers[HEADER.index])
+  const ackedBelow = counter(headers[HEADER.acknowledged])
+  if (headers[HEADER.call] !== "request" || !isSession(session)) return undefined
+  if (index === undefined || index < 1 || ackedBelow === undefined) return undefined
+  return { session, index, ackedBelow }
+}
+
+/** A whole number that both sides can count with. */
+export const counter = (header: unknown): number | undefined => {
+  if (typeof header !== "string" || !/^[0-9]{1,16}$/.test(header)) return undefined
+  const value = Number(header)
+  return Number.isSafeInteger(value) ? value : undefined
+}
+
+/** The whole body; `undefined` once it is larger than `bytesMax`. */
+export const readBody = (
+  stream: NodeJS.ReadableStream,
+  bytesMax: number,
+  done: (body: Uint8Array | undefined) => void
+): void => {
+  const chunks: Array<Uint8Array> = []
+  let bytes = 0
+  stream.on("data", (chunk: Uint8Array) => {
+    bytes += chunk.length
+    if (bytes <= bytesMax) chunks.push(chunk)
+    else if (bytes - chunk.length <= bytesMax) {
+      chunks.length = 0
+      done(undefined)
+    }
+  })
+  stream.on("end", () => {
+    if (bytes <= bytesMax) done(new Uint8Array(Buffer.concat(chunks)))
+  })
+}
+
+const respond = (stream: ServerHttp2Stream, reply: UnaryReply): void => {
+  const extra = replyHeaders(reply)
+  if (reply.code === undefined) {
+    stream.respond({ ":status": 200, "content-type": CONTENT_TYPE, ...extra })
+    stream.end(reply.body)
+  } else {
+    const { name, httpStatus } = connectCode(reply.code)
+    stream.respond({ ":status": httpStatus, "content-type": "application/json", ...extra })
+    stream.end(JSON.stringify({ code: name, message: reply.detail ?? reply.code }))
+  }
+  // What is left of an oversized request is not read.
+  if (!stream.readableEnded) stream.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR))
+}

@@ -1,0 +1,80 @@
+/** A group and a carrier for tests: over memory, or over HTTP/2 on ports that were free just now. */
+import { createServer } from "node:net"
+import { Effect, Layer } from "effect"
+import { Carrier } from "../../../src/runtime/Carrier.ts"
+import { Group, type GroupConfig } from "../../../src/runtime/Group.ts"
+import { Member } from "../../../src/runtime/Member.ts"
+import { makeMemoryNetwork } from "../../../src/runtime/memoryCarrier.ts"
+import { makeConnectCarrier } from "../../../src/runtime/platform-node/connectCarrier.ts"
+import { openUnaryChannel } from "../../../src/runtime/platform-node/unaryCarrier.ts"
+import * as Replica from "../../../src/runtime/Replica.ts"
+import type { Protocol } from "../../../src/runtime/Service.ts"
+
+/** Ports nobody listens on, taken and given back. */
+export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
+  const servers = Array.from({ length: count }, () => createServer())
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve) => {
+          server.listen(0, "127.0.0.1", () => {
+            const address = server.address()
+            resolve(typeof address === "object" && address !== null ? address.port : 0)
+          })
+        })
+    )
+  )
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
+
+export type Kind = "memory" | "http2" | "unary"
+
+/** What a test's nodes and clients live in. */
+export interface World {
+  readonly config: GroupConfig
+  /** For nodes. */
+  readonly layer: Layer.Layer<Group | Carrier>
+  /** For clients. */
+  readonly client: Layer.Layer<Group | Carrier>
+  /** Node `id`, running `protocols` until the scope ends. */
+  readonly node: (
+    id: number,
+    ...protocols: ReadonlyArray<Protocol<any, never>>
+  ) => Layer.Layer<never, Replica.ReplicaFailed>
+}
+
+export const makeWorld = (
+  kind: Kind,
+  shape: Partial<GroupConfig> & { readonly size: number }
+): Effect.Effect<World> =>
+  Effect.promise(async () => {
+    const { size, ...rest } = shape
+    const ports = await freePorts(size)
+    const config: GroupConfig = {
+      group: "demo",
+      faults: "crash",
+      durable: false,
+      nodes: ports.map((port, i) => ({ id: i + 1, address: `127.0.0.1:${port}` })),
+      ...rest
+    }
+    const carrier = kind === "memory" ? makeMemoryNetwork().carrier : makeConnectCarrier()
+    const group = Layer.orDie(Group.layer(config))
+    const layer = Layer.merge(group, Layer.succeed(Carrier, carrier))
+    const client =
+      kind === "unary"
+        ? Layer.merge(group, Layer.succeed(Carrier, { ...carrier, unary: openUnaryChannel }))
+        : layer
+    return {
+      config,
+      layer,
+      client,
+      node: (id, ...protocols) =>
+        Layer.fresh(
+          Replica.layer(...protocols).pipe(
+            Layer.provide(Layer.succeed(Member, { id, disk: undefined, init: false })),
+            Layer.provide(layer)
+          )
+        )
+    }
+  })
