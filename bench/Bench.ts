@@ -44,6 +44,8 @@ interface Common {
 /** Nodes and a client, each a process. */
 export interface ClusterBench extends Common {
   readonly kind: "cluster"
+  /** Before the nodes start, in the process that starts them. */
+  readonly prepare?: (settings: ClusterSettings) => Promise<void>
   /** Serves as node 1, 2, 3 …; resolves once it takes calls. */
   readonly node: (settings: ClusterSettings, id: number) => Promise<void>
   /** Resolves once the first operation was answered. */

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import type { Measured, Settings } from "./Bench.ts"
+import type { ClusterBench, Measured, Settings } from "./Bench.ts"
 import type { Usage } from "./usage.ts"
 import type { FromWorker, ToWorker } from "./worker.ts"
 
@@ -108,6 +108,7 @@ const sum = (usages: ReadonlyArray<Usage>, field: keyof Usage): number =>
 
 /** @throws where a process fails or does not answer; all processes have ended by then */
 export const runCluster = async (
+  bench: ClusterBench,
   settings: Settings,
   profileFolder: string | undefined
 ): Promise<Measured> => {
@@ -116,6 +117,7 @@ export const runCluster = async (
   let client: Worker | undefined
   try {
     const given = { ...settings, addresses: await freeAddresses(settings.nodes), folder }
+    await bench.prepare?.(given)
     for (let id = 1; id <= settings.nodes; id++) nodes.push(new Worker(`node-${id}`, profileFolder))
     await Promise.all(
       nodes.map((node, i) =>

@@ -10,7 +10,9 @@ const run = async ({ runs, compare, json, profileFolder }: Command): Promise<num
   const results: Array<Result> = []
   for (const { bench, settings } of runs) {
     const measured =
-      bench.kind === "local" ? await bench.run(settings) : await runCluster(settings, profileFolder)
+      bench.kind === "local"
+        ? await bench.run(settings)
+        : await runCluster(bench, settings, profileFolder)
     const result = resultOf(settings, measured)
     results.push(result)
     if (json) process.stdout.write(`${JSON.stringify(result)}\n`)

@@ -3,6 +3,8 @@ import type { Bench } from "./Bench.ts"
 
 const loaders: { readonly [name: string]: () => Promise<Bench> } = {
   unary: async () => (await import("./unary.ts")).unary,
+  "quorum-call": async () => (await import("./quorumCall.ts")).quorumCall,
+  "all-to-all": async () => (await import("./allToAll.ts")).allToAll,
   raw: async () => (await import("./raw.ts")).raw,
   engine: async () => (await import("./engine.ts")).engine
 }

@@ -1,0 +1,59 @@
+/** Nodes and clients of quorate in a run: a group file in the run's folder, layers built once. */
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { type Context, Effect, Exit, Layer, Scope } from "effect"
+import type { CallFailed, FaultModel, Protocol } from "quorate"
+import { NodeGroup } from "quorate/platform-node"
+import { Replica } from "quorate/server"
+import type { Client, ClusterSettings } from "./Bench.ts"
+
+const groupFile = ({ folder }: ClusterSettings): string => join(folder, "group.json")
+
+export const writeGroup = async (
+  settings: ClusterSettings,
+  { faults, durable }: { readonly faults: FaultModel; readonly durable: boolean }
+): Promise<void> => {
+  const nodes = settings.addresses.map((address, i) => ({ id: i + 1, address }))
+  // A group too small for a fault is measured too.
+  const few = nodes.length < (faults === "crash" ? 3 : 4)
+  const group = { group: settings.bench, faults, durable, nodes, ...(few && { f: 0 }) }
+  await writeFile(groupFile(settings), JSON.stringify(group))
+}
+
+/** Runs a node until the process ends. */
+export const serve = async <Self>(
+  settings: ClusterSettings,
+  id: number,
+  protocol: Protocol<Self, never>
+): Promise<void> => {
+  const dataFolder = join(settings.folder, `node-${id}`)
+  const member = NodeGroup.layerMember(groupFile(settings), id, { dataFolder, init: true })
+  const replica = Replica.layer(protocol).pipe(Layer.provide(member))
+  await Effect.runPromise(Layer.buildWithScope(replica, Scope.makeUnsafe()))
+}
+
+/** A service as the generator prints it. */
+interface ServiceKey<Self, C, R> extends Context.Service<Self, C> {
+  readonly layer: Layer.Layer<Self, never, R>
+}
+type Provided = Layer.Success<ReturnType<typeof NodeGroup.layerFile>>
+
+/** A client whose operation is the Effect that `call` makes, once per operation. */
+export const connect = async <Self, C>(
+  settings: ClusterSettings,
+  service: ServiceKey<Self, C, Provided>,
+  call: (client: C) => Effect.Effect<unknown, CallFailed>
+): Promise<Client> => {
+  const scope = Scope.makeUnsafe()
+  const group = NodeGroup.layerFile(groupFile(settings), { transport: settings.transport })
+  const layer = service.layer.pipe(Layer.provide(group))
+  const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
+  const client = await Effect.runPromise(Effect.provideContext(service, context))
+  await Effect.runPromise(call(client))
+  return {
+    operation: (done) => {
+      Effect.runFork(call(client)).addObserver((exit) => done(Exit.isFailure(exit)))
+    },
+    close: () => Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}
