@@ -8,7 +8,8 @@ import type { CallResult } from "../link/callTypes.ts"
 import type { LogRecord } from "../server/LogRecord.ts"
 import type { PeerMessage, Reply } from "../server/Message.ts"
 import type { MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
-import { AnswerCheck, type CallKey, callText } from "./checkAnswers.ts"
+import { isSession } from "../server/laneKey.ts"
+import { AnswerCheck, type CallKey, callKey, callText } from "./checkAnswers.ts"
 import { DecisionCheck } from "./checkDecisions.ts"
 import { WordCheck } from "./checkWords.ts"
 import type { Endpoint } from "./simNetwork.ts"
@@ -33,6 +34,8 @@ export interface CheckersOptions {
   /** Nodes that are not Byzantine. */
   readonly correct: ReadonlyArray<NodeId>
   readonly durable: boolean
+  /** Whether the protocol promises that what one correct node answers or decides, all do. */
+  readonly totality: boolean
   /** Milliseconds since the run began. */
   readonly nowMs: () => number
 }
@@ -55,7 +58,6 @@ export class Checkers {
     this.#options = options
     this.#correct = new Set(correct)
     const fail = (what: string): void => this.fail(what)
-    this.words = new WordCheck(fail, durable)
     this.decisions = new DecisionCheck(fail, spec)
     this.answers = new AnswerCheck({
       fail,
@@ -63,6 +65,15 @@ export class Checkers {
       correct,
       agreed: (key) => this.#byKey.get(key)?.method.call === "multiparty",
       decidedAt: (node, key) => this.decisions.decidedAt(node, key)
+    })
+    this.words = new WordCheck({
+      fail,
+      durable,
+      correct,
+      finishedAt: (node, lane, index) =>
+        isSession(lane)
+          ? this.answers.finishedAt(node, callKey(lane, index))
+          : this.decisions.finishedAt(node, lane, index)
     })
   }
 
@@ -132,7 +143,15 @@ export class Checkers {
       const name = open.key === undefined ? "it was never sent" : callText(open.key)
       return `no answer to call ${open.number} of client ${open.client} (${name})`
     }
-    return this.answers.missing() ?? this.decisions.missing(this.#options.correct)
+    return this.words.missing() ?? (this.#options.totality ? this.untotal() : undefined)
+  }
+
+  /** What one correct node answered or decided, and another did not. */
+  untotal(method?: string): string | undefined {
+    const { correct } = this.#options
+    const wanted = (key: CallKey): boolean =>
+      method === undefined || this.#byKey.get(key)?.method.name === method
+    return this.answers.missing(wanted) ?? this.decisions.missing(correct)
   }
 
   /** The last word: to be called once nothing is missing, or time is up. */

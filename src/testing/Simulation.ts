@@ -57,6 +57,8 @@ export interface Run<M> {
     method: K,
     key: (reply: Output<M, K>) => Agreement
   ) => Verdict
+  /** A call that one correct node answered is in the end answered by all of them. */
+  readonly totality: (method: KeyOf<M, "multiparty">) => Verdict
   /** Every call whose client waited for it was answered by `needed` correct nodes. */
   readonly answered: (method: KeyOf<M, "multiparty">, needed: number) => Verdict
 }
@@ -81,9 +83,10 @@ export interface Simulated {
 }
 
 /**
- * Runs `protocol` under random schedules and checks in each run what Quorate promises (agreement,
- * at most once, totality, durability, an answer to every call once faults end) and then
- * `property`. Entry handlers' Effects run synchronously, with the services of the context.
+ * Runs `protocol` under random schedules and checks in each run what Quorate promises (one word per
+ * name, at most once, durability, delivery of all that was said), that correct nodes answer alike,
+ * that every call is answered once faults end, and then `property`. Entry handlers' Effects
+ * run synchronously, with the services of the context.
  *
  * Fails with {@link SimulationFailed} at the first run in which something does not hold.
  */
@@ -108,6 +111,7 @@ export const check = <Self, R>(
         choices,
         faults: options.faults ?? "all",
         crash: options.crash ?? true,
+        totality: false,
         runEffect: runEffectIn(context as Context.Context<never>)
       })
       const why = run.failure ?? firstBroken(run, spec, property)
@@ -181,6 +185,10 @@ const viewOf = <M>(run: SimulationRun, spec: ProtocolSpec): Run<M> => {
     seed: run.seed,
     replies: (method) => replies(String(method)),
     agreement: (method, key) => agreementOf(replies(String(method)), key),
+    totality: (method) => {
+      const why = checkers.untotal(String(method))
+      return why === undefined ? HOLDS : { holds: false, why }
+    },
     answered: (method, needed) => {
       for (const { call, answers } of callsOf(String(method))) {
         if (!call.demanded || answers.size >= needed) continue

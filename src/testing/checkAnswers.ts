@@ -65,6 +65,10 @@ export class AnswerCheck {
     this.#lost.set(node, (this.#lost.get(node) ?? 0) + 1)
   }
 
+  finishedAt(node: NodeId, key: CallKey): boolean {
+    return this.#finals.get(key)?.has(node) ?? false
+  }
+
   /** What the correct nodes answered. */
   answer(key: CallKey): Uint8Array | undefined {
     return this.#answers.get(key)
@@ -75,11 +79,11 @@ export class AnswerCheck {
   }
 
   /** Calls that some correct node answered and another did not finish. */
-  missing(): string | undefined {
+  missing(wanted: (key: CallKey) => boolean): string | undefined {
     const missing = new Map<NodeId, number>()
     let first = ""
     for (const [key, finals] of this.#finals) {
-      if (!this.#nodes.has(key)) continue
+      if (!this.#nodes.has(key) || !wanted(key)) continue
       for (const node of this.#options.correct) {
         if (finals.has(node)) continue
         missing.set(node, (missing.get(node) ?? 0) + 1)

@@ -1,6 +1,6 @@
 import { bytesEqual } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
-import { laneBytes, laneOfBytes, laneText } from "../server/laneKey.ts"
+import { type LaneKey, laneBytes, laneOfBytes, laneText } from "../server/laneKey.ts"
 import type { Decided } from "../server/LogRecord.ts"
 import type { ProtocolSpec } from "../server/Protocol.ts"
 import { type CallKey, callKey, callText } from "./checkAnswers.ts"
@@ -49,10 +49,8 @@ export class DecisionCheck {
     return this.#calls.get(node)?.has(call) ?? false
   }
 
-  get count(): number {
-    let count = 0
-    for (const indexes of this.#lanes.values()) count += indexes.size
-    return count
+  finishedAt(node: NodeId, lane: LaneKey, index: number): boolean {
+    return this.#ofNode.get(`${node} ${lane}`)?.has(index) ?? false
   }
 
   /** Indexes that some correct node decided and another did not. */

@@ -1,35 +1,75 @@
 import { bytesEqual } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
-import { laneText } from "../server/laneKey.ts"
+import { type LaneKey, laneText } from "../server/laneKey.ts"
 import type { Word } from "../server/Message.ts"
 
+export interface WordCheckOptions {
+  readonly fail: (what: string) => void
+  /** Whether nodes have a log; without one only what they send counts. */
+  readonly durable: boolean
+  readonly correct: ReadonlyArray<NodeId>
+  /** Whether this node needs no more words for the instance: it is durably over there. */
+  readonly finishedAt: (node: NodeId, lane: LaneKey, index: number) => boolean
+}
+
 /**
- * What correct nodes say: one value per (lane, index, phase, round) in all their lives (P4), and
- * nothing before it is durable (P11).
+ * What correct nodes say: one value per (lane, index, phase, round) in all their lives (P4), nothing
+ * before it is durable (P11), and in the end all of it has reached whom it was for (P5).
  */
 export class WordCheck {
+  readonly #options: WordCheckOptions
   readonly #fail: (what: string) => void
-  readonly #durable: boolean
   readonly #logged = new Map<string, Uint8Array>()
   readonly #spoken = new Map<string, Uint8Array>()
+  /** Durable words of each correct node; the one at position i is at i - 1. */
+  readonly #words = new Map<NodeId, Array<Word>>()
+  /** Words that reached a node in its present life, as "author/position". */
+  readonly #given = new Map<NodeId, Set<string>>()
 
-  /** @param durable whether nodes have a log; without one only what they send counts */
-  constructor(fail: (what: string) => void, durable: boolean) {
-    this.#fail = fail
-    this.#durable = durable
-  }
-
-  get words(): number {
-    return this.#spoken.size
+  constructor(options: WordCheckOptions) {
+    this.#options = options
+    this.#fail = options.fail
   }
 
   logged(node: NodeId, word: Word): void {
     this.#note(this.#logged, node, word, "logged")
+    const words = this.#words.get(node) ?? []
+    if (words.length === 0) this.#words.set(node, words)
+    words.push(word)
+    if (word.position !== words.length) {
+      this.#fail(`node ${node} numbers its word ${words.length} as ${word.position}`)
+    }
+  }
+
+  /** A node starts with nothing in its memory. */
+  booted(node: NodeId): void {
+    this.#given.set(node, new Set())
+  }
+
+  /** A word reached a node. */
+  given(node: NodeId, author: NodeId, word: Word): void {
+    this.#given.get(node)?.add(`${author}/${word.position}`)
+  }
+
+  /** A word that has not reached a node that may still need it. */
+  missing(): string | undefined {
+    const { correct, finishedAt } = this.#options
+    for (const [author, words] of this.#words) {
+      for (const word of words) {
+        for (const node of correct) {
+          if (node === author || word.to?.includes(node) === false) continue
+          if (this.#given.get(node)?.has(`${author}/${word.position}`) === true) continue
+          if (finishedAt(node, word.lane, word.index)) continue
+          return `P5: word ${word.position} of node ${author} (${wordText(word)}) never reached node ${node}`
+        }
+      }
+    }
+    return undefined
   }
 
   sent(node: NodeId, word: Word): void {
     const key = this.#note(this.#spoken, node, word, "said")
-    if (!this.#durable) return
+    if (!this.#options.durable) return
     const logged = this.#logged.get(key)
     if (logged === undefined) {
       this.#fail(`P11: node ${node} said ${wordText(word)} before it was durable`)

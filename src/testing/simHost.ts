@@ -92,6 +92,7 @@ export class SimHost {
     this.#routes = new Map()
     this.#clients = new Map()
     world.happened("boot", this.node, this.#boots)
+    checkers.words.booted(this.node)
     const core = this.#makeCore(life, this.#openLog())
     const invalid = core.boot()
     if (invalid !== undefined) {
@@ -229,7 +230,10 @@ export class SimHost {
     if (message === undefined) return checkers.fail(`${peer} sent what nobody can read`)
     if (peer <= NODE_ID_MAX) {
       if (!isPeerMessage(message)) return checkers.fail(`node ${peer} sent a ${message.kind}`)
-      if (message.kind === "word") adversary?.saw(message)
+      if (message.kind === "word") {
+        adversary?.saw(message)
+        checkers.words.given(this.node, peer, message)
+      }
       return core.receive(peer, message)
     }
     if (!isClientMessage(message)) return checkers.fail(`a client sent a ${message.kind}`)

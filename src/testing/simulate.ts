@@ -33,6 +33,8 @@ export interface SimulateOptions {
   readonly faults: Faults
   /** Nodes crash and restart, with what their disks kept; only under `faults: "all"`. */
   readonly crash: boolean
+  /** Whether the protocol promises that what one correct node answers or decides, all do. */
+  readonly totality: boolean
   /** Absent: 2 … 5. */
   readonly clients?: number
   /** Each client; absent: 2 … 8. */
@@ -86,7 +88,7 @@ class Run {
   readonly #faulty: boolean
 
   constructor(options: SimulateOptions) {
-    const { nodes, byzantine, model, seed, spec, faults, choices } = options
+    const { nodes, byzantine, model, seed, spec, faults, choices, totality } = options
     assert(choices.length > 0, "a simulation needs calls")
     assert(byzantine <= nodes, "more Byzantine nodes than nodes")
     this.#options = options
@@ -101,7 +103,8 @@ class Run {
     while (this.#faulty && liars.size < byzantine) liars.add(this.#random.pick(members))
     this.#correct = members.filter((node) => !liars.has(node))
     const nowMs = (): number => this.#time.nowMs
-    this.#checkers = new Checkers({ spec, correct: this.#correct, durable: true, nowMs })
+    const correct = this.#correct
+    this.#checkers = new Checkers({ spec, correct, durable: true, totality, nowMs })
   }
 
   run(): SimulationRun {

@@ -41,8 +41,8 @@ const SESSION = sessionKey(1000, new Uint8Array(16))
 const CALL = callKey(SESSION, 1)
 const bytes = (value: number): Uint8Array => Uint8Array.of(value)
 
-const word = (value: number, round = 0): Word => ({
-  ...{ kind: "word", position: 1, lane: SESSION, index: 1, method: methodId("test.Sum/Echo") },
+const word = (value: number, round = 0, position = 1): Word => ({
+  ...{ kind: "word", position, lane: SESSION, index: 1, method: methodId("test.Sum/Echo") },
   ...{ round, ackedBelow: 1, body: bytes(value) }
 })
 const final = (value: number): LogEntry => ({
@@ -64,7 +64,13 @@ const newCall = (number = 1): SimCall => ({
 
 /** A run of nodes 1, 2 and 3, of which 3 is Byzantine. */
 const judge = (history: (checkers: Checkers, call: SimCall) => void, spec = SPEC) => {
-  const checkers = new Checkers({ spec, correct: [1, 2], durable: true, nowMs: () => 7 })
+  const checkers = new Checkers({
+    spec,
+    correct: [1, 2],
+    durable: true,
+    totality: true,
+    nowMs: () => 7
+  })
   const call = newCall()
   checkers.calls.push(call)
   checkers.sentCall(call, CALL)
@@ -108,6 +114,8 @@ describe("the judges", () => {
     ["P11: node 1 answered", (c) => c.replied(1, reply(1))],
     ["P7: node 1 answered", (c) => [log(c, 1, final(1)), c.replied(1, reply(2))]],
     ["at most once: node 1 finished", (c) => [log(c, 1, final(1)), log(c, 1, final(1))]],
+    ["node 1 numbers its word 1 as 2", (c) => log(c, 1, word(1, 0, 2))],
+    ["P5: word 1 of node 1", (c, call) => [log(c, 1, word(1)), (call.demanded = false)]],
     ["agreement: node 2", (c) => [log(c, 1, final(1)), log(c, 2, final(2))]],
     ["totality: call 1 of", (c, call) => [log(c, 1, final(1)), answered(c, call, 1)]],
     ["no answer to call 1", (c) => [log(c, 1, final(1)), log(c, 2, final(1))]],
@@ -128,8 +136,8 @@ describe("the judges", () => {
 
   it("hold words of different rounds apart", () => {
     const rounds = (checkers: Checkers, call: SimCall): void => {
-      log(checkers, 1, word(5, 1), word(6, 2))
       clean(checkers, call)
+      log(checkers, 1, word(5, 1, 2), word(6, 2, 3))
     }
     expect(judge(rounds)).toBeUndefined()
   })
