@@ -73,7 +73,18 @@ export const TABLE: ReadonlyArray<Row> = [
     imports: [...RUNTIME, "!src/runtime/platform-node/**"],
     packages: []
   },
-  { floor: "gen", files: ["gen/**"], imports: ["gen/**"], packages: PROTOBUF },
+  {
+    floor: "the generated code of Quorate",
+    files: ["gen/quorate/**"],
+    imports: ["gen/quorate/**"],
+    packages: PROTOBUF
+  },
+  {
+    floor: "the generated code of an app",
+    files: ["gen/:app/**"],
+    imports: ["gen/:app/**", "gen/quorate/**"],
+    packages: [...PROTOBUF, "quorate", "quorate/gen/"]
+  },
   {
     floor: "plugin",
     files: ["plugin/**"],
@@ -83,13 +94,13 @@ export const TABLE: ReadonlyArray<Row> = [
   {
     floor: "the tests of an app or example",
     files: ["apps/:app/**/*.test.ts", "examples/:app/**/*.test.ts"],
-    imports: ["apps/:app/**", "examples/:app/**"],
+    imports: ["apps/:app/**", "gen/:app/**", "examples/:app/**"],
     packages: [...ALL_DOORS, ...EFFECT, ...PROTOBUF, ...TEST_KIT, "node:"]
   },
   {
     floor: "an app",
     files: ["apps/:app/**"],
-    imports: ["apps/:app/**"],
+    imports: ["apps/:app/**", "gen/:app/**"],
     packages: [...USER_DOORS, ...EFFECT, ...PROTOBUF, "node:"]
   },
   {
@@ -115,7 +126,7 @@ export const TABLE: ReadonlyArray<Row> = [
     // A test opens the module it tests; what is promised to users is tested through the doors.
     floor: "the tests of a promise",
     files: ["test/promises/**"],
-    imports: ["test/**", "apps/**", "examples/**"],
+    imports: ["test/**", "gen/**", "apps/**", "examples/**"],
     packages: [...ALL_DOORS, ...EFFECT, ...PROTOBUF, ...CONNECT, ...TEST_KIT, "node:"]
   },
   {

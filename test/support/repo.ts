@@ -34,15 +34,16 @@ export const readSource = (path: string): Source => ({
   text: readFileSync(ROOT + path, "utf8")
 })
 
-const isGenerated = (path: string): boolean => /(^|\/)(gen|golden)\//.test(path)
+const CODE = /\.[cm]?[jt]s$/
+const GENERATED = /(^|\/)(gen|golden)\//
 
 /** Written by hand, in TypeScript or JavaScript. */
 export const codePaths = (): ReadonlyArray<string> =>
-  PATHS.filter((path) => /\.[cm]?[jt]s$/.test(path) && !isGenerated(path))
+  PATHS.filter((path) => CODE.test(path) && !GENERATED.test(path))
 
-/** Made by `npm run generate`. */
+/** Made by `npm run generate`, or by the plugin and kept to compare with. */
 export const generatedPaths = (): ReadonlyArray<string> =>
-  PATHS.filter((path) => /\.ts$/.test(path) && /(^|\/)gen\//.test(path))
+  PATHS.filter((path) => CODE.test(path) && GENERATED.test(path))
 
 /** One line each, for a failing test. */
 export const printed = (violations: ReadonlyArray<Violation>): ReadonlyArray<string> =>
