@@ -73,6 +73,7 @@ describe("a frame is refused when", () => {
     ["a goodbye stands beside a message", join(encodeFrame(ofGoodbye), [0x22, 2, 0x08, 2])],
     ["a hello stands beside a goodbye", join(encodeFrame(ofGoodbye), helloBytes)],
     ["there are two hellos", join(encodeFrame(ofHello), helloBytes)],
+    ["there are two goodbyes", join(encodeFrame(ofGoodbye), encodeFrame(ofGoodbye).subarray(4))],
     ["a known field has another wire type", join([0x08, 3, 0x0a, 0])],
     ["a hello has no version", helloOf(group, digest, member, store, run)],
     ["a hello has no group", helloOf(version, digest, member, store, run)],

@@ -75,6 +75,21 @@ describe("the record codec", () => {
     expect(explainRecord(Uint8Array.of(1, 99))).toContain("restore the folder")
   })
 
+  it("refuses what is neither a call nor none", () => {
+    const decided = {
+      kind: "decided",
+      protocol: 1,
+      lane: "a",
+      index: 1,
+      command: new Uint8Array(0)
+    }
+    const bytes = encodeRecord({ entries: [decided as LogEntry] })
+    expect(decodeRecord(bytes)).toEqual({ entries: [decided] })
+    bytes[bytes.length - 1] = 2
+    const rest = new Uint8Array(3) // what a call of no session and no method is
+    expect(decodeRecord(Uint8Array.of(...bytes, ...rest))).toBeUndefined()
+  })
+
   it("refuses what is cut anywhere but between two entries", () => {
     const entries: ReadonlyArray<LogEntry> = fc.sample(entry, { seed: 6, numRuns: 12 })
     const whole = new Set(
