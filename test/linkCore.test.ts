@@ -301,7 +301,7 @@ describe("a link is cut, and the peer is told, for", () => {
     const prng = new Prng(17)
     const valid = fc.sample(frame, { seed: 17, numRuns: 200 }).filter(isShort)
     let alive = 0
-    for (let i = 0; i < 20_000; i++) {
+    for (let i = 0; i < 8_000; i++) {
       const side = i % 2 === 0 ? opened() : new Side(helloOf(1))
       if (i % 2 === 1) side.core.start()
       const second: Frame = { ...prng.pick(valid), sequence: i % 2 === 0 ? 2 : 1, acknowledged: 1 }
@@ -309,7 +309,7 @@ describe("a link is cut, and the peer is told, for", () => {
       if (side.core.state !== "closed") alive++
       else expect(side.flushAll().length).toBeLessThanOrEqual(2)
     }
-    expect(alive).toBeGreaterThan(100)
+    expect(alive).toBeGreaterThan(40)
   })
 })
 
