@@ -211,6 +211,7 @@ const meaningByTwin = (bytes: Uint8Array, read: Message): Uint8Array => {
   const used: Record<Message["kind"], ReadonlyArray<keyof typeof ours>> = {
     word: ["position", "lane", "index", "method", "round", "acknowledgedBelow", "body"],
     want: ["position"],
+    resume: ["position"],
     wantLane: ["lane", "index", "indexEnd"],
     taken: ["position", "done"],
     request: ["lane", "index", "method", "acknowledgedBelow", "deadlineMs", "body"],

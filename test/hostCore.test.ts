@@ -74,7 +74,7 @@ describe("the gate", () => {
     host.boot()
     up(host, 2)
     host.drain()
-    expect(take()).toEqual(["want to 2"])
+    expect(take()).toEqual(["want to 2", "resume to 2"])
     host.fromClient(7, broadcast)
     host.drain()
     expect(take()).toEqual([])
@@ -100,7 +100,7 @@ describe("the gate", () => {
     expect(take()).toEqual(["want to 2"])
     host.receive(2, { kind: "want", position: 0 })
     host.drain()
-    expect(take()).toEqual(["word to 2"])
+    expect(take()).toEqual(["resume to 2", "word to 2"])
   })
 
   it("a log that cannot be written halts the node, and nothing leaves", () => {
@@ -169,7 +169,7 @@ describe("boot", () => {
     second.host.boot()
     up(second.host, 2)
     second.host.drain()
-    expect(second.take()).toEqual(["want to 2", "word to 2"])
+    expect(second.take()).toEqual(["want to 2", "resume to 2", "word to 2"])
   })
 
   it("a record of another version refuses the boot", () => {

@@ -27,7 +27,8 @@ const KIND = {
   request: 5,
   oneWay: 6,
   cancel: 7,
-  reply: 8
+  reply: 8,
+  resume: 9
 } as const
 
 /** Field number * 8 + wire type: 0 varint, 2 block, 5 fixed32. */
@@ -97,6 +98,7 @@ const writeMessage = (writer: Writer, message: Message): void => {
     case "word":
       return writeWord(writer, message)
     case "want":
+    case "resume":
       return field(writer, TAG.position, message.position)
     case "wantLane":
       assert(message.from >= 1 && message.to > message.from, "a want of a lane names a range")
@@ -316,6 +318,8 @@ const build = (f: Fields): Message | undefined => {
       return buildWord(f)
     case KIND.want:
       return { kind: "want", position: f.position }
+    case KIND.resume:
+      return f.position < 1 ? undefined : { kind: "resume", position: f.position }
     case KIND.wantLane:
       if (f.lane === "" || f.index < 1 || f.indexEnd <= f.index) return undefined
       return { kind: "wantLane", lane: f.lane, from: f.index, to: f.indexEnd }

@@ -48,6 +48,7 @@ type Speech = "member" | "client" | "node"
 const SPEAKER: { readonly [Kind in Message["kind"]]: Speech } = {
   word: "member",
   want: "member",
+  resume: "member",
   wantLane: "member",
   taken: "member",
   request: "client",

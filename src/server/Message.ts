@@ -33,6 +33,11 @@ export interface Want {
   readonly kind: "want"
   readonly position: number
 }
+/** The answer to a want, before what follows: my next word to you has this position or a higher one. */
+export interface Resume {
+  readonly kind: "resume"
+  readonly position: number
+}
 /** Send again what you said in [from, to) of this lane: I dropped it. */
 export interface WantLane {
   readonly kind: "wantLane"
@@ -47,7 +52,7 @@ export interface Taken {
   readonly done: number
 }
 /** Member to member. */
-export type PeerMessage = Word | Want | WantLane | Taken
+export type PeerMessage = Word | Want | Resume | WantLane | Taken
 
 /** A client's call, or another copy of it. */
 export interface Request {

@@ -208,7 +208,7 @@ export class Agreement {
     session.finish(index, answer)
     if (log) this.core.outbox.log({ kind: "final", session: key, index, ...answer })
     if (call !== undefined) this.reply(call, answer)
-    if (session.own !== own) this.recovery.ask(key)
+    if (session.own !== own) this.recovery.regain(key)
   }
 
   private reply(call: CallState, answer: Answer): void {
@@ -283,7 +283,7 @@ export class Agreement {
       if (applied === undefined) continue
       this.answer(applied.call.session, applied.call.index, { body: applied.body }, false)
     }
-    if (lane.own !== own) this.recovery.ask(lane.key)
+    if (lane.own !== own) this.recovery.regain(lane.key)
   }
 
   /** A handler threw: its instance is silent on this node from now on, and nothing else is hurt. */

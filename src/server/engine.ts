@@ -116,6 +116,8 @@ export class Engine {
         return this.word(from, message)
       case "want":
         return this.recovery.want(from, message)
+      case "resume":
+        return this.recovery.resume(from, message)
       case "wantLane":
         return this.recovery.wantLane(from, message)
       case "taken":
@@ -159,7 +161,7 @@ export class Engine {
     const below = ahead.sort((a, b) => b - a)[trusted - 1]!
     const { own } = session
     this.requests.acknowledge(session, below)
-    if (session.own !== own) this.recovery.ask(session.key)
+    if (session.own !== own) this.recovery.regain(session.key)
   }
 
   /** A word of a session that this node does not know yet. */

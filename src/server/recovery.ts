@@ -5,7 +5,7 @@
 import type { NodeId } from "../base/NodeId.ts"
 import type { Core } from "./core.ts"
 import type { LaneKey } from "./laneKey.ts"
-import type { Want, WantLane, Taken, Word } from "./Message.ts"
+import type { PeerMessage, Resume, Taken, Want, WantLane, Word } from "./Message.ts"
 
 /** A word that came and whose instance is not finished here yet. */
 interface Unfinished {
@@ -17,6 +17,8 @@ interface Unfinished {
 /** Tell `taken` within a turn after this many words; a tick tells what is left. */
 const TELL_WORDS = 64
 const TELL_BYTES = 262_144
+/** Words of one peer that are tracked until their instance is finished; 40 bytes each and a name. */
+const UNFINISHED_MAX = 65_536
 
 class Peer {
   readonly node: NodeId
@@ -67,8 +69,7 @@ export class Recovery {
     if (peer.storeId !== storeId) this.meet(peer, storeId)
     peer.toldTaken = -1
     peer.toldDone = -1
-    peer.shed = 0
-    this.send(peer, { kind: "want", position: peer.got === 0 ? 0 : peer.got + 1 })
+    this.ask(peer, peer.got === 0 ? 0 : peer.got + 1)
     for (const lane of this.core.lanes.values()) this.askAgain(lane.key, peer)
     for (const session of this.core.sessions.table.values()) this.askAgain(session.key, peer)
   }
@@ -84,6 +85,7 @@ export class Recovery {
   private meet(peer: Peer, storeId: string): void {
     peer.storeId = storeId
     peer.got = 0
+    peer.shed = 0
     peer.taken = 0
     peer.done = 0
     peer.unfinished = []
@@ -99,6 +101,16 @@ export class Recovery {
     peer.wanted = true
     peer.cursor = Math.max(from, says.first)
     peer.taken = peer.cursor - 1
+    this.send(peer, { kind: "resume", position: peer.cursor })
+  }
+
+  /** The answer to our want: the peer's words come from here on, perhaps some of them again. */
+  resume(node: NodeId, message: Resume): void {
+    const peer = this.of(node)
+    if (peer === undefined) return
+    peer.got = message.position - 1
+    peer.unfinished = peer.unfinished.slice(peer.head).filter((u) => u.position <= peer.got)
+    peer.head = 0
   }
 
   /** The peer dropped words of a lane: they are sent again beside the cursor. */
@@ -137,28 +149,35 @@ export class Recovery {
     peer.got = word.position
     peer.gotBytes += word.body.length
     if (!tracked || this.finished(word.lane, word.index)) return
-    peer.unfinished.push({ position: word.position, lane: word.lane, index: word.index })
     if (peer.unfinished.length >= peer.compactAt) this.compact(peer)
+    if (peer.unfinished.length >= UNFINISHED_MAX) return this.shed(node, word.position)
+    peer.unfinished.push({ position: word.position, lane: word.lane, index: word.index })
   }
 
-  /** A peer's early word was dropped: ask again once there is room. */
+  /** A peer's word was dropped for want of room: it is asked for again once there is room. */
   shed(node: NodeId, position: number): void {
     const peer = this.of(node)
     if (peer === undefined) return
     if (peer.shed === 0 || position < peer.shed) peer.shed = position
   }
 
-  /** There is room again for early words of `node`. */
+  /** There is room again for words of `node`. */
   unshed(node: NodeId): void {
     const peer = this.of(node)
-    if (peer === undefined || peer.shed === 0 || !peer.up) return
-    peer.got = Math.min(peer.got, peer.shed - 1)
-    this.send(peer, { kind: "want", position: peer.shed })
+    if (peer?.up !== true || peer.shed === 0) return
+    this.compact(peer)
+    if (2 * peer.unfinished.length <= UNFINISHED_MAX) this.ask(peer, peer.shed)
+  }
+
+  /** Asks for the peer's words from `position` on, and for those before it that were dropped. */
+  private ask(peer: Peer, position: number): void {
+    const from = peer.shed > 0 ? Math.min(peer.shed, position) : position
     peer.shed = 0
+    this.send(peer, { kind: "want", position: from })
   }
 
   /** Asks the peers whose words of this lane were dropped above its window. */
-  ask(lane: LaneKey): void {
+  regain(lane: LaneKey): void {
     for (const peer of this.peers) this.askAgain(lane, peer)
   }
 
@@ -206,7 +225,8 @@ export class Recovery {
       peer.head = 0
     }
     const oldest = peer.unfinished[peer.head]
-    const done = oldest === undefined ? peer.got : Math.min(peer.got, oldest.position - 1)
+    const kept = peer.shed > 0 ? Math.min(peer.got, peer.shed - 1) : peer.got
+    const done = oldest === undefined ? kept : Math.min(kept, oldest.position - 1)
     peer.gotBytes = 0
     if (peer.got === peer.toldTaken && done === peer.toldDone) return
     peer.toldTaken = peer.got
@@ -250,7 +270,7 @@ export class Recovery {
       : this.peers[rank < this.core.rank ? rank : rank - 1]
   }
 
-  private send(peer: Peer, message: Word | Want | WantLane | Taken): void {
+  private send(peer: Peer, message: PeerMessage): void {
     this.core.outbox.emit({ kind: "send", to: peer.node, message })
   }
 }

@@ -245,6 +245,7 @@ export class SimHost {
 const isPeerMessage = (message: Message): message is PeerMessage =>
   message.kind === "word" ||
   message.kind === "want" ||
+  message.kind === "resume" ||
   message.kind === "wantLane" ||
   message.kind === "taken"
 

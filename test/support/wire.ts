@@ -72,6 +72,7 @@ const reply = fc
 export const message: fc.Arbitrary<Message> = fc.oneof(
   word,
   fc.record({ kind: fc.constant("want" as const), position: counter(0) }),
+  fc.record({ kind: fc.constant("resume" as const), position: counter(1) }),
   fc
     .record({ kind: fc.constant("wantLane" as const), lane, from: counter(1), to: counter(1) })
     .filter(({ from, to }) => from < to),
@@ -161,6 +162,8 @@ export const twinOf = (m: Message): Envelope => {
       })
     case "want":
       return create(EnvelopeSchema, { kind: Envelope_Kind.WANT, position: BigInt(m.position) })
+    case "resume":
+      return create(EnvelopeSchema, { kind: Envelope_Kind.RESUME, position: BigInt(m.position) })
     case "wantLane":
       return create(EnvelopeSchema, {
         kind: Envelope_Kind.WANT_LANE,
