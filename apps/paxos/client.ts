@@ -2,8 +2,9 @@
 import { Effect, Layer } from "effect"
 import { NodeGroup, runMain } from "quorate/platform-node"
 import { KeyValue } from "../../gen/paxos/v1/paxos_quorate.ts"
+import { conclude, endWithReader } from "./conclude.ts"
 import { options } from "./options.ts"
-import { runSession } from "./session.ts"
+import { runSession, standardConsole } from "./session.ts"
 
 const { group } = options({
   usage: "client.ts --group FILE < LINES",
@@ -11,12 +12,9 @@ const { group } = options({
   flags: { group: { type: "string", help: "the group file" } }
 })
 
-runSession.pipe(
-  Effect.tap(({ errors }) =>
-    Effect.sync(() => {
-      if (errors > 0) process.exitCode = 1
-    })
-  ),
+endWithReader(process.stdout)
+runSession(standardConsole()).pipe(
   Effect.provide(KeyValue.layer.pipe(Layer.provide(NodeGroup.layerFile(group)))),
+  Effect.andThen(conclude),
   runMain
 )

@@ -8,8 +8,9 @@ import { join } from "node:path"
 import { Effect, Layer } from "effect"
 import { NodeGroup, runMain } from "quorate/platform-node"
 import { KeyValue } from "../../gen/paxos/v1/paxos_quorate.ts"
-import { startReplicas } from "./replicas.ts"
-import { runSession } from "./session.ts"
+import { conclude, endWithReader } from "./conclude.ts"
+import { type Replicas, startReplicas } from "./replicas.ts"
+import { runSession, standardConsole } from "./session.ts"
 
 const REPLICAS = 3
 
@@ -19,12 +20,19 @@ const temporaryFolder = Effect.acquireRelease(
 )
 
 const program = Effect.gen(function* () {
+  const startMs = performance.now()
   const folder = yield* temporaryFolder
-  const { groupFile } = yield* startReplicas(folder, REPLICAS)
-  const client = KeyValue.layer.pipe(Layer.provide(NodeGroup.layerFile(groupFile)))
-  const { errors, summary } = yield* runSession.pipe(Effect.provide(client))
-  console.error(summary.lines().join("\n"))
-  if (errors > 0) process.exitCode = 1
-})
+  const replicas = yield* startReplicas(folder, REPLICAS)
+  console.error(describe(replicas, performance.now() - startMs))
+  const client = KeyValue.layer.pipe(Layer.provide(NodeGroup.layerFile(replicas.groupFile)))
+  return yield* runSession(standardConsole()).pipe(Effect.provide(client))
+}).pipe(Effect.scoped)
 
-program.pipe(Effect.scoped, runMain)
+/** What it takes to break it: who runs where. */
+const describe = ({ groupFile, processes }: Replicas, ms: number): string => {
+  const who = processes.map(({ pid }, i) => `node ${i + 1} is process ${pid}`).join(", ")
+  return `${processes.length} replicas ready after ${Math.round(ms)} ms: ${who}; group ${groupFile}`
+}
+
+endWithReader(process.stdout)
+program.pipe(Effect.andThen(conclude), runMain)

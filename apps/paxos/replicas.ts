@@ -5,51 +5,54 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { Data, Effect, type Scope } from "effect"
+import { Data, Effect } from "effect"
 
 /** The replicas could not be started; `what` is what the first of them said. */
 export class ReplicasFailed extends Data.TaggedError("ReplicasFailed")<{ readonly what: string }> {
   override get message(): string {
-    return this.what
+    return `the replicas do not start: ${this.what}`
   }
 }
 
 export interface Replicas {
   readonly groupFile: string
+  /** In the order of the node ids: 1, 2, 3 … */
   readonly processes: ReadonlyArray<ChildProcess>
 }
 
 const SERVER = fileURLToPath(new URL("server.ts", import.meta.url))
 /** A port that was free may be taken before its replica listens on it. */
 const ATTEMPTS_MAX = 5
-const STOP_MS_MAX = 2_000
+const IN_USE = /address is in use/
+const START_MS_MAX = 30_000
+/** A replica stops in less by itself; the whole program has two seconds. */
+const STOP_MS_MAX = 1_500
+/** What a replica says is kept up to here, for the case that it ends. */
+const SAID_CHARS_MAX = 4_096
 
 /** Starts `count` replicas with data under `folder`; they stop with the scope. */
-export const startReplicas = (
-  folder: string,
-  count: number
-): Effect.Effect<Replicas, ReplicasFailed, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.tryPromise({
-      try: () => startSomewhere(folder, count),
-      catch: (cause) =>
-        new ReplicasFailed({ what: cause instanceof Error ? cause.message : String(cause) })
-    }),
-    ({ processes }) => Effect.promise(() => stopAll(processes))
+export const startReplicas = Effect.fnUntraced(function* (folder: string, count: number) {
+  const running = yield* Effect.acquireRelease(
+    Effect.sync(() => new Set<ChildProcess>()),
+    (processes) => Effect.promise(() => stopAll(processes))
   )
-
-const startSomewhere = async (folder: string, count: number): Promise<Replicas> => {
   for (let attempt = 1; ; attempt++) {
     const place = join(folder, `try-${attempt}`)
-    const groupFile = await writeGroup(place, count)
+    const groupFile = yield* Effect.promise(() => writeGroup(place, count))
     const processes = Array.from({ length: count }, (_, i) => start(groupFile, place, i + 1))
-    const started = await Promise.allSettled(processes.map(startLine))
-    const refused = started.find((result) => result.status === "rejected")
-    if (refused === undefined) return { groupFile, processes }
-    await stopAll(processes)
-    if (attempt === ATTEMPTS_MAX) throw refused.reason
+    for (const child of processes) running.add(child)
+    const refused = yield* Effect.all(processes.map(untilStarted), {
+      concurrency: "unbounded"
+    }).pipe(
+      Effect.as(undefined),
+      Effect.catchTag("ReplicasFailed", (failed) => Effect.succeed(failed))
+    )
+    if (refused === undefined) return { groupFile, processes } satisfies Replicas
+    yield* Effect.promise(() => stopAll(processes))
+    running.clear()
+    if (attempt === ATTEMPTS_MAX || !IN_USE.test(refused.what)) return yield* refused
   }
-}
+})
 
 const writeGroup = async (folder: string, count: number): Promise<string> => {
   mkdirSync(folder, { recursive: true })
@@ -86,26 +89,33 @@ const start = (groupFile: string, folder: string, id: number): ChildProcess =>
     { stdio: ["ignore", "pipe", "pipe", "ipc"] }
   )
 
-/** Waits until the replica says that it serves; fails with what it said instead. */
-const startLine = (child: ChildProcess): Promise<void> =>
-  new Promise((resolve, reject) => {
+/** Waits for the line that a replica prints once it serves; fails with what it said instead. */
+const untilStarted = (child: ChildProcess): Effect.Effect<void, ReplicasFailed> =>
+  Effect.callback<void, ReplicasFailed>((resume) => {
     let said = ""
+    const fail = (what: string): void => resume(Effect.fail(new ReplicasFailed({ what })))
+    // Heard to its end, or the pipe fills up and the replica waits for room.
     const hear = (chunk: Buffer): void => {
-      said += chunk.toString()
-      if (/^node \d+ .*\n/m.test(said)) resolve()
+      said = (said + chunk.toString()).slice(-SAID_CHARS_MAX)
+      if (/^node \d+: group .*\n/m.test(said)) resume(Effect.void)
     }
     child.stdout?.on("data", hear)
     child.stderr?.on("data", hear)
-    child.once("error", reject)
-    child.once("exit", () => reject(new Error(said.trim() || "a replica ended at once")))
-  })
+    child.once("error", (error) => fail(error.message))
+    child.once("close", () => fail(said.trim() || "a replica ended at once"))
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: START_MS_MAX,
+      orElse: () => Effect.fail(new ReplicasFailed({ what: `not within ${START_MS_MAX} ms` }))
+    })
+  )
 
-const stopAll = async (processes: ReadonlyArray<ChildProcess>): Promise<void> => {
-  await Promise.all(processes.map(stop))
+const stopAll = async (processes: Iterable<ChildProcess>): Promise<void> => {
+  await Promise.all(Array.from(processes, stop))
 }
 
 const stop = async (child: ChildProcess): Promise<void> => {
-  if (child.exitCode !== null || child.signalCode !== null) return
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const ended = once(child, "exit")
   child.kill("SIGTERM")
   const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX)

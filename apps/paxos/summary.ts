@@ -13,11 +13,12 @@ export class Summary {
     const head = "command  count     min  median     p99     max  (ms)"
     const rows = [...this.samplesMs].map(([kind, samples]) => {
       const sorted = samples.toSorted((a, b) => a - b)
-      const at = (part: number): string =>
-        sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!.toFixed(1).padStart(
-          8
-        )
-      return `${kind.padEnd(7)}${String(sorted.length).padStart(7)}${at(0)}${at(0.5)}${at(0.99)}${at(1)}`
+      const at = (part: number): string => {
+        const rank = Math.min(sorted.length - 1, Math.floor(part * sorted.length))
+        return sorted[rank]!.toFixed(1).padStart(8)
+      }
+      const count = String(sorted.length).padStart(7)
+      return `${kind.padEnd(7)}${count}${at(0)}${at(0.5)}${at(0.99)}${at(1)}`
     })
     return [head, ...rows]
   }

@@ -16,9 +16,10 @@ const EXIT_INTERRUPTED = 130
 
 /**
  * Runs a program. SIGTERM and SIGINT interrupt it, once: its scopes close, nodes stop gracefully; a
- * second signal ends the process at once. Exit code: 0 at its end and after SIGTERM, 130 after
- * SIGINT, 1 after a failure, of which standard error has one line where it is `GroupInvalid`,
- * `StoreInvalid`, `ReplicaFailed` or `CallFailed`, and the whole cause where it is not.
+ * second signal ends the process at once. Exit code: 0, or the `process.exitCode` that the program
+ * set, at its end and after SIGTERM, 130 after SIGINT, 1 after a failure, of which standard error
+ * has one line where it is `GroupInvalid`, `StoreInvalid`, `ReplicaFailed` or `CallFailed`, and the
+ * whole cause where it is not.
  */
 export const runMain = <A, E>(program: Effect.Effect<A, E>): void =>
   run(program, { disableErrorReporting: true })
@@ -35,19 +36,22 @@ const run = Runtime.makeRunMain(({ fiber }) => {
   fiber.addObserver((exit) => {
     process.off("SIGINT", stop)
     process.off("SIGTERM", stop)
-    end(Exit.isSuccess(exit) ? 0 : codeOf(exit.cause, signalled))
+    end(Exit.isSuccess(exit) ? ownCode() : codeOf(exit.cause, signalled))
   })
 })
 
 const codeOf = (cause: Cause.Cause<unknown>, signalled: string | undefined): number => {
   if (Cause.hasInterruptsOnly(cause)) {
-    if (signalled === "SIGTERM") return Number(process.exitCode ?? 0)
+    if (signalled === "SIGTERM") return ownCode()
     return EXIT_INTERRUPTED
   }
   const error = Cause.squash(cause)
   process.stderr.write(`${forPeople(error) ? error.message : Cause.pretty(cause)}\n`)
   return EXIT_FAILED
 }
+
+/** What the program set by itself, e.g. for lines it could not read. */
+const ownCode = (): number => Number(process.exitCode ?? 0)
 
 /** Lets what was printed leave first: a pipe takes it only in the next turns of the loop. */
 const end = (code: number): void => {
