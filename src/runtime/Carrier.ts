@@ -1,6 +1,6 @@
 /**
- * The port between hosts and the world that carries their bytes: HTTP/2 in production, memory in tests.
- * Plain callbacks, because every message passes here; nothing below throws.
+ * The port between hosts and the world that carries their bytes: HTTP/2 in production, memory in
+ * tests. Plain callbacks, because every message passes here; nothing below throws.
  */
 import type { DescService } from "@bufbuild/protobuf"
 import { Context, type Effect } from "effect"
@@ -58,7 +58,7 @@ export interface Door {
   readonly accept: (connection: Connection) => ConnectionEvents
   /** Services whose methods strangers may call. */
   readonly services: ReadonlyArray<DescService>
-  /** Calls `done` once, unless the returned function, which ends the caller's interest, ran first. */
+  /** Calls `done` once, unless what it returned, which ends the caller's interest, ran first. */
   readonly unary: (call: UnaryCall, done: (reply: UnaryReply) => void) => () => void
   /** The node's hello, or why it refuses this client. */
   readonly greet: (theirs: Hello) => Hello | Goodbye

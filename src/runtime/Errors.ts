@@ -1,6 +1,6 @@
 /**
- * What keeps a program from starting, as typed errors. Each is one line for people: where it is, what
- * is wrong, what to do. `runMain` prints that line and no stack.
+ * What keeps a program from starting, as typed errors. Each is one line for people: where it is,
+ * what is wrong, what to do. `runMain` prints that line and no stack.
  */
 import { Data } from "effect"
 

@@ -1,5 +1,6 @@
 /**
- * The members of a group, where they are, and the fault model they trust in: parsed once, at the door.
+ * The members of a group, where they are, and the fault model they trust in: parsed once, at the
+ * door.
  */
 import { Context, Effect, Layer } from "effect"
 import { type NodeId, NODE_ID_MAX, isNodeId } from "../base/NodeId.ts"
@@ -16,7 +17,7 @@ export interface GroupConfig {
   /** 1 to 64 letters, digits, `.`, `_` or `-`. */
   readonly group: string
   readonly faults: FaultModel
-  /** Faulty members the group survives; default: the most its size and fault model allow, at least 1. */
+  /** Faulty members the group survives; default: the most its nodes allow, which must be one. */
   readonly f?: number
   /** Nodes write what they say to disk before they say it, and survive restarts. */
   readonly durable: boolean
@@ -36,11 +37,11 @@ export class Group extends Context.Service<
     readonly addresses: ReadonlyMap<NodeId, string>
     readonly faults: FaultModel
     readonly durable: boolean
-    /** SHA-256 over name, faults, f, durable and node ids. Two hosts with other digests refuse each other. */
+    /** SHA-256 over name, faults, f, durable and node ids. Hosts of other digests are refused. */
     readonly digest: Uint8Array
   }
 >()("quorate/Group") {
-  /** Checks `config`; fails with one line that says what to change. `where`: its file, for that line. */
+  /** Fails with one line that says what to change in `config`. `where`: its file, for that line. */
   static readonly layer = (
     config: GroupConfig,
     where = "group"
@@ -167,6 +168,7 @@ const addressesOf = (nodes: unknown, where: string): ReadonlyMap<NodeId, string>
 }
 
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
+const UNAUTHENTICATED = "and links have no authentication yet (it comes with a later release)"
 const LOOPBACK = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])$/i
 
 const addressOf = (address: unknown, where: string): string => {
@@ -178,7 +180,7 @@ const addressOf = (address: unknown, where: string): string => {
   if (!LOOPBACK.test(match[1]!)) {
     throw new Wrong(
       where,
-      `${shown(address)} is not on this machine, and links have no authentication yet (it comes with a later release)`,
+      `${shown(address)} is not on this machine, ${UNAUTHENTICATED}`,
       "use a loopback address such as 127.0.0.1"
     )
   }

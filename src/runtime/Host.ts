@@ -1,6 +1,6 @@
 /**
- * A node's host: the host core, the links to the other members and to clients, and the turns in which
- * they work. Plain synchronous code; `Replica` owns it. Between members the lower id dials.
+ * A node's host: the host core, the links to the other members and to clients, and the turns in
+ * which they work. Plain synchronous code; `Replica` owns it. Between members the lower id dials.
  */
 import type { Limits } from "../base/limits.ts"
 import { mark } from "../base/mark.ts"
@@ -17,7 +17,7 @@ import type { Carrier, Connection, ConnectionEvents } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
 import { Dialer } from "./internal/dialer.ts"
 import { wrongNode } from "./internal/groupClient.ts"
-import { Link, type LinkClosed, type LinkOwner } from "./internal/link.ts"
+import { isHealthy, Link, type LinkClosed, type LinkOwner } from "./internal/link.ts"
 import { hexOf, randomBytes } from "./internal/random.ts"
 import { Reporter } from "./internal/reporter.ts"
 import type { Ran } from "./internal/runs.ts"
@@ -198,7 +198,7 @@ export class Host {
       receive: (link, message) => this.receive(link, message),
       closed: (link, why) => {
         this.closed(link, why)
-        dialled?.dialer.closed()
+        dialled?.dialer.closed(why)
       }
     }
     const link = new Link(owner, hello)
@@ -256,7 +256,7 @@ export class Host {
       this.core.peerDown(link.id)
     }
     const goodbye = why.goodbye
-    if (goodbye === undefined || QUIET.has(goodbye.code)) return
+    if (goodbye === undefined || isHealthy(goodbye)) return
     if (link.theirs === undefined) this.counters.linksRefused++
     else this.counters.linksCut++
     const by = why.byPeer ? "refused by" : "refused"
@@ -274,6 +274,3 @@ interface Dialled {
   readonly address: string
   readonly dialer: Dialer
 }
-
-/** Ends that happen in good health. */
-const QUIET: ReadonlySet<string> = new Set(["not_ready", "replaced", "cancelled"])

@@ -19,9 +19,9 @@ export { ReplicaFailed } from "./Errors.ts"
 type RequirementsOf<P> = P extends Protocol<any, infer R> ? R : never
 
 /**
- * The node that `Member` names, of the group in the context, running these protocols until the scope
- * ends; it then stops taking calls, writes what its log still holds, and tells its links, within
- * two seconds. Prints one line once it listens. Fails with one line where it cannot start.
+ * The node that `Member` names, of the group in the context, running these protocols until the
+ * scope ends; it then stops taking calls, writes what its log still holds, and tells its links,
+ * within two seconds. Prints one line once it listens. Fails with one line where it cannot start.
  */
 export const layer = <const P extends ReadonlyArray<Protocol<any, any>>>(
   ...protocols: P

@@ -5,7 +5,7 @@ import { type QuorumCallSpec, quorumCall } from "../../src/quorum/client/QuorumC
 import * as Quorum from "../../src/quorum/Policy.ts"
 import { ClientLinks } from "../../src/runtime/ClientLinks.ts"
 import { methodId } from "../../src/server/Message.ts"
-import { Bracha, ReliableBroadcast } from "./support/bracha.ts"
+import { Bracha, ReliableBroadcast } from "./support/services.ts"
 import { type Kind, makeWorld } from "./support/worlds.ts"
 
 const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary"]

@@ -2,7 +2,7 @@
 import type { Limits } from "../../base/limits.ts"
 import type { Goodbye } from "../../link/frame.ts"
 import type { Carrier } from "../Carrier.ts"
-import type { Link } from "./link.ts"
+import { isHealthy, type Link, type LinkClosed } from "./link.ts"
 
 export interface DialerOptions {
   readonly carrier: Carrier["Service"]
@@ -37,12 +37,17 @@ export class Dialer {
     this.backoffMs = this.options.limits.redialMsMin
   }
 
-  /** The link is gone: another one follows, after half to all of the back-off. */
-  closed(): void {
+  /**
+   * The link is gone: another one follows, after half to all of the back-off, which is the longest
+   * where one side refused the other: that takes an operator.
+   */
+  closed({ goodbye }: LinkClosed): void {
+    const { redialMsMax } = this.options.limits
     this.link = undefined
     if (this.stopped || this.timer !== undefined) return
+    if (goodbye !== undefined && !isHealthy(goodbye)) this.backoffMs = redialMsMax
     const waitMs = this.backoffMs * (0.5 + Math.random() / 2)
-    this.backoffMs = Math.min(2 * this.backoffMs, this.options.limits.redialMsMax)
+    this.backoffMs = Math.min(2 * this.backoffMs, redialMsMax)
     this.timer = setTimeout(() => this.dial(), waitMs)
   }
 

@@ -159,7 +159,7 @@ class LinkChannel implements NodeChannel {
       closed: (_link, why) => {
         this.link = undefined
         options.down(why.text)
-        this.dialer.closed()
+        this.dialer.closed(why)
       }
     }
     const makeLink = (): Link => new Link(owner, hello)
@@ -185,5 +185,5 @@ export const wrongNode = (node: NodeId, address: string, theirs: Hello): Goodbye
     ? undefined
     : {
         code: "wrong_group",
-        detail: `${address} is node ${theirs.node}, not node ${node}: check the addresses in the group file`
+        detail: `${address} is node ${theirs.node}, not ${node}: check the group file's addresses`
       }

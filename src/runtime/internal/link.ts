@@ -25,6 +25,10 @@ export interface LinkClosed {
   readonly text: string
 }
 
+const HEALTHY: ReadonlySet<string> = new Set(["not_ready", "replaced", "cancelled"])
+/** Whether a link ended in good health: one side stops, or has a newer one. */
+export const isHealthy = ({ code }: Goodbye): boolean => HEALTHY.has(code)
+
 export class Link {
   readonly core: LinkCore
   readonly bornMs: number

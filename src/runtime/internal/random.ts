@@ -1,4 +1,4 @@
-/** What hosts and clients take from a real process: clock and randomness; and how ids are printed. */
+/** What hosts and clients take from a real process: clock, randomness, and how ids are printed. */
 import type { Clock } from "../../link/ports.ts"
 
 export const randomBytes = (length: number): Uint8Array =>

@@ -1,4 +1,4 @@
-/** Entry handlers' Effects: run in the context of their layer, their ends handed to the host core. */
+/** Entry handlers' Effects: run in the context of their layer; the host core is told the end. */
 import { Cause, type Context, Effect, Exit, Fiber } from "effect"
 import type { HandlerResult } from "../../server/Protocol.ts"
 import { Failed } from "../Failed.ts"

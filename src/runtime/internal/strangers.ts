@@ -1,6 +1,6 @@
 /**
- * Calls that come outside any link: of clients on the unary transport, which bring their ids, and of
- * strangers with stock clients, for whom the host makes the call as a client of its own group.
+ * Calls that come outside any link: of clients on the unary transport, which bring their ids, and
+ * of strangers with stock clients, for whom the host makes the call as a client of its own group.
  */
 import type { Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"

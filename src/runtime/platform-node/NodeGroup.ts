@@ -1,4 +1,4 @@
-/** A group in a JSON file, reached over HTTP/2: for clients, and for the processes of its members. */
+/** A group in a JSON file, reached over HTTP/2: for clients and for processes of its members. */
 import { readFileSync } from "node:fs"
 import { Effect, Layer } from "effect"
 import type { NodeId } from "../../base/NodeId.ts"

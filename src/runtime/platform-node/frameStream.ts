@@ -1,9 +1,9 @@
 /**
  * One Connect stream of `quorate.v1.Batch` over an HTTP/2 stream: a connection of the link.
  *
- * Written on the HTTP/2 stream itself, because every message between hosts passes here: connect-node's
- * own client and server cost several times as much per message (docs/decisions). The bytes are the
- * Connect protocol's, so that stock Connect peers can be on the other side.
+ * Written on the HTTP/2 stream itself, because every message between hosts passes here, and
+ * connect-node's own client and server cost several times as much per message. The bytes are those
+ * of the Connect protocol, so that stock Connect peers can be on the other side.
  * @source https://connectrpc.com/docs/protocol, "Streaming RPCs"
  */
 import type { Http2Stream } from "node:http2"
@@ -11,6 +11,7 @@ import { constants } from "node:http2"
 import type { Duplex } from "node:stream"
 import type { Limits } from "../../base/limits.ts"
 import type { Connection, ConnectionEvents } from "../Carrier.ts"
+import { networkErrorText } from "./http2Settings.ts"
 
 export const LINK_PATH = "/quorate.v1.Peer/Link"
 export const LINK_CONTENT_TYPE = "application/connect+proto"
@@ -58,7 +59,7 @@ export class FrameStream implements Connection {
     })
     stream.on("data", (chunk: Uint8Array) => reader.take(chunk))
     stream.on("end", () => this.end("the other side ended the stream"))
-    stream.on("error", (error: Error) => this.end(error.message))
+    stream.on("error", (error: Error) => this.end(networkErrorText(error)))
     stream.on("close", () => this.end(closeText(stream.rstCode)))
   }
 
@@ -164,6 +165,8 @@ const endText = (bytes: Uint8Array): string => {
   }
 }
 
+type Prefix = readonly [number, number, number, number, number]
+
 interface MessageReaderOptions {
   readonly bytesMax: number
   readonly message: (flags: number, bytes: Uint8Array) => void
@@ -171,8 +174,8 @@ interface MessageReaderOptions {
 }
 
 /**
- * Cuts chunks into Connect messages. Each message is a copy: a chunk's memory is the socket's, and a
- * vote that is kept must not hold on to it. Memory: what has come, never what a prefix promises.
+ * Cuts chunks into Connect messages. Each message is a copy: a chunk's memory is the socket's, and
+ * a vote that is kept must not hold on to it. Memory: what has come, never what a prefix promises.
  */
 class MessageReader {
   private readonly options: MessageReaderOptions
@@ -208,7 +211,7 @@ class MessageReader {
   }
 
   private begin(): boolean {
-    const [flags, a, b, c, d] = this.prefix as unknown as [number, number, number, number, number]
+    const [flags, a, b, c, d] = this.prefix as unknown as Prefix
     this.missing = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d
     const bytesMax = flags === FLAG_END ? END_BYTES_MAX : this.options.bytesMax
     if (this.missing <= bytesMax) return true

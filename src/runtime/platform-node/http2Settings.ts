@@ -16,9 +16,12 @@ export const widen = (session: Http2Session, { linkBytes }: Limits): void => {
   if (!session.destroyed) session.setLocalWindowSize(2 * linkBytes)
 }
 
-/** What a system call said, short. */
+/** What a system call said, short; for a stream that its session took along, what that says. */
 export const networkErrorText = (error: unknown): string => {
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
+  if (code === "ERR_HTTP2_STREAM_CANCEL" && error instanceof Error && error.cause !== undefined) {
+    return networkErrorText(error.cause)
+  }
   return TEXTS[code] ?? (error instanceof Error ? error.message : String(error))
 }
 const TEXTS: { readonly [code: string]: string } = {

@@ -1,6 +1,7 @@
 /**
- * A client's way to one node without a link: each call is a Connect unary call of its own, its ids in
- * headers. Written on HTTP/2 itself, so that the bytes of a body leave as the call table has them.
+ * A client's way to one node without a link: each call is a Connect unary call of its own, its ids
+ * in headers. Written on HTTP/2 itself, so that the bytes of a body leave as the call table has
+ * them.
  */
 import { fromBinary, toBinary } from "@bufbuild/protobuf"
 import {

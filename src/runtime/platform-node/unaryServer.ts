@@ -1,6 +1,6 @@
 /**
- * Calls of clients on the unary transport, which bring their ids: Connect's unary protocol, served on
- * the HTTP/2 stream itself, so that the bytes of a body reach the engine as they came.
+ * Calls of clients on the unary transport, which bring their ids: Connect's unary protocol, served
+ * on the HTTP/2 stream itself, so that the bytes of a body reach the engine as they came.
  */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
 import type { Limits } from "../../base/limits.ts"
@@ -49,7 +49,7 @@ export const serveKnown = (
 const MALFORMED: UnaryReply = {
   body: NOTHING,
   code: "malformed",
-  detail: `${HEADER.call}, ${HEADER.lane}, ${HEADER.index} or ${HEADER.acknowledged} is no such thing`
+  detail: `the headers ${Object.values(HEADER).slice(0, 4).join(", ")} do not fit together`
 }
 
 const idsOf = (headers: IncomingHttpHeaders): UnaryIds | "oneWay" | undefined => {

@@ -1,4 +1,4 @@
-/** A group and a carrier for tests: over memory, or over HTTP/2 on ports that were free just now. */
+/** A group and a carrier for tests: over memory, or over HTTP/2 on ports that were free. */
 import { createServer } from "node:net"
 import { Effect, Layer } from "effect"
 import { Carrier } from "../../../src/runtime/Carrier.ts"
