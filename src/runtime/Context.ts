@@ -2,6 +2,7 @@
 import type { FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Quorum, System } from "../quorum/QuorumSystem.ts"
+import type { Agreement } from "../quorum/Tally.ts"
 import type { Vote } from "../quorum/Vote.ts"
 import type { CallId, Directive, Target } from "../server/Directive.ts"
 import type { ForwardKey, Input, InputInit, OutputInit, ReplyKey } from "./Method.ts"
@@ -63,10 +64,17 @@ export interface Refuse {
 /** The final failure of the call, here. */
 export type Fail = (code: FailCode, detail: string) => Directive
 
+/** Stands for the whole message where `agreeOn` is left out. */
+export interface Whole {
+  readonly "~quorate/Whole": true
+}
+/** What `agreeOn` may return. Left out, it is inferred as all of this. */
+export type Value = Agreement | readonly [] | Whole
+
 /** The votes of one phase, seen from the one that just came. `P`: what `agreeOn` returns. */
 export interface Votes<V, P> {
-  /** The value that just came: what `agreeOn` made of it, or the message where nothing is said. */
-  readonly value: [P] extends [never] ? V : P
+  /** The value that just came: what `agreeOn` made of it; without `agreeOn` the message. */
+  readonly value: [Whole] extends [P] ? V : P
   /** The message that just came. Only `value` is agreed: the rest is its author's word. */
   readonly message: V
   readonly author: NodeId
@@ -119,39 +127,31 @@ export interface OneWayContext<M, K extends keyof M> extends Common {
   readonly message: Input<M, K>
 }
 
-interface OfCall<M, K extends keyof M> extends Common {
-  readonly call: CallName
+/** Of a phase, message by message. */
+export interface MessageContext<M, K extends keyof M> extends Common {
+  readonly message: Input<M, K>
+  readonly author: NodeId
   readonly forward: Forward<M, K>
+}
+/** Of a quorum function. `P`: what `agreeOn` returns. */
+export interface VotesContext<M, K extends keyof M, P> extends Common {
+  readonly votes: Votes<Input<M, K>, P>
+  readonly forward: Forward<M, K>
+}
+/** What a phase has beside it that belongs to a call. */
+export interface OfCall<M, K extends keyof M> {
+  readonly call: CallName
   readonly reply: Reply<M, K>
   readonly fail: Fail
 }
-/** Of a phase, message by message. */
-export interface MessageContext<M, K extends keyof M> extends OfCall<M, K> {
-  readonly message: Input<M, K>
-  readonly author: NodeId
-}
-/** Of a quorum function. */
-export interface VotesContext<M, K extends keyof M, P> extends OfCall<M, K> {
-  readonly votes: Votes<Input<M, K>, P>
-}
-
-interface OfLane<M, K extends keyof M, Command> extends Common {
+/** What a phase has beside it that belongs to a protocol lane. */
+export interface OfLane<M, K extends keyof M, Command> {
   readonly index: number
   readonly round: number
-  readonly forward: Forward<M, K>
   readonly reply: LaneReply<M, K>
   /**
    * This index is decided: the application runs `command` in lane order, once, and its result
    * answers `call`. A second, different decision for an index halts the node.
    */
   readonly apply: (command: Command, options?: ReplyOptions) => Directive
-}
-/** Of a phase in a protocol lane, message by message. */
-export interface LaneMessageContext<M, K extends keyof M, Command> extends OfLane<M, K, Command> {
-  readonly message: Input<M, K>
-  readonly author: NodeId
-}
-/** Of a quorum function in a protocol lane. */
-export interface LaneVotesContext<M, K extends keyof M, Command, P> extends OfLane<M, K, Command> {
-  readonly votes: Votes<Input<M, K>, P>
 }

@@ -4,11 +4,12 @@ import type { Agreement } from "../quorum/Tally.ts"
 import type { Step } from "../server/Directive.ts"
 import type {
   CallContext,
-  LaneMessageContext,
-  LaneVotesContext,
   MessageContext,
+  OfCall,
+  OfLane,
   OneWayContext,
   UnaryContext,
+  Value,
   VotesContext
 } from "./Context.ts"
 import type { Failed } from "./Failed.ts"
@@ -24,42 +25,57 @@ type RequirementsOf<A> = A extends Effect.Effect<any, any, infer R> ? R : never
 /** What the handlers' Effects need, method by method. */
 export type Requirements<A> = { readonly [K in keyof A]: RequirementsOf<A[K]> }
 
-/** Tallies the votes of a phase and says what to do with them. Votes belong to the call. */
-export interface QuorumFunction<M, K extends keyof M, W, A, P> {
-  /** What members must agree on, compared by value; default: the whole message as received. */
-  readonly agreeOn?: (message: Input<M, K>) => P
-  /** Called for each vote, one at a time. Synchronous and pure. */
-  readonly quorum: (context: VotesContext<M, K, P> & W) => A
-}
+// A conditional type in a handler's own shape would fix what `agreeOn` returns before it is inferred.
+// So one shape serves calls and lanes; which of both it is is said in contexts and in LaneKeys.
+type Place<M, K extends keyof M, L extends string, Command> = [L] extends [never]
+  ? OfCall<M, K>
+  : OfLane<M, K, Command>
 
-interface InLane<M, K extends keyof M, L extends string> {
-  readonly lane: L
+interface Key<M, K extends keyof M, L extends string> {
+  /** A lane of the world; phases of a protocol without lanes belong to the call. */
+  readonly lane?: NoInfer<L>
   /** Which instance of the lane the message is about: 1, 2, 3 … */
-  readonly index: (message: Input<M, K>) => number
+  readonly index?: (message: Input<M, K>) => number
   /** View, ballot or attempt; default: 0. */
   readonly round?: (message: Input<M, K>) => number
 }
-/** Takes every message of a phase in a protocol lane, at most one per author, index and round. */
-export interface LaneHandler<M, K extends keyof M, W, L extends string, Command, A>
-  extends InLane<M, K, L> {
-  /** Synchronous and pure. */
-  readonly each: (context: LaneMessageContext<M, K, Command> & W) => A
-  readonly agreeOn?: never
-  readonly quorum?: never
-}
-/** Tallies the votes of a phase in a protocol lane, by index and round. */
-export interface LaneQuorumFunction<M, K extends keyof M, W, L extends string, Command, A, P>
-  extends InLane<M, K, L> {
+/** Tallies the votes of a phase, per call or per index and round of a lane. */
+export interface QuorumFunction<M, K extends keyof M, W, L extends string, Command, A, P>
+  extends Key<M, K, L> {
   /** What members must agree on, compared by value; default: the whole message as received. */
   readonly agreeOn?: (message: Input<M, K>) => P
   /** Called for each vote, one at a time. Synchronous and pure. */
-  readonly quorum: (context: LaneVotesContext<M, K, Command, P> & W) => A
+  readonly quorum: (context: VotesContext<M, K, P> & Place<M, K, L, Command> & W) => A
   readonly each?: never
 }
+/** Takes every message of a phase, at most one per author, index and round. */
+export interface EachMessage<M, K extends keyof M, W, L extends string, Command, A>
+  extends Key<M, K, L> {
+  /** Synchronous and pure. */
+  readonly each: MessageFunction<M, K, W, L, Command, A>
+  readonly agreeOn?: never
+  readonly quorum?: never
+}
+type MessageFunction<M, K extends keyof M, W, L extends string, Command, A> = (
+  context: MessageContext<M, K> & Place<M, K, L, Command> & W
+) => A
+type PhaseHandler<M, K extends keyof M, W, L extends string, Command, A, P> =
+  | QuorumFunction<M, K, W, L, Command, A, P>
+  | EachMessage<M, K, W, L, Command, A>
+  | MessageFunction<M, K, W, L, Command, A>
 
-type PhaseHandler<M, K extends keyof M, W, L extends string, Command, A, P> = [L] extends [never]
-  ? QuorumFunction<M, K, W, A, P> | ((context: MessageContext<M, K> & W) => A)
-  : LaneHandler<M, K, W, L, Command, A> | LaneQuorumFunction<M, K, W, L, Command, A, P>
+/** Where a protocol has lanes, each phase names one, and the instance its messages are about. */
+export type LaneKeys<M, L extends string> = {
+  readonly [K in KeyOf<M, "phase">]: [L] extends [never] ? unknown : InLane<M, K, L>
+}
+interface InLane<M, K extends keyof M, L extends string> {
+  readonly lane: NoInfer<L>
+  readonly index: (message: Input<M, K>) => number
+}
+/** Says once more what `agreeOn` returns: inference to {@link Handlers} ends at `A`. */
+export type AgreeOn<M, P> = {
+  readonly [K in keyof P & keyof M]: { readonly agreeOn?: (message: Input<M, K>) => P[K] }
+}
 
 /** The handler of method `K`: a function of every message, or of the votes of a phase. */
 export type Handler<M, K extends keyof M, W, L extends string, Command, A, P> = M[K] extends {
@@ -79,7 +95,7 @@ type Unknown<K> = `"${K & string}" is not a method of this service`
  */
 export type Handlers<M, W, L extends string, Command, A, P> = {
   readonly [K in keyof A]: K extends keyof M
-    ? Handler<M, K, W, L, Command, A[K], K extends keyof P ? P[K] : never>
+    ? Handler<M, K, W, L, Command, A[K], K extends keyof P ? P[K] : Value>
     : Unknown<K>
 }
 

@@ -4,12 +4,12 @@
  */
 import type { DescMessage, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
 import type { Context, Layer } from "effect"
-import type { Agreement } from "../quorum/Tally.ts"
 import type { ProtocolSpec } from "../server/Protocol.ts"
+import type { Value } from "./Context.ts"
 import type { Mock, MockOptions, MultipartyCall } from "./Call.ts"
 import type { Carrier } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
-import type { Handlers, Projections, Requirements, Results } from "./Handlers.ts"
+import type { AgreeOn, Handlers, LaneKeys, Projections, Requirements, Results } from "./Handlers.ts"
 import * as internal from "./internal/service.ts"
 import type { Method, Multiparty, Phase } from "./Method.ts"
 import type { InWorld, World } from "./World.ts"
@@ -31,23 +31,22 @@ export interface Protocol<in out Self, out R> {
   readonly spec: ProtocolSpec
 }
 
-type Value = Agreement | readonly []
 /** Makes a protocol of its handlers; of a world first where it keeps state. */
 export interface MakeProtocol<Self, M> {
   <
     A extends Results<M>,
-    P0 extends Value = never,
-    P1 extends Value = never,
-    P2 extends Value = never,
-    P3 extends Value = never,
-    P4 extends Value = never,
-    P5 extends Value = never,
-    P6 extends Value = never,
-    P7 extends Value = never,
-    P8 extends Value = never,
-    P9 extends Value = never,
-    P10 extends Value = never,
-    P11 extends Value = never
+    P0 extends Value = Value,
+    P1 extends Value = Value,
+    P2 extends Value = Value,
+    P3 extends Value = Value,
+    P4 extends Value = Value,
+    P5 extends Value = Value,
+    P6 extends Value = Value,
+    P7 extends Value = Value,
+    P8 extends Value = Value,
+    P9 extends Value = Value,
+    P10 extends Value = Value,
+    P11 extends Value = Value
   >(
     handlers: Handlers<
       M,
@@ -56,7 +55,8 @@ export interface MakeProtocol<Self, M> {
       never,
       A,
       Projections<M, [P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11]>
-    >
+    > &
+      AgreeOn<M, Projections<M, [P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11]>>
   ): Protocol<Self, Requirements<A>[keyof A]>
   <
     A extends Results<M>,
@@ -65,18 +65,18 @@ export interface MakeProtocol<Self, M> {
     L extends string = never,
     Cmd extends DescMessage = never,
     App = undefined,
-    P0 extends Value = never,
-    P1 extends Value = never,
-    P2 extends Value = never,
-    P3 extends Value = never,
-    P4 extends Value = never,
-    P5 extends Value = never,
-    P6 extends Value = never,
-    P7 extends Value = never,
-    P8 extends Value = never,
-    P9 extends Value = never,
-    P10 extends Value = never,
-    P11 extends Value = never
+    P0 extends Value = Value,
+    P1 extends Value = Value,
+    P2 extends Value = Value,
+    P3 extends Value = Value,
+    P4 extends Value = Value,
+    P5 extends Value = Value,
+    P6 extends Value = Value,
+    P7 extends Value = Value,
+    P8 extends Value = Value,
+    P9 extends Value = Value,
+    P10 extends Value = Value,
+    P11 extends Value = Value
   >(
     world: World<M, State, Rec, L, Cmd, App>,
     handlers: Handlers<
@@ -86,7 +86,9 @@ export interface MakeProtocol<Self, M> {
       MessageInitShape<Cmd>,
       A,
       Projections<M, [P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11]>
-    >
+    > &
+      AgreeOn<M, Projections<M, [P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11]>> &
+      LaneKeys<M, L>
   ): Protocol<Self, Requirements<A>[keyof A]>
 }
 
