@@ -25,8 +25,8 @@ type RequirementsOf<A> = A extends Effect.Effect<any, any, infer R> ? R : never
 /** What the handlers' Effects need, method by method. */
 export type Requirements<A> = { readonly [K in keyof A]: RequirementsOf<A[K]> }
 
-// A conditional type in a handler's own shape would fix what `agreeOn` returns before it is inferred.
-// So one shape serves calls and lanes; which of both it is is said in contexts and in LaneKeys.
+// A conditional type in a handler's own shape would fix what `agreeOn` returns before it is
+// inferred. So one shape serves calls and lanes; contexts and LaneKeys say which of them it is.
 type Place<M, K extends keyof M, L extends string, Command> = [L] extends [never]
   ? OfCall<M, K>
   : OfLane<M, K, Command>

@@ -1,6 +1,6 @@
 /**
- * The lines that must not compile, each without its `@ts-expect-error`: what the compiler says, and on
- * which token, is compared with negative.txt. `ACCEPT=1 npx vitest run test/types` rewrites it.
+ * The lines that must not compile, each without its `@ts-expect-error`: what the compiler says, and
+ * on which token, is compared with negative.txt. `ACCEPT=1 npx vitest run test/types` rewrites it.
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"

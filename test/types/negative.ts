@@ -1,6 +1,7 @@
 /**
  * What must not compile, and which types come out where it does: handlers without a world. Behind
- * `@ts-expect-error` stands what the compiler says. `npm run types` runs these files, never Node.
+ * `@ts-expect-error` stands why; the compiler's words are in negative.txt. Only the compiler runs
+ * these files.
  */
 import { create } from "@bufbuild/protobuf"
 import { Effect } from "effect"
@@ -26,13 +27,13 @@ protocol({
     is<typeof copy, number>(true)
     is<typeof self, number>(true)
     is<typeof system, System>(true)
-    // @ts-expect-error Property 'ready' does not exist on type 'Forward<ReliableBroadcastMethods, "broadcast">'
+    // @ts-expect-error Property 'ready' does not exist: Broadcast forwards to Echo
     forward.ready(message)
-    // @ts-expect-error 'txt' does not exist in type 'MessageInit<Message>'. Did you mean to write 'text'?
+    // @ts-expect-error 'txt' does not exist. Did you mean to write 'text'?
     forward.echo({ txt: "a" })
     // @ts-expect-error Type 'number' is not assignable to type 'string'
     forward.echo({ text: 1 })
-    // @ts-expect-error Argument of type 'Twin' is not assignable to parameter of type 'MessageInit<Message>'
+    // @ts-expect-error Type '"kv.v1.Twin"' is not assignable to type '"rb.v1.Message"'
     forward.echo(create(TwinSchema))
     // @ts-expect-error a spread keeps the $typeName of the other message
     forward.echo({ ...create(DeliverySchema, { text: "a" }) })
@@ -53,7 +54,7 @@ protocol({
   broadcast: ({ reply, refuse, fail }) => {
     refuse.redirect(3)
     refuse.overloaded()
-    // @ts-expect-error Argument of type '"out of paper"' is not assignable to parameter of type 'FailCode'
+    // @ts-expect-error '"out of paper"' is not assignable to type 'FailCode'
     fail("out of paper", "")
     // @ts-expect-error Argument of type '"overloaded"' is not assignable: a refusal, no failure
     fail("overloaded", "")
@@ -178,7 +179,7 @@ export const kv = Kv.protocol({
   },
   read: ({ reply, call, ...context }) => {
     is<typeof call.key, string>(true)
-    // @ts-expect-error Property 'forward' does not exist: each node answers a QUORUM call on its own
+    // @ts-expect-error Property 'forward' does not exist: a node answers a QUORUM call alone
     context.forward
     return reply({ value: new Uint8Array() })
   },

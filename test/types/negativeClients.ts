@@ -81,7 +81,7 @@ export const others = Effect.gen(function* () {
   is<typeof info, GetReply>(true)
   yield* kv.hint({ key: "a" }, { to: [1] })
   yield* kv.tell(1, { key: "a" })
-  // @ts-expect-error Argument of type '{ key: string; }' is not assignable to parameter of type 'number'
+  // @ts-expect-error Expected 2-3 arguments, but got 1: which node?
   kv.info({ key: "a" })
   // @ts-expect-error 'policy' does not exist: one node answers an RPC
   kv.info(1, {}, { policy: Quorum.first() })
@@ -141,7 +141,7 @@ Simulation.check(honest, { nodes: 4, calls: { echo: [{ text: "a" }] } }, () => [
 
 // without the generator
 Service.make<Kv, {}, {}>()
-// @ts-expect-error Type '{ a: number; }' does not satisfy the constraint: methods are Multiparty, Phase …
+// @ts-expect-error Type '{ a: number; }' is no method: Multiparty, Phase …
 Service.make<Kv, { a: number }, {}>()
 
 // a server must know which member it is

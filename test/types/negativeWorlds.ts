@@ -54,7 +54,7 @@ const rest = { echo: idle, ready: idle }
 ReliableBroadcast.protocol(
   { state: () => 1 },
   {
-    // @ts-expect-error Argument of type '{ a: number }' is not assignable to parameter of type 'never'
+    // @ts-expect-error '{ a: number }' is not assignable to 'never': there is no record
     broadcast: ({ store }) => store({ a: 1 }),
     ...rest
   }
