@@ -110,7 +110,8 @@ describe("an envelope is refused when", () => {
   const refused: ReadonlyArray<readonly [string, Uint8Array]> = [
     ["it is empty", bytesOf()],
     ["its kind is 0", bytesOf(0x08, 0, LANE, 0x28, 1)],
-    ["its kind is unknown", bytesOf(0x08, 9, LANE, 0x28, 1)],
+    ["its kind is unknown", bytesOf(0x08, 10, LANE, 0x28, 1)],
+    ["a resume has no position", bytesOf(0x08, 9)],
     ["its kind is far away", bytesOf(0x08, 0x87, 0x02, LANE, 0x28, 1)],
     ["a lane is missing", bytesOf(0x08, 7, 0x28, 1)],
     ["an index is missing", bytesOf(0x08, 7, LANE)],

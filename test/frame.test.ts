@@ -67,7 +67,7 @@ describe("a frame is refused when", () => {
     ["it is empty", join()],
     ["it has no sequence", join([0x10, 1])],
     ["it is text", new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n")],
-    ["one of its envelopes is malformed", join([0x08, 3, 0x22, 2, 0x08, 9])],
+    ["one of its envelopes is malformed", join([0x08, 3, 0x22, 2, 0x08, 99])],
     ["an envelope is cut off", encodeFrame(messages(want)).subarray(0, -1)],
     ["a hello stands beside a message", join(encodeFrame(ofHello), [0x22, 2, 0x08, 2])],
     ["a goodbye stands beside a message", join(encodeFrame(ofGoodbye), [0x22, 2, 0x08, 2])],

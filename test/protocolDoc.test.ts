@@ -1,8 +1,10 @@
 /** docs/PROTOCOL.md says what the code does: its examples, limits and codes. */
 import { describe, expect, it } from "vitest"
+import { Envelope_KindSchema } from "../gen/quorate/v1/link_pb.ts"
 import { ERROR_CODES } from "../src/base/errorCode.ts"
 import { LIMITS, type Limits } from "../src/base/limits.ts"
 import { decodeFrame, encodeFrame } from "../src/link/frame.ts"
+import { HEADER } from "../src/runtime/platform-node/connectCode.ts"
 import { sessionKey } from "../src/server/laneKey.ts"
 import { methodId } from "../src/server/Message.ts"
 import { readSource } from "./support/repo.ts"
@@ -55,7 +57,7 @@ describe("the protocol page", () => {
   })
 
   it("tells the limits in force", () => {
-    const rows = rowsOf("10.")
+    const rows = rowsOf("11.")
     for (const [, name, value] of rows) {
       const number = Number.parseInt(value!.replaceAll(",", ""), 10)
       expect(number, name).toBe(LIMITS[name as keyof Limits])
@@ -63,8 +65,18 @@ describe("the protocol page", () => {
     expect(rows.length).toBeGreaterThan(10)
   })
 
+  it("tells the headers of calls without a link", () => {
+    expect(rowsOf("10.").map(([, header]) => header)).toEqual(Object.values(HEADER))
+  })
+
+  it("tells every kind of message, with its number", () => {
+    const told = rowsOf("7.").map(([, kind]) => kind)
+    const kinds = Envelope_KindSchema.values.filter(({ number }) => number > 0)
+    expect(told).toEqual(kinds.map(({ name, number }) => `${number} ${name}`))
+  })
+
   it("tells every error code, with its number and whether to try again", () => {
-    const told = rowsOf("11.").map(([, code, number, , again]) => [code, Number(number), again])
+    const told = rowsOf("12.").map(([, code, number, , again]) => [code, Number(number), again])
     const real = Object.entries(ERROR_CODES).map(([code, { number, retry }]) => [
       code,
       number,
