@@ -5,7 +5,7 @@ import { Paxos } from "../apps/paxos/protocol.ts"
 import { Bracha } from "../examples/reliable-broadcast/bracha.ts"
 
 /** A protocol the command knows; one line each. */
-interface Entry extends Pick<SimulateOptions, "spec" | "model" | "totality"> {
+interface Entry extends Pick<SimulateOptions, "spec" | "model" | "promises"> {
   readonly nodes: number
   readonly calls: Parameters<typeof choicesOf>[1]
 }
@@ -21,14 +21,14 @@ const PROTOCOLS: { readonly [name: string]: Entry } = {
   "reliable-broadcast": {
     spec: Bracha.spec,
     model: "byzantine",
-    totality: true,
+    promises: { totality: true, quorums: true },
     nodes: 4,
     calls: { broadcast: texts }
   },
   paxos: {
     spec: Paxos.spec,
     model: "crash",
-    totality: true,
+    promises: { totality: true, quorums: true },
     nodes: 3,
     calls: { submit: commands }
   }
@@ -113,9 +113,9 @@ const main = (): void => {
   const startMs = performance.now()
   let saidMs = startMs
   for (let seed = first; seed < first + runs; seed++) {
-    const { spec, model, totality } = entry
+    const { spec, model, promises } = entry
     const run = simulate({
-      ...{ spec, model, totality, nodes, byzantine, seed, choices, faults, crash: true },
+      ...{ spec, model, promises, nodes, byzantine, seed, choices, faults, crash: true },
       ...(trace && { trace })
     })
     totals.decided += run.checkers.answered

@@ -5,10 +5,11 @@
 import { bytesEqual } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { CallResult } from "../link/callTypes.ts"
+import type { FaultModel } from "../quorum/FaultModel.ts"
 import type { LogRecord } from "../server/LogRecord.ts"
 import type { PeerMessage, Reply } from "../server/Message.ts"
 import type { MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
-import { isSession } from "../server/laneKey.ts"
+import { isSession, type LaneKey, laneText } from "../server/laneKey.ts"
 import { AnswerCheck, type CallKey, callKey, callText } from "./checkAnswers.ts"
 import { DecisionCheck } from "./checkDecisions.ts"
 import { WordCheck } from "./checkWords.ts"
@@ -29,13 +30,22 @@ export interface SimCall {
   result: CallResult<Uint8Array> | undefined
 }
 
+/** What not every protocol promises. */
+export interface Promises {
+  /** What one correct node answers or decides, all correct nodes do in the end. */
+  readonly totality: boolean
+  /** A node answers or decides only once a quorum of members has said something in the instance. */
+  readonly quorums: boolean
+}
+
 export interface CheckersOptions {
   readonly spec: ProtocolSpec
   /** Nodes that are not Byzantine. */
   readonly correct: ReadonlyArray<NodeId>
   readonly durable: boolean
-  /** Whether the protocol promises that what one correct node answers or decides, all do. */
-  readonly totality: boolean
+  readonly members: number
+  readonly model: FaultModel
+  readonly promises: Promises
   /** Milliseconds since the run began. */
   readonly nowMs: () => number
 }
@@ -103,9 +113,25 @@ export class Checkers {
     if (record === undefined) return this.fail(`node ${node} logged a record that nobody can read`)
     for (const entry of record.entries) {
       if (entry.kind === "word") this.words.logged(node, entry)
-      else if (entry.kind === "final") this.answers.logged(node, entry)
-      else if (entry.kind === "decided") this.decisions.logged(node, entry)
+      else if (entry.kind === "final") {
+        this.answers.logged(node, entry)
+        if (entry.code === undefined) this.#quorum(node, entry.session, entry.index)
+      } else if (entry.kind === "decided") {
+        this.decisions.logged(node, entry)
+        this.#quorum(node, entry.lane, entry.index)
+      }
     }
+  }
+
+  /** Any two sets that let a node finish must share a correct member; liars may have said anything. */
+  #quorum(node: NodeId, lane: LaneKey, index: number): void {
+    const { promises, members, correct, model } = this.#options
+    if (!promises.quorums) return
+    const faults = model === "crash" ? 0 : Math.floor((members - 1) / 3)
+    const speakers = this.words.speakers(lane, index) + members - correct.length
+    if (2 * speakers > members + faults) return
+    const what = `${laneText(lane)}/${index} on the word of ${speakers} of ${members} members`
+    this.fail(`quorum: node ${node} finished ${what}`)
   }
 
   /** A message leaves a node for a peer. */
@@ -143,7 +169,7 @@ export class Checkers {
       const name = open.key === undefined ? "it was never sent" : callText(open.key)
       return `no answer to call ${open.number} of client ${open.client} (${name})`
     }
-    return this.words.missing() ?? (this.#options.totality ? this.untotal() : undefined)
+    return this.words.missing() ?? (this.#options.promises.totality ? this.untotal() : undefined)
   }
 
   /** What one correct node answered or decided, and another did not. */

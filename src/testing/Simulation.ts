@@ -111,7 +111,7 @@ export const check = <Self, R>(
         choices,
         faults: options.faults ?? "all",
         crash: options.crash ?? true,
-        totality: false,
+        promises: { totality: false, quorums: false },
         runEffect: runEffectIn(context as Context.Context<never>)
       })
       const why = run.failure ?? firstBroken(run, spec, property)

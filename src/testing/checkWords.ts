@@ -23,6 +23,8 @@ export class WordCheck {
   readonly #spoken = new Map<string, Uint8Array>()
   /** Durable words of each correct node; the one at position i is at i - 1. */
   readonly #words = new Map<NodeId, Array<Word>>()
+  /** Correct nodes with a durable word, by lane and index. */
+  readonly #speakers = new Map<string, Set<NodeId>>()
   /** Words that reached a node in its present life, as "author/position". */
   readonly #given = new Map<NodeId, Set<string>>()
 
@@ -36,6 +38,10 @@ export class WordCheck {
     const words = this.#words.get(node) ?? []
     if (words.length === 0) this.#words.set(node, words)
     words.push(word)
+    const where = `${word.lane}/${word.index}`
+    const speakers = this.#speakers.get(where)
+    if (speakers === undefined) this.#speakers.set(where, new Set([node]))
+    else speakers.add(node)
     if (word.position !== words.length) {
       this.#fail(`node ${node} numbers its word ${words.length} as ${word.position}`)
     }
@@ -49,6 +55,11 @@ export class WordCheck {
   /** A word reached a node. */
   given(node: NodeId, author: NodeId, word: Word): void {
     this.#given.get(node)?.add(`${author}/${word.position}`)
+  }
+
+  /** How many correct nodes have durably said something in this instance. */
+  speakers(lane: LaneKey, index: number): number {
+    return this.#speakers.get(`${lane}/${index}`)?.size ?? 0
   }
 
   /** A word that has not reached a node that may still need it. */

@@ -8,5 +8,6 @@ export {
   type SimulationRun,
   simulate
 } from "./simulate.ts"
+export type { Promises } from "./Checkers.ts"
 export type { CallChoice } from "./simClient.ts"
 export type { Decorate } from "./simHost.ts"

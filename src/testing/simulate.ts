@@ -7,7 +7,7 @@ import type { FaultModel } from "../quorum/FaultModel.ts"
 import { makeSystem, type System } from "../quorum/QuorumSystem.ts"
 import type { ProtocolSpec } from "../server/Protocol.ts"
 import { Adversary } from "./byzantine.ts"
-import { Checkers } from "./Checkers.ts"
+import { Checkers, type Promises } from "./Checkers.ts"
 import { FaultSchedule } from "./faults.ts"
 import { EventHash } from "./hash.ts"
 import { isEffect, runEffectIn } from "./runEffect.ts"
@@ -33,8 +33,8 @@ export interface SimulateOptions {
   readonly faults: Faults
   /** Nodes crash and restart, with what their disks kept; only under `faults: "all"`. */
   readonly crash: boolean
-  /** Whether the protocol promises that what one correct node answers or decides, all do. */
-  readonly totality: boolean
+  /** What this protocol promises beyond what Quorate does. */
+  readonly promises: Promises
   /** Absent: 2 … 5. */
   readonly clients?: number
   /** Each client; absent: 2 … 8. */
@@ -88,7 +88,7 @@ class Run {
   readonly #faulty: boolean
 
   constructor(options: SimulateOptions) {
-    const { nodes, byzantine, model, seed, spec, faults, choices, totality } = options
+    const { nodes, byzantine, model, seed, spec, faults, choices, promises } = options
     assert(choices.length > 0, "a simulation needs calls")
     assert(byzantine <= nodes, "more Byzantine nodes than nodes")
     this.#options = options
@@ -104,7 +104,8 @@ class Run {
     this.#correct = members.filter((node) => !liars.has(node))
     const nowMs = (): number => this.#time.nowMs
     const correct = this.#correct
-    this.#checkers = new Checkers({ spec, correct, durable: true, totality, nowMs })
+    const group = { members: nodes, model, correct, durable: true }
+    this.#checkers = new Checkers({ spec, promises, nowMs, ...group })
   }
 
   run(): SimulationRun {

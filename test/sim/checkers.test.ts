@@ -63,14 +63,14 @@ const newCall = (number = 1): SimCall => ({
 })
 
 /** A run of nodes 1, 2 and 3, of which 3 is Byzantine. */
-const judge = (history: (checkers: Checkers, call: SimCall) => void, spec = SPEC) => {
-  const checkers = new Checkers({
-    spec,
-    correct: [1, 2],
-    durable: true,
-    totality: true,
-    nowMs: () => 7
-  })
+const judge = (
+  history: (checkers: Checkers, call: SimCall) => void,
+  spec = SPEC,
+  quorums = false
+) => {
+  const promises = { totality: true, quorums }
+  const group = { members: 3, model: "crash", correct: [1, 2], durable: true } as const
+  const checkers = new Checkers({ spec, promises, ...group, nowMs: () => 7 })
   const call = newCall()
   checkers.calls.push(call)
   checkers.sentCall(call, CALL)
@@ -140,6 +140,19 @@ describe("the judges", () => {
       log(checkers, 1, word(5, 1, 2), word(6, 2, 3))
     }
     expect(judge(rounds)).toBeUndefined()
+  })
+})
+
+describe("the judge of quorums", () => {
+  it("wants the words of a majority, or of more than (n + f) / 2, before a node finishes", () => {
+    expect(judge(clean, SPEC, true)).toBeUndefined()
+    const alone = (checkers: Checkers): void => {
+      log(checkers, 1, final(1))
+    }
+    // Node 3 is Byzantine and counts as having spoken: 1 of 3.
+    expect(judge(alone, SPEC, true)).toContain("on the word of 1 of 3 members")
+    const own = (checkers: Checkers): void => log(checkers, 1, word(1), final(1))
+    expect(judge(own, SPEC, true)).not.toContain("quorum")
   })
 })
 
