@@ -64,7 +64,7 @@ const CASES: ReadonlyArray<Case> = [
     ],
     expected: ["QUORUM", "RPC", "UNICAST", "MULTICAST", "RPC"].map(
       (kind, i) =>
-        `${6 + i}: S.${"ABCDE"[i]} is ${kind} and forwards to ${i === 3 ? "none" : "P"}, ` + ONLY
+        `${6 + i}: S.${"ABCDE"[i]} is ${kind} and forwards to ${i === 3 ? "none" : "P"}, ${ONLY}`
     )
   },
   {
