@@ -46,6 +46,7 @@ export interface CheckersOptions {
   readonly members: number
   readonly model: FaultModel
   readonly promises: Promises
+  readonly windowCalls: number
   /** Milliseconds since the run began. */
   readonly nowMs: () => number
 }
@@ -62,6 +63,8 @@ export class Checkers {
   readonly #options: CheckersOptions
   readonly #correct: ReadonlySet<NodeId>
   readonly #byKey = new Map<CallKey, SimCall>()
+  /** The highest index sent in each session. */
+  readonly #newest = new Map<LaneKey, number>()
 
   constructor(options: CheckersOptions) {
     const { correct, durable, spec } = options
@@ -104,6 +107,9 @@ export class Checkers {
     if (this.#byKey.has(key)) this.fail(`two calls were sent as ${callText(key)}`)
     call.key = key
     this.#byKey.set(key, call)
+    const at = key.lastIndexOf("/")
+    const [session, index] = [key.slice(0, at), Number(key.slice(at + 1))]
+    this.#newest.set(session, Math.max(index, this.#newest.get(session) ?? 0))
   }
 
   /** A record of a node became durable, or survived a crash. */
@@ -172,11 +178,18 @@ export class Checkers {
     return this.words.missing() ?? (this.#options.promises.totality ? this.untotal() : undefined)
   }
 
+  /** The client went a window further, so that a slow node may have had to let go of the call. */
+  #outrun(key: CallKey): boolean {
+    const at = key.lastIndexOf("/")
+    const newest = this.#newest.get(key.slice(0, at)) ?? 0
+    return Number(key.slice(at + 1)) + this.#options.windowCalls <= newest
+  }
+
   /** What one correct node answered or decided, and another did not. */
   untotal(method?: string): string | undefined {
     const { correct } = this.#options
     const wanted = (key: CallKey): boolean =>
-      method === undefined || this.#byKey.get(key)?.method.name === method
+      (method === undefined || this.#byKey.get(key)?.method.name === method) && !this.#outrun(key)
     return this.answers.missing(wanted) ?? this.decisions.missing(correct)
   }
 

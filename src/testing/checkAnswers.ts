@@ -30,8 +30,6 @@ export class AnswerCheck {
   readonly #answers = new Map<CallKey, Uint8Array>()
   /** Which nodes gave it. */
   readonly #nodes = new Map<CallKey, Map<NodeId, Uint8Array>>()
-  /** Finals that a node reported as lost. */
-  readonly #lost = new Map<NodeId, number>()
 
   constructor(options: AnswerCheckOptions) {
     this.#options = options
@@ -61,10 +59,6 @@ export class AnswerCheck {
     }
   }
 
-  lost(node: NodeId): void {
-    this.#lost.set(node, (this.#lost.get(node) ?? 0) + 1)
-  }
-
   finishedAt(node: NodeId, key: CallKey): boolean {
     return this.#finals.get(key)?.has(node) ?? false
   }
@@ -78,20 +72,13 @@ export class AnswerCheck {
     return this.#nodes.get(key) ?? NONE
   }
 
-  /** Calls that some correct node answered and another did not finish. */
+  /** A call that some correct node answered and another has not finished, among those `wanted`. */
   missing(wanted: (key: CallKey) => boolean): string | undefined {
-    const missing = new Map<NodeId, number>()
-    let first = ""
     for (const [key, finals] of this.#finals) {
       if (!this.#nodes.has(key) || !wanted(key)) continue
-      for (const node of this.#options.correct) {
-        if (finals.has(node)) continue
-        missing.set(node, (missing.get(node) ?? 0) + 1)
-        if (first === "") first = `${callText(key)} is finished, but not at node ${node}`
-      }
-    }
-    for (const [node, count] of missing) {
-      if (count > (this.#lost.get(node) ?? 0)) return `totality: ${first}`
+      const node = this.#options.correct.find((node) => !finals.has(node))
+      if (node !== undefined)
+        return `totality: ${callText(key)} is finished, but not at node ${node}`
     }
     return undefined
   }

@@ -174,7 +174,6 @@ export class SimHost {
       interrupt: () => {},
       report: (what, detail) => {
         world.happened(`${what} ${detail}`, this.node, 0)
-        if (what === "lost") checkers.answers.lost(this.node)
         if (what === "poisoned" && adversary === undefined) {
           checkers.fail(`node ${this.node} poisoned an instance: ${detail}`)
         }

@@ -104,7 +104,8 @@ class Run {
     this.#correct = members.filter((node) => !liars.has(node))
     const nowMs = (): number => this.#time.nowMs
     const correct = this.#correct
-    const group = { members: nodes, model, correct, durable: true }
+    const { windowCalls } = this.#limits
+    const group = { members: nodes, model, correct, durable: true, windowCalls }
     this.#checkers = new Checkers({ spec, promises, nowMs, ...group })
   }
 

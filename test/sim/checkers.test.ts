@@ -69,8 +69,10 @@ const judge = (
   quorums = false
 ) => {
   const promises = { totality: true, quorums }
-  const group = { members: 3, model: "crash", correct: [1, 2], durable: true } as const
-  const checkers = new Checkers({ spec, promises, ...group, nowMs: () => 7 })
+  const group = { members: 3, model: "crash", correct: [1, 2] } as const
+  const checkers = new Checkers({
+    ...{ spec, promises, ...group, durable: true, windowCalls: 4, nowMs: () => 7 }
+  })
   const call = newCall()
   checkers.calls.push(call)
   checkers.sentCall(call, CALL)
@@ -132,6 +134,16 @@ describe("the judges", () => {
   it.each(planted)("find: %s", (what, history) => {
     expect(judge(history)).toContain(what)
     expect(judge(history)).toContain("at 7 ms")
+  })
+
+  it("excuse a node for a call that its client outran by a window", () => {
+    const outrun = (index: number) => (checkers: Checkers, call: SimCall) => {
+      log(checkers, 1, final(1))
+      answered(checkers, call, 1)
+      checkers.sentCall({ ...newCall(2), demanded: false }, callKey(SESSION, index))
+    }
+    expect(judge(outrun(4))).toContain("totality")
+    expect(judge(outrun(5))).toBeUndefined()
   })
 
   it("hold words of different rounds apart", () => {
