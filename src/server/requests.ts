@@ -9,7 +9,7 @@ import type { EarlyVote } from "./early.ts"
 import type { Method } from "./handlers.ts"
 import type { Input, Route } from "./Input.ts"
 import type { Instance } from "./lanes.ts"
-import { type LaneKey, openedMs } from "./laneKey.ts"
+import { type LaneKey, laneText, openedMs } from "./laneKey.ts"
 import type { OneWay, Reply, Request } from "./Message.ts"
 import type { HandlerResult, IsEffect } from "./Protocol.ts"
 import type { Answer, Session } from "./sessions.ts"
@@ -103,9 +103,8 @@ export class Requests {
   }
 
   acknowledge(session: Session, below: number): void {
-    for (const instance of session.acknowledge(below)) {
-      const { index } = instance
-      this.core.report("lost", `call ${index} of a session that went ${session.window} further`)
+    for (const index of session.acknowledge(below)) {
+      this.core.report("lost", `${laneText(session.key)}/${index}: its client went too far ahead`)
     }
   }
 

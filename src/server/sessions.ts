@@ -5,7 +5,7 @@
 import type { ErrorCode } from "../base/errorCode.ts"
 import type { Limits } from "../base/limits.ts"
 import type { CallState } from "./calls.ts"
-import { type Instance, Lane } from "./lanes.ts"
+import { Lane } from "./lanes.ts"
 import { type LaneKey, openedMs } from "./laneKey.ts"
 
 /** A call's final answer, kept until the client acknowledges it. */
@@ -59,13 +59,13 @@ export class Session extends Lane {
 
   /**
    * The client needs no answer below `below` any more. Frees answers, finishes nothing.
-   * @returns open instances that are lost, because more than `window` unfinished ones lie below
+   * @returns the unfinished indexes that are lost, because more than `window` of them lie below
    */
-  acknowledge(below: number): ReadonlyArray<Instance> {
+  acknowledge(below: number): ReadonlyArray<number> {
     if (below <= this.ackedBelow) return NONE
     const old = this.ackedBelow
     const low = Math.max(old, below - this.window)
-    const lost: Array<Instance> = []
+    const lost: Array<number> = []
     if (low > old) this.skip(old, low, lost)
     for (let index = low; index < below; index++) {
       const answer = this.answers.get(index)
@@ -77,17 +77,21 @@ export class Session extends Lane {
     this.ackedBelow = below
     for (const index of this.late) {
       if (this.late.size <= this.window) break
-      this.lose(index, this.open.get(index), lost)
+      this.lose(index, lost)
     }
     this.moveOwn()
     return lost
   }
 
   /** A client that jumps further than its window: what lies in [from, to) is gone at once. */
-  private skip(from: number, to: number, lost: Array<Instance>): void {
-    for (const [index, answer] of this.answers) if (index < to) this.forget(index, answer)
-    for (const [index, instance] of this.open) {
-      if (index >= from && index < to) this.lose(index, instance, lost)
+  private skip(from: number, to: number, lost: Array<number>): void {
+    // Named as far as two windows reach, kept or not: a client may jump very far.
+    for (let index = from; index < Math.min(to, from + 2 * this.window); index++) {
+      if (!this.answers.has(index)) this.lose(index, lost)
+    }
+    for (const index of this.open.keys()) if (index < to && index >= from) this.lose(index, lost)
+    for (const [index, answer] of this.answers) {
+      if (index < to) this.forget(index, answer)
     }
   }
 
@@ -96,12 +100,12 @@ export class Session extends Lane {
     this.answerBytes -= answer.body.length
   }
 
-  private lose(index: number, instance: Instance | undefined, lost: Array<Instance>): void {
-    this.late.delete(index)
-    if (instance === undefined) return
-    instance.ended = true
+  private lose(index: number, lost: Array<number>): void {
+    const instance = this.open.get(index)
+    if (instance !== undefined) instance.ended = true
     this.open.delete(index)
-    lost.push(instance)
+    this.late.delete(index)
+    lost.push(index)
   }
 
   private moveOwn(): void {
@@ -110,7 +114,7 @@ export class Session extends Lane {
   }
 }
 
-const NONE: ReadonlyArray<Instance> = []
+const NONE: ReadonlyArray<number> = []
 
 /** All sessions of a node. A session enters once, above the horizon, and while there is room. */
 export class Sessions {
