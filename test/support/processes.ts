@@ -1,0 +1,118 @@
+/** Programs as processes of their own, on free ports and in folders that go with the test. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { onTestFinished } from "vitest"
+import { ROOT } from "./repo.ts"
+
+/** Removed when the test ends. */
+export const temporaryFolder = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), "quorate-e2e-"))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Ports nobody listens on now. */
+export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"))
+  await Promise.all(servers.map((server) => server.listening || once(server, "listening")))
+  const ports = servers.map((server) => {
+    const address = server.address()
+    if (address === null || typeof address === "string") throw new Error("no port is free")
+    return address.port
+  })
+  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))))
+  return ports
+}
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface ProgramOptions {
+  readonly cwd?: string
+  readonly env?: { readonly [name: string]: string }
+  /** Standard input, whole. `"open"`: left open, nothing comes. Default: empty. */
+  readonly input?: string
+}
+
+/** A running process; killed when the test ends, if it still runs. */
+export class Program {
+  readonly child: ChildProcess
+  /** When it has ended and all it printed was read. */
+  readonly ended: Promise<Ended>
+  stdout = ""
+  stderr = ""
+
+  constructor(command: string, args: ReadonlyArray<string>, options: ProgramOptions = {}) {
+    const { cwd = ROOT, env = {}, input = "" } = options
+    this.child = spawn(command, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ["pipe", "pipe", "pipe"]
+    })
+    onTestFinished(() => void this.child.kill("SIGKILL"))
+    this.child.stdout!.on("data", (text) => (this.stdout += text))
+    this.child.stderr!.on("data", (text) => (this.stderr += text))
+    // It may end before it has read all.
+    this.child.stdin!.on("error", () => {})
+    if (input !== "open") this.child.stdin!.end(input)
+    this.ended = new Promise((resolve, reject) => {
+      this.child.once("error", reject)
+      this.child.once("close", (code, signal) => {
+        resolve({ code, signal, stdout: this.stdout, stderr: this.stderr })
+      })
+    })
+    this.ended.catch(() => {})
+  }
+
+  get pid(): number {
+    return this.child.pid!
+  }
+
+  /** Waits until it has printed what matches, on either output; fails when it ends before. */
+  async prints(pattern: RegExp): Promise<RegExpExecArray> {
+    let ended = false
+    const end = this.ended.then(() => (ended = true))
+    for (;;) {
+      const match = pattern.exec(this.stdout) ?? pattern.exec(this.stderr)
+      if (match !== null) return match
+      if (ended) throw new Error(`it ended and never printed ${pattern}: ${this.stderr}`)
+      const said = new AbortController()
+      const more = [this.child.stdout!, this.child.stderr!].map((output) =>
+        once(output, "data", { signal: said.signal }).catch(() => {})
+      )
+      await Promise.race([...more, end])
+      said.abort()
+    }
+  }
+
+  /** Sends the signal and waits for the end. */
+  async stop(signal: NodeJS.Signals): Promise<Ended> {
+    this.child.kill(signal)
+    return await this.ended
+  }
+}
+
+/** A program of this repository, run from its sources by the Node that runs the tests. */
+export const runSource = (
+  file: string,
+  args: ReadonlyArray<string>,
+  options?: ProgramOptions
+): Program =>
+  new Program(process.execPath, ["--conditions=quorate-source", join(ROOT, file), ...args], options)
+
+export const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
