@@ -31,11 +31,13 @@ export const callName = (call: CallId | undefined): CallName | undefined =>
 
 export class Application {
   readonly protocol: Protocol
+  private readonly bodyBytesMax: number
   private readonly state: unknown
   private readonly decided = new Map<LaneKey, Map<number, Decision>>()
 
-  constructor(protocol: Protocol) {
+  constructor(protocol: Protocol, bodyBytesMax: number) {
     this.protocol = protocol
+    this.bodyBytesMax = bodyBytesMax
     this.state = protocol.spec.world?.application?.initial()
   }
 
@@ -69,6 +71,9 @@ export class Application {
     lane.finishLowest()
     if (call === undefined || result === undefined) return undefined
     const method = this.protocol.methods.get(call.method)
-    return method === undefined ? undefined : { call, body: method.spec.output.encode(result) }
+    if (method === undefined) return undefined
+    const body = method.spec.output.encode(result)
+    if (body.length > this.bodyBytesMax) throw new Error(`its result has ${body.length} bytes`)
+    return { call, body }
   }
 }

@@ -52,7 +52,7 @@ export class Engine {
     this.core = new Core({ self, system, limits, handlers, sessions, lanes, says: new Says() })
     this.recovery = new Recovery(this.core)
     for (const protocol of handlers.protocols.values()) {
-      this.applications.set(protocol.id, new Application(protocol))
+      this.applications.set(protocol.id, new Application(protocol, limits.bodyBytesMax))
     }
     this.agreement = new Agreement(this.core, this.recovery, this.applications)
     this.early = new EarlyVotes(limits, system.size)

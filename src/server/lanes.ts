@@ -3,6 +3,7 @@
  * votes for. Memory is bounded by windows, never by age (design/engine.md 1).
  */
 import { assert } from "../base/assert.ts"
+import { IndexTable } from "../base/indexTable.ts"
 import { Tally } from "../quorum/Tally.ts"
 import type { CallState } from "./calls.ts"
 import type { LaneKey } from "./laneKey.ts"
@@ -57,7 +58,7 @@ export const SLOTS_MAX = 1024
 export abstract class Lane {
   readonly key: LaneKey
   readonly window: number
-  readonly open = new Map<number, Instance>()
+  readonly open: IndexTable<Instance>
   /** Per peer (by rank), the indexes of its words that were dropped above the window. */
   private readonly dropped = new Map<number, { low: number; high: number }>()
   /** Lowest unfinished index (in a session: at or above `ackedBelow`). */
@@ -66,6 +67,7 @@ export abstract class Lane {
   constructor(key: LaneKey, window: number) {
     this.key = key
     this.window = window
+    this.open = new IndexTable(window)
   }
 
   abstract finished(index: number): boolean

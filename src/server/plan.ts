@@ -2,7 +2,7 @@
  * A handler's directives, checked and encoded before any of them is done: what an author got
  * wrong changes nothing but the instance.
  */
-import type { ErrorCode } from "../base/errorCode.ts"
+import type { ErrorCode, FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Owner } from "./agreement.ts"
 import { type CallName, callName } from "./application.ts"
@@ -63,6 +63,13 @@ export const plan = (core: Core, owner: Owner, step: Step): ReadonlyArray<Planne
 }
 
 const NO_BYTES = new Uint8Array(0)
+const FAIL_CODES: ReadonlySet<FailCode> = new Set([
+  "invalid",
+  "not_found",
+  "conflict",
+  "unavailable",
+  "internal"
+])
 
 const planOne = (core: Core, owner: Owner, directive: Directive): Planned | undefined => {
   switch (directive?.kind) {
@@ -76,11 +83,15 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
       return planReply(core, owner, directive)
     case "fail": {
       const { code, detail } = directive
+      if (!FAIL_CODES.has(code)) throw new AuthorMistake(`fails with "${code}", which is no code`)
       return { kind: "answer", call: undefined, answer: { code, detail, body: NO_BYTES } }
     }
     case "refuse":
       if (owner.call === undefined)
         throw new AuthorMistake("refuses, but no call's copy is handled")
+      if (directive.code === "redirect" && core.system.rank(directive.node) < 0) {
+        throw new AuthorMistake(`redirects to node ${directive.node}, no member`)
+      }
       return {
         kind: "refuse",
         code: directive.code,
@@ -125,7 +136,7 @@ const planForward = (
   if (!lane.finished(index) && !lane.inWindow(index)) {
     throw new AuthorMistake(`forwards to ${directive.method} at ${index}, above its window`)
   }
-  if (!(round >= 0 && round < method.rounds)) {
+  if (!(Number.isInteger(round) && round >= 0 && round < method.rounds)) {
     throw new AuthorMistake(`forwards to ${directive.method} in round ${round}, which is not kept`)
   }
   return { kind: "say", method, lane, index, round, body, message, to: targets(core, directive.to) }
