@@ -16,6 +16,7 @@
  */
 import { assert } from "../base/assert.ts"
 import { type ErrorCode, mayRetry } from "../base/errorCode.ts"
+import { IndexTable } from "../base/indexTable.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
@@ -59,7 +60,7 @@ export class CallCore {
   readonly #copies: CallCopies
   readonly #lanes: CallLanes
   /** In the order in which they started. */
-  readonly #calls = new Map<number, OpenCall>()
+  readonly #calls: IndexTable<OpenCall>
   readonly #timers = new Timers<OpenCall>()
   readonly #targets = new WeakMap<ReadonlyArray<NodeId>, Targets>()
   #ids = 0
@@ -71,6 +72,7 @@ export class CallCore {
     const { system, limits, ports } = options
     this.system = system
     this.#limits = limits
+    this.#calls = new IndexTable(limits.callsOpenMax)
     this.#ports = ports
     this.#copies = new CallCopies(system, limits, ports)
     this.#lanes = new CallLanes(system, limits, ports, this.#copies)
@@ -86,7 +88,7 @@ export class CallCore {
     this.#copies.linkUp(rank)
     this.#lanes.hello(rank, horizonMs)
     const nowMs = this.#ports.clock.nowMs()
-    for (const call of [...this.#calls.values()]) {
+    for (const call of this.#calls.values()) {
       const slot = call.targets.slot(rank)
       if (call.over || slot < 0) continue
       if (!call.oneWay) this.#lanes.linkUp(call, slot, nowMs)
@@ -188,7 +190,7 @@ export class CallCore {
   close(): void {
     this.#closed = true
     this.#lanes.close()
-    for (const call of [...this.#calls.values()]) {
+    for (const call of this.#calls.values()) {
       if (!call.over) this.#fail(call, "cancelled", "the client is closed")
     }
   }
