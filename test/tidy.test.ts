@@ -36,7 +36,7 @@ const broken = (
 /** These two name what they ban. */
 const NAMES_THE_BANNED = /^test\/(tidy\.test|support\/tidyRules)\.ts$/
 
-/** Nothing imports an entry: a door, a command line, a test, a configuration, what is only compiled. */
+/** Nothing imports an entry: a command line, a test, a configuration, what is only compiled. */
 const ENTRY = /^(apps|examples|bench|tools|test\/types)\/|\.test\.ts$|^[^/]+$|^plugin\/bin\//
 
 describe("every file", () => {

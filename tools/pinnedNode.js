@@ -11,8 +11,8 @@ if (major(process.versions.node) < major(pinned)) {
   process.stderr.write(
     `This repository runs on its own Node ${pinned}; here runs Node ${process.versions.node}` +
       ` (${process.execPath}).\n` +
-      "Use its scripts (npm test, npm start, npm run …) after `npm ci`. If npm was told not to run" +
-      " install scripts: npm rebuild node --ignore-scripts=false\n"
+      "Use its scripts (npm test, npm start, npm run …) after `npm ci`. If npm was told not to" +
+      " run install scripts: npm rebuild node --ignore-scripts=false\n"
   )
   process.exit(1)
 }
