@@ -1,20 +1,26 @@
 /** The carrier of real hosts: Connect over HTTP/2 without TLS, one session per link. */
 import {
-  connect,
   constants,
   createServer,
+  type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
-  type Http2Session,
   type ServerHttp2Session,
   type ServerHttp2Stream
 } from "node:http2"
-import type { Http2Server } from "node:http2"
+import type { Socket } from "node:net"
 import { Effect } from "effect"
 import { LIMITS, type Limits } from "../../base/limits.ts"
 import type { Carrier, Connection, ConnectionEvents, Door, Listener } from "../Carrier.ts"
 import { FrameStream, LINK_CONTENT_TYPE, LINK_PATH } from "./frameStream.ts"
-import { networkErrorText, sessionOptions, widen } from "./http2Settings.ts"
+import {
+  hostAndPort,
+  letGo,
+  networkErrorText,
+  openSession,
+  sessionOptions,
+  widen
+} from "./http2Sessions.ts"
 import { strangerRoutes } from "./strangerRoutes.ts"
 import { bringsIds, serveKnown } from "./unaryServer.ts"
 
@@ -29,16 +35,8 @@ export const makeConnectCarrier = (limits: Limits = LIMITS): Carrier["Service"] 
     })
 })
 
-/** `host:port`, the host perhaps in brackets. */
-const hostAndPort = (address: string): { readonly host: string; readonly port: number } => {
-  const colon = address.lastIndexOf(":")
-  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1")
-  return { host, port: Number(address.slice(colon + 1)) }
-}
-
 const dial = (address: string, events: ConnectionEvents, limits: Limits): Connection => {
-  const session = connect(`http://${address}`, sessionOptions(limits))
-  session.once("connect", () => widen(session, limits))
+  const { session, socket } = openSession(address, limits)
   const stream = session.request({
     ":method": "POST",
     ":path": LINK_PATH,
@@ -61,19 +59,11 @@ const dial = (address: string, events: ConnectionEvents, limits: Limits): Connec
   frames.events = {
     frame: events.frame,
     closed: (reason) => {
-      letGo(session, limits)
+      letGo(session, socket, limits)
       events.closed(reason)
     }
   }
   return frames
-}
-
-/** A session without streams ends by itself; one that does not is cut. */
-const letGo = (session: Http2Session, { shutdownMs }: Limits): void => {
-  if (session.destroyed) return
-  session.close()
-  const timer = setTimeout(() => session.destroy(), shutdownMs)
-  session.once("close", () => clearTimeout(timer))
 }
 
 /** A node's address: links, calls with ids, strangers. */
@@ -82,6 +72,7 @@ class NodeServer implements Listener {
   private readonly limits: Limits
   private readonly server: Http2Server
   private readonly sessions = new Set<ServerHttp2Session>()
+  private readonly sockets = new Set<Socket>()
   private refusing = false
 
   constructor(door: Door, limits: Limits) {
@@ -93,6 +84,10 @@ class NodeServer implements Listener {
     )
     // Links of clients and members, and as many callers without a link.
     this.server.maxConnections = 2 * (limits.routesMax + limits.membersMax)
+    this.server.on("connection", (socket: Socket) => {
+      this.sockets.add(socket)
+      socket.once("close", () => this.sockets.delete(socket))
+    })
     this.server.on("session", (session) => this.opened(session))
   }
 
@@ -114,19 +109,18 @@ class NodeServer implements Listener {
 
   readonly close: Effect.Effect<void> = Effect.callback((resume) => {
     this.refuse()
-    const { sessions } = this
+    const { sockets } = this
+    const timer = setTimeout(() => {
+      // A session that was asked to close waits for its peer, even when it is destroyed.
+      for (const socket of sockets) socket.destroy()
+    }, this.limits.shutdownMs)
     const done = (): void => {
-      if (sessions.size > 0) return
+      if (sockets.size > 0) return
       clearTimeout(timer)
       resume(Effect.void)
     }
-    const timer = setTimeout(() => {
-      for (const session of sessions) session.destroy()
-    }, this.limits.shutdownMs)
-    for (const session of sessions) {
-      session.once("close", done)
-      session.close()
-    }
+    for (const socket of sockets) socket.once("close", done)
+    for (const session of this.sessions) session.close()
     done()
   })
 

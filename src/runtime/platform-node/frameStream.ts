@@ -11,7 +11,7 @@ import { constants } from "node:http2"
 import type { Duplex } from "node:stream"
 import type { Limits } from "../../base/limits.ts"
 import type { Connection, ConnectionEvents } from "../Carrier.ts"
-import { networkErrorText } from "./http2Settings.ts"
+import { networkErrorText } from "./http2Sessions.ts"
 
 export const LINK_PATH = "/quorate.v1.Peer/Link"
 export const LINK_CONTENT_TYPE = "application/connect+proto"
@@ -140,8 +140,9 @@ const varintBytes = (value: number): number => {
   return bytes
 }
 
-/** The frame in a Batch: its one field, once. Other fields are not of this version. */
+/** The frame in a Batch: its one field, once, or absent where the frame is empty. */
 const decodeBatch = (bytes: Uint8Array): Uint8Array | undefined => {
+  if (bytes.length === 0) return bytes
   if (bytes[0] !== BATCH_FRAME_TAG) return undefined
   let length = 0
   let at = 1

@@ -7,18 +7,18 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf"
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
-  connect,
   constants,
   type IncomingHttpHeaders,
   type IncomingHttpStatusHeader
 } from "node:http2"
+import type { Socket } from "node:net"
 import { HelloSchema } from "../../../gen/quorate/v1/link_pb.ts"
 import { ERROR_CODES, type ErrorCode } from "../../base/errorCode.ts"
 import { type LaneKey, laneBytes } from "../../server/laneKey.ts"
 import type { Cancel, ClientMessage, OneWay, Reply, Request } from "../../server/Message.ts"
 import type { NodeChannel, NodeChannelOptions } from "../Carrier.ts"
 import { HEADER } from "./connectCode.ts"
-import { networkErrorText, sessionOptions, widen } from "./http2Settings.ts"
+import { letGo, networkErrorText, openSession } from "./http2Sessions.ts"
 import { counter, readBody } from "./unaryServer.ts"
 import { helloFromWire, helloToWire } from "./wireHello.ts"
 
@@ -39,6 +39,7 @@ interface Open {
 class UnaryChannel implements NodeChannel {
   private readonly options: NodeChannelOptions
   private session: ClientHttp2Session | undefined
+  private socket: Socket | undefined
   private ready = false
   private backoffMs: number
   private timer: ReturnType<typeof setTimeout> | undefined
@@ -76,23 +77,18 @@ class UnaryChannel implements NodeChannel {
     this.ready = false
     clearTimeout(this.timer)
     for (const { stream } of this.open.values()) stream.close(constants.NGHTTP2_CANCEL)
-    const { session } = this
-    session?.close()
-    const timer = setTimeout(() => session?.destroy(), this.options.limits.shutdownMs)
-    if (session === undefined || session.destroyed) clearTimeout(timer)
-    else session.once("close", () => clearTimeout(timer))
+    const { session, socket } = this
+    if (session !== undefined && socket !== undefined) letGo(session, socket, this.options.limits)
   }
 
   private dial(): void {
     const { address, limits } = this.options
     this.timer = undefined
     this.why = undefined
-    const session = connect(`http://${address}`, sessionOptions(limits))
+    const { session, socket } = openSession(address, limits)
     this.session = session
-    session.once("connect", () => {
-      widen(session, limits)
-      this.greet(session)
-    })
+    this.socket = socket
+    session.once("connect", () => this.greet(session))
     session.on("error", (error) => {
       this.why ??= networkErrorText(error)
     })

@@ -1,5 +1,6 @@
 /** What Node's HTTP/2 leaves open or unbounded by default, set for hosts and clients alike. */
-import type { Http2Session } from "node:http2"
+import { type ClientHttp2Session, connect, type Http2Session } from "node:http2"
+import { connect as connectSocket, type Socket } from "node:net"
 import type { Limits } from "../../base/limits.ts"
 
 /**
@@ -11,9 +12,38 @@ export const sessionOptions = ({ linkBytes }: Limits) => ({
   maxSessionMemory: Math.ceil((2 * linkBytes) / 1_000_000) + 16
 })
 
+/** A client's session over a socket of its own, so that it can be cut. */
+export const openSession = (
+  address: string,
+  limits: Limits
+): { readonly session: ClientHttp2Session; readonly socket: Socket } => {
+  const socket = connectSocket(hostAndPort(address))
+  const session = connect(`http://${address}`, {
+    ...sessionOptions(limits),
+    createConnection: () => socket
+  })
+  session.once("connect", () => widen(session, limits))
+  return { session, socket }
+}
+
 /** Bytes of a session's streams together: Node's default of 64 KiB would stall each of them. */
 export const widen = (session: Http2Session, { linkBytes }: Limits): void => {
   if (!session.destroyed) session.setLocalWindowSize(2 * linkBytes)
+}
+
+/** `host:port`, the host perhaps in brackets. */
+export const hostAndPort = (address: string): { readonly host: string; readonly port: number } => {
+  const colon = address.lastIndexOf(":")
+  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1")
+  return { host, port: Number(address.slice(colon + 1)) }
+}
+
+/** A session without streams ends by itself, if its peer does its part; else its socket is cut. */
+export const letGo = (session: Http2Session, socket: Socket, { shutdownMs }: Limits): void => {
+  if (!session.destroyed) session.close()
+  if (socket.destroyed) return
+  const timer = setTimeout(() => socket.destroy(), shutdownMs)
+  socket.once("close", () => clearTimeout(timer))
 }
 
 /** What a system call said, short; for a stream that its session took along, what that says. */

@@ -1,0 +1,206 @@
+/** What every carrier keeps: the same battery over memory and over HTTP/2. */
+import { createServer } from "node:http2"
+import { connectNodeAdapter } from "@connectrpc/connect-node"
+import { Effect } from "effect"
+import { assert, describe, it, onTestFinished } from "vitest"
+import { Peer } from "../../gen/quorate/v1/link_pb.ts"
+import { LIMITS } from "../../src/base/limits.ts"
+import type {
+  Carrier,
+  Connection,
+  ConnectionEvents,
+  Door,
+  Listener
+} from "../../src/runtime/Carrier.ts"
+import { makeMemoryNetwork } from "../../src/runtime/memoryCarrier.ts"
+import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
+import { freePorts } from "./support/worlds.ts"
+
+/** One end, as its owner sees it. */
+class Side {
+  readonly frames: Array<Uint8Array> = []
+  closes: Array<string> = []
+  private readonly waiting: Array<() => void> = []
+  readonly events: ConnectionEvents = {
+    frame: (frame) => {
+      this.frames.push(frame)
+      this.wake()
+    },
+    closed: (reason) => {
+      this.closes.push(reason)
+      this.wake()
+    }
+  }
+  private wake(): void {
+    for (const resolve of this.waiting.splice(0)) resolve()
+  }
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.waiting.push(resolve))
+  }
+}
+
+const door = (accept: Door["accept"]): Door => ({
+  accept,
+  services: [],
+  unary: () => () => {},
+  greet: () => ({ code: "not_ready", detail: "" }),
+  garbage: () => {}
+})
+
+const address = async (): Promise<string> => `127.0.0.1:${(await freePorts(1))[0]}`
+
+const listen = async (carrier: Carrier["Service"], at: string, accept: Door["accept"]) => {
+  const listener = await Effect.runPromise(carrier.listen(at, door(accept)))
+  onTestFinished(() => Effect.runPromise(listener.close))
+  return listener
+}
+
+interface Pair {
+  readonly near: Side
+  readonly far: Side
+  readonly dialled: Connection
+  readonly accepted: Connection
+  readonly listener: Listener
+  readonly at: string
+}
+
+/** A connection over which each side has sent one frame. */
+const join = async (carrier: Carrier["Service"]): Promise<Pair> => {
+  const at = await address()
+  const near = new Side()
+  const far = new Side()
+  let accepted: Connection | undefined
+  const listener = await listen(carrier, at, (connection) => {
+    accepted = connection
+    connection.send(Uint8Array.of(2))
+    return far.events
+  })
+  const dialled = carrier.dial(at, near.events)
+  dialled.send(Uint8Array.of(1))
+  await near.until(() => near.frames.length === 1)
+  await far.until(() => far.frames.length === 1)
+  return { near, far, dialled, accepted: accepted!, listener, at }
+}
+
+const frame = (length: number): Uint8Array =>
+  Uint8Array.from({ length }, (_, i) => (i * 31 + length) % 251)
+const SIZES = [0, 1, 127, 128, 16_383, 16_384, 70_000, LIMITS.batchBytesMax]
+
+describe.each([
+  ["memory", () => makeMemoryNetwork().carrier],
+  ["http2", () => makeConnectCarrier()]
+])("over %s", (_, make) => {
+  it("frames of every size arrive whole and in order, both ways", async () => {
+    const { near, far, dialled, accepted } = await join(make())
+    for (const size of SIZES) {
+      dialled.send(frame(size))
+      accepted.send(frame(size))
+    }
+    for (const side of [near, far]) {
+      await side.until(() => side.frames.length === SIZES.length + 1)
+      const got = side.frames.slice(1)
+      for (const [i, size] of SIZES.entries())
+        assert.isTrue(Buffer.from(got[i]!).equals(frame(size)))
+    }
+  })
+
+  it("what was sent before a close arrives, and both sides are told once, not within it", async () => {
+    for (const closer of ["dialled", "accepted"] as const) {
+      const pair = await join(make())
+      const { near, far } = pair
+      const ours = closer === "dialled" ? near : far
+      const theirs = closer === "dialled" ? far : near
+      pair[closer].send(frame(LIMITS.batchBytesMax))
+      pair[closer].close()
+      assert.deepEqual(ours.closes, [])
+      pair[closer].send(frame(1))
+      await theirs.until(() => theirs.closes.length > 0)
+      await ours.until(() => ours.closes.length > 0)
+      assert.strictEqual(theirs.frames[1]?.length, LIMITS.batchBytesMax)
+      assert.strictEqual(theirs.frames.length, 2)
+      assert.deepEqual([ours.closes.length, theirs.closes.length], [1, 1])
+    }
+  })
+
+  it("a dial to nobody is closed, with the reason", async () => {
+    const near = new Side()
+    make().dial(await address(), near.events)
+    assert.deepEqual(near.closes, [])
+    await near.until(() => near.closes.length > 0)
+    assert.deepEqual(near.closes, ["connection refused"])
+  })
+
+  it("an address has one listener", async () => {
+    const carrier = make()
+    const at = await address()
+    await listen(carrier, at, () => new Side().events)
+    const second = carrier.listen(
+      at,
+      door(() => new Side().events)
+    )
+    assert.strictEqual(await Effect.runPromise(Effect.flip(second)), "the address is in use")
+  })
+
+  it("a listener that refuses keeps its connections and takes no others", async () => {
+    const carrier = make()
+    const { listener, dialled, far, at } = await join(carrier)
+    listener.refuse()
+    const other = new Side()
+    carrier.dial(at, other.events)
+    await other.until(() => other.closes.length > 0)
+    dialled.send(frame(9))
+    await far.until(() => far.frames.length === 2)
+  })
+
+  it("a listener that closes ends its connections, and its address is free", async () => {
+    const carrier = make()
+    const { listener, near, far, at } = await join(carrier)
+    const startMs = performance.now()
+    await Effect.runPromise(listener.close)
+    await near.until(() => near.closes.length > 0)
+    await far.until(() => far.closes.length > 0)
+    assert.isBelow(performance.now() - startMs, 2_000)
+    await listen(carrier, at, () => new Side().events)
+  })
+})
+
+it("a stock Connect server can be at the other end", async () => {
+  const port = (await freePorts(1))[0]!
+  const got: Array<number> = []
+  const server = createServer(
+    connectNodeAdapter({
+      routes: (router) =>
+        router.service(Peer, {
+          async *link(requests) {
+            for await (const { frame } of requests) {
+              got.push(frame.length)
+              yield { frame }
+            }
+          }
+        })
+    })
+  )
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve))
+  onTestFinished(() => void server.close())
+  const near = new Side()
+  const connection = makeConnectCarrier().dial(`127.0.0.1:${port}`, near.events)
+  for (const size of SIZES) connection.send(frame(size))
+  await near.until(() => near.frames.length === SIZES.length)
+  assert.deepEqual(got, SIZES)
+  connection.close()
+  await near.until(() => near.closes.length > 0)
+})
+
+it("what listens there and is no node is named so", async () => {
+  const port = (await freePorts(1))[0]!
+  const server = createServer((_, response) => {
+    response.writeHead(404)
+    response.end()
+  })
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve))
+  onTestFinished(() => void server.close())
+  const near = new Side()
+  makeConnectCarrier().dial(`127.0.0.1:${port}`, near.events)
+  await near.until(() => near.closes.length > 0)
+  assert.match(near.closes[0]!, /answers with HTTP status 404: no node/)
+})

@@ -1,0 +1,68 @@
+/** One node behind a real port, its host at hand. */
+import { Effect } from "effect"
+import { LIMITS } from "../../../src/base/limits.ts"
+import { randomBytes } from "node:crypto"
+import type { Listener } from "../../../src/runtime/Carrier.ts"
+import { type Group, parseGroup } from "../../../src/runtime/Group.ts"
+import { Host } from "../../../src/runtime/Host.ts"
+import { makeClock } from "../../../src/runtime/internal/random.ts"
+import { makeConnectCarrier } from "../../../src/runtime/platform-node/connectCarrier.ts"
+import { freePorts } from "./worlds.ts"
+import { Kv, kv } from "./services.ts"
+
+export interface TestNode {
+  readonly host: Host
+  readonly group: Group["Service"]
+  readonly port: number
+  readonly printed: ReadonlyArray<string>
+  readonly stop: () => Promise<void>
+}
+
+/** Node 2 of 3; the others are away. */
+export const startNode = async (): Promise<TestNode> => {
+  const ports = await freePorts(3)
+  const nodes = ports.map((port, i) => ({ id: i + 1, address: `127.0.0.1:${port}` }))
+  const group = parseGroup({ group: "demo", faults: "crash", durable: false, nodes }, "test")
+  if (!("system" in group)) throw group
+  const carrier = makeConnectCarrier()
+  const printed: Array<string> = []
+  const host = new Host({
+    group,
+    self: 2,
+    protocols: [kv().spec],
+    limits: LIMITS,
+    clock: makeClock(),
+    carrier,
+    log: undefined,
+    storeId: randomBytes(16),
+    isEffect: Effect.isEffect,
+    run: () => {},
+    interrupt: () => {},
+    print: (line) => void printed.push(line),
+    halted: () => {}
+  })
+  host.boot()
+  const listener: Listener = await Effect.runPromise(
+    carrier.listen(nodes[1]!.address, {
+      accept: (connection) => host.accept(connection),
+      services: [Kv.descriptor],
+      unary: (_, done) => {
+        done({ body: new Uint8Array(0), code: "not_ready" })
+        return () => {}
+      },
+      greet: () => host.hello(),
+      garbage: (remote, what) => host.garbage(remote, what)
+    })
+  )
+  host.start()
+  return {
+    host,
+    group,
+    port: ports[1]!,
+    printed,
+    stop: () => {
+      host.stop()
+      return Effect.runPromise(listener.close)
+    }
+  }
+}
