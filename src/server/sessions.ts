@@ -3,6 +3,7 @@
  * @source Lee et al., Implementing linearizability at large scale and low latency (RIFL), SOSP 2015
  */
 import type { ErrorCode } from "../base/errorCode.ts"
+import { IndexTable } from "../base/indexTable.ts"
 import type { Limits } from "../base/limits.ts"
 import type { CallState } from "./calls.ts"
 import { Lane } from "./lanes.ts"
@@ -23,10 +24,10 @@ export class Session extends Lane {
   readonly openedMs: number
   ackedBelow = 1
   /** Final answers at or above `ackedBelow`. */
-  readonly answers = new Map<number, Answer>()
+  readonly answers: IndexTable<Answer>
   answerBytes = 0
   /** Calls without phases (rpc, quorum) whose handler has not answered yet. */
-  readonly running = new Map<number, CallState>()
+  readonly running: IndexTable<CallState>
   /** Highest `ackedBelow` that each peer's words named, by rank. */
   readonly ackedByPeer: Array<number>
   /** Unfinished below `ackedBelow`, rising; they still take votes. At most `window`. */
@@ -35,6 +36,8 @@ export class Session extends Lane {
   constructor(key: LaneKey, window: number, members: number) {
     super(key, window)
     this.openedMs = openedMs(key)
+    this.answers = new IndexTable(window)
+    this.running = new IndexTable(window)
     this.ackedByPeer = new Array<number>(members).fill(1)
   }
 
@@ -90,8 +93,8 @@ export class Session extends Lane {
       if (!this.answers.has(index)) this.lose(index, lost)
     }
     for (const index of this.open.keys()) if (index < to && index >= from) this.lose(index, lost)
-    for (const [index, answer] of this.answers) {
-      if (index < to) this.forget(index, answer)
+    for (const index of this.answers.keys()) {
+      if (index < to) this.forget(index, this.answers.get(index)!)
     }
   }
 
