@@ -120,7 +120,7 @@ describe("says", () => {
     expect(nodes.answers().filter((a) => a.startsWith("1"))).toEqual(delivered([1, 1], "a"))
   })
 
-  it("early votes: three readies wait for their instance, and ready is said before the delivery", () => {
+  it("kept readies: handed over, the node says ready before it delivers", () => {
     const nodes = new Nodes(bracha, 4, "byzantine")
     for (const id of [1, 2, 3]) nodes.call(id, rb("a"))
     nodes.settle((_, to) => to !== 4)
@@ -276,7 +276,7 @@ describe("handlers", () => {
     expect(nodes.engines.get(1)!.counters).toMatchObject({ poisoned: 1 })
   })
 
-  it("a forward that is not declared changes nothing, not even what stands before it in the list", () => {
+  it("a forward that is not declared changes nothing, nor does what stands before it", () => {
     const wrong = protocolOf("rb", {
       broadcast: [
         "multiparty",

@@ -68,7 +68,7 @@ const up = (host: HostCore, peer: number) => {
 }
 
 describe("the gate", () => {
-  it("P11: a word leaves only when its record is durable, and not before what was said earlier", () => {
+  it("P11: a word leaves only when its record and those before it are durable", () => {
     const disk = new SlowDisk()
     const { host, take } = hostOn(openLog(disk))
     host.boot()

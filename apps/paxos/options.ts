@@ -1,4 +1,6 @@
-/** Command-line options of the programs in this folder: all strings are required, switches are off. */
+/**
+ * Command-line options of the programs in this folder: all strings are required, switches are off.
+ */
 import { parseArgs } from "node:util"
 
 type Flags = {

@@ -4,7 +4,7 @@ export class Defect extends Error {
 }
 
 /** States what our own code promised; throws {@link Defect} where it does not hold. */
-export function assert(condition: unknown, promise = "an invariant does not hold"): asserts condition {
+export function assert(condition: unknown, promise = "an invariant"): asserts condition {
   if (!condition) throw new Defect(promise)
 }
 

@@ -76,7 +76,7 @@ export const LIMITS: Limits = {
   laneWindowMax: 4096,
   roundsMax: 64,
   tailBytesMax: 67_108_864,
-  logBytesMax: 4_294_967_296,
+  logBytesMax: 1_073_741_824,
   logSegmentBytes: 67_108_864,
   inboxMax: 65_536,
   drainInputsMax: 1024,
@@ -97,14 +97,14 @@ export const LIMITS: Limits = {
 
 /** Relations between the limits; a set of limits that breaks one is a bug, found at load. */
 export const checkLimits = (l: Limits): void => {
-  assert(l.batchBytesMax > l.bodyBytesMax + 1024, "a batch must hold the largest body and its envelope")
+  assert(l.batchBytesMax > l.bodyBytesMax + 1024, "a batch must hold the largest body")
   assert(l.batchBytesTarget <= l.batchBytesMax, "a batch must be flushed before it is too large")
-  assert(l.linkBytes >= 2 * l.batchBytesMax, "a link must carry a batch while another is unacknowledged")
-  assert(l.cursorBytesMax + 2 * l.batchBytesMax <= l.linkBytes, "said words alone must never cut a link")
+  assert(l.linkBytes >= 2 * l.batchBytesMax, "a link must carry two batches")
+  assert(l.cursorBytesMax + 2 * l.batchBytesMax <= l.linkBytes, "words alone must never cut a link")
   assert(l.cursorBytesMax >= l.bodyBytesMax, "the cursor must be able to send the largest word")
   assert(l.tailBytesMax >= 2 * l.cursorBytesMax, "the tail must hold what is on the way to a peer")
   assert(l.earlyVotesMax >= l.windowCalls, "a sender's share must hold one vote of each open call")
-  assert(l.logSegmentBytes >= 2 * l.batchBytesMax, "a segment must hold a few of the largest records")
+  assert(l.logSegmentBytes >= 2 * l.batchBytesMax, "a segment must hold large records")
   assert(l.inboxMax >= l.drainInputsMax, "the inbox must hold one turn")
   assert(l.retryMsMin <= l.retryMsMax && l.redialMsMin <= l.redialMsMax, "back-off must not shrink")
   assert(l.shutdownMs < 2_000, "a stop takes less than two seconds")

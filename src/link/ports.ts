@@ -25,7 +25,9 @@ export interface Disk {
   readonly create: (name: string, bytes: Uint8Array) => void
   /** Cuts `name` to `length` bytes and syncs it. Boot only. */
   readonly truncate: (name: string, length: number) => void
-  /** Appends `chunks` to `name` (made when absent, its folder entry synced) and syncs; then `done`. */
+  /**
+   * Appends `chunks` to `name` (made when absent, its folder entry synced) and syncs; then `done`.
+   */
   readonly append: (
     name: string,
     chunks: ReadonlyArray<Uint8Array>,

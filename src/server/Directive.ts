@@ -20,7 +20,10 @@ export type Directive =
   | { readonly kind: "wait" }
   /** Nothing to do, and worth counting: a stale ballot, a message from who is not the leader. */
   | { readonly kind: "ignore"; readonly reason: string }
-  /** Say `message` in the phase `method`. Said once per (lane, index, phase, round): what was said stands. */
+  /**
+   * Say `message` in the phase `method`. Said once per (lane, index, phase, round): what was said
+   * stands.
+   */
   | {
       readonly kind: "forward"
       readonly method: string
@@ -39,11 +42,17 @@ export type Directive =
   | { readonly kind: "refuse"; readonly code: "overloaded" }
   /** The final failure of a call. */
   | { readonly kind: "fail"; readonly code: FailCode; readonly detail: string }
-  /** Hands `record` to `evolve`, and logs it: nothing said in this step leaves before it is durable. */
+  /**
+   * Hands `record` to `evolve`, and logs it: nothing said in this step leaves before it is
+   * durable.
+   */
   | { readonly kind: "store"; readonly record: object }
   /** Hands `record` to `evolve` without logging it: gone after a restart. */
   | { readonly kind: "note"; readonly record: object }
-  /** This lane index is decided: the application runs `command` in lane order, its result answers `call`. */
+  /**
+   * This lane index is decided: the application runs `command` in lane order, its result answers
+   * `call`.
+   */
   | { readonly kind: "apply"; readonly command: object; readonly call?: CallId }
 
 /** One directive, or several in order. An empty list waits. */

@@ -11,7 +11,9 @@ export type Route = number
 export type Input =
   /** Booting: the log, oldest first, before anything else. */
   | { readonly kind: "replay"; readonly record: LogRecord }
-  /** Booting ends. `horizonMs`: no session opened at or below it runs here (0 in a durable group). */
+  /**
+   * Booting ends. `horizonMs`: no session opened at or below it runs here (0 in a durable group).
+   */
   | { readonly kind: "booted"; readonly atMs: number; readonly horizonMs: number }
   | {
       readonly kind: "peerUp"

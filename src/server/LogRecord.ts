@@ -15,7 +15,10 @@ export interface Final {
   readonly detail?: string
   readonly body: Uint8Array
 }
-/** What a handler stored: handed to `evolve` again at boot. `protocol`: its methodId of "package.Service". */
+/**
+ * What a handler stored: handed to `evolve` again at boot. `protocol`: its methodId of
+ * "package.Service".
+ */
 export interface Stored {
   readonly kind: "stored"
   readonly protocol: MethodId

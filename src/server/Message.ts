@@ -28,12 +28,18 @@ export interface Word {
   wire?: Uint8Array
 }
 
-/** After link up, before any word: send me what you said from `position` on; 0: what I had not told as done. */
+/**
+ * After link up, before any word: send me what you said from `position` on; 0: what I had not told
+ * as done.
+ */
 export interface Want {
   readonly kind: "want"
   readonly position: number
 }
-/** The answer to a want, before what follows: my next word to you has this position or a higher one. */
+/**
+ * The answer to a want, before what follows: my next word to you has this position or a higher
+ * one.
+ */
 export interface Resume {
   readonly kind: "resume"
   readonly position: number
@@ -45,7 +51,10 @@ export interface WantLane {
   readonly from: number
   readonly to: number
 }
-/** `taken`: your words up to it were given to my engine. `done`: their instances are finished here, durably. */
+/**
+ * `taken`: your words up to it were given to my engine. `done`: their instances are finished here,
+ * durably.
+ */
 export interface Taken {
   readonly kind: "taken"
   readonly taken: number

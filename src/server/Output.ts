@@ -1,6 +1,7 @@
 /**
  * What an engine asks of its host. Order rule: an output may leave only when every `store` of its
- * own and of earlier steps is durable (P11). The host keeps them in one queue and releases a prefix.
+ * own and of earlier steps is durable (P11). The host keeps them in one queue and releases a
+ * prefix.
  */
 import type { NodeId } from "../base/NodeId.ts"
 import type { Route } from "./Input.ts"

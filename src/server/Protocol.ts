@@ -19,7 +19,9 @@ export interface Codec {
 export type CallKind = "rpc" | "quorum" | "multiparty" | "phase" | "unicast" | "multicast"
 
 export type HandlerFunction = (context: any) => unknown
-/** A phase handler with a key of its own, or a quorum function. Exactly one of `each` and `quorum`. */
+/**
+ * A phase handler with a key of its own, or a quorum function. Exactly one of `each` and `quorum`.
+ */
 export interface KeyedHandler {
   /** A protocol lane declared in the world; absent: the session of the call. */
   readonly lane?: string

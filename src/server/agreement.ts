@@ -100,7 +100,10 @@ export class Agreement {
     this.act(owner, result as HandlerResult)
   }
 
-  /** Does what a handler returned, or nothing of it: directives are checked before the first is done. */
+  /**
+   * Does what a handler returned, or nothing of it: directives are checked before the first is
+   * done.
+   */
   act(owner: Owner, result: HandlerResult): void {
     let planned: ReadonlyArray<Planned>
     try {
@@ -138,7 +141,9 @@ export class Agreement {
     }
   }
 
-  /** Own words are counted after the list that says them, so a handler sees all of its step done. */
+  /**
+   * Own words are counted after the list that says them, so a handler sees all of its step done.
+   */
   private drain(): void {
     if (this.draining) return
     this.draining = true
@@ -197,7 +202,9 @@ export class Agreement {
     return { session: instance.lane.key, index: instance.index }
   }
 
-  /** The final answer of a call at this node; the first stands, and goes to whoever waits for it. */
+  /**
+   * The final answer of a call at this node; the first stands, and goes to whoever waits for it.
+   */
   answer(key: LaneKey, index: number, answer: Answer, log: boolean): void {
     const session = this.core.sessions.open(key)
     if (session === undefined) return this.core.count("answer_without_session")

@@ -1,4 +1,7 @@
-/** Ordered apply: what the protocol decided runs in lane order, once per index, on every node alike. */
+/**
+ * Ordered apply: what the protocol decided runs in lane order, once per index, on every node
+ * alike.
+ */
 import { assert } from "../base/assert.ts"
 import type { CallId } from "./Directive.ts"
 import { CallView } from "./contexts.ts"

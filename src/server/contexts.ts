@@ -1,4 +1,6 @@
-/** The one argument a handler gets. Literals of one shape each, so that building them stays cheap. */
+/**
+ * The one argument a handler gets. Literals of one shape each, so that building them stays cheap.
+ */
 import type { NodeId } from "../base/NodeId.ts"
 import type { Quorum } from "../quorum/QuorumSystem.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"

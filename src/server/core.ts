@@ -1,4 +1,6 @@
-/** What the parts of one engine share: the tables of one node, and what the current step produced. */
+/**
+ * What the parts of one engine share: the tables of one node, and what the current step produced.
+ */
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"

@@ -1,6 +1,6 @@
 /**
  * Votes that came before their instance may open here: kept as a cache, charged to their sender,
- * so that a peer can fill only its own share (design/engine.md 1). What is dropped is asked again.
+ * so that a peer can fill only its own share. What is dropped is asked again.
  */
 import type { Limits } from "../base/limits.ts"
 import { NodeSet } from "../base/nodeSet.ts"

@@ -1,6 +1,6 @@
 /**
  * The engine of one node: a state machine. `step` takes what happened and returns what to do,
- * plain data. No clock, no randomness, no IO, no promise (design/engine.md).
+ * plain data. No clock, no randomness, no IO, no promise. docs/ARCHITECTURE.md has the why.
  */
 import { assert, unreachable } from "../base/assert.ts"
 import type { Limits } from "../base/limits.ts"
@@ -150,7 +150,9 @@ export class Engine {
     this.vote(lane.instance(word.index), method, rank, word)
   }
 
-  /** Members tell each other how far a client has acknowledged; believed from `oneHonest` of them. */
+  /**
+   * Members tell each other how far a client has acknowledged; believed from `oneHonest` of them.
+   */
   private spread(session: Session, rank: number, ackedBelow: number): void {
     if (ackedBelow <= session.ackedByPeer[rank]!) return
     session.ackedByPeer[rank] = ackedBelow

@@ -1,6 +1,6 @@
 /**
  * An author's handlers in the engine's form: methods by wire id, each with what a context needs,
- * made once. One file knows what a handler sees (design/api.md 2).
+ * made once. One file knows what a handler sees.
  */
 import type { FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"

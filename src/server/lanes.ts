@@ -1,6 +1,6 @@
 /**
  * Lanes and their instances: what a node knows of one run of agreement, and which runs it takes
- * votes for. Memory is bounded by windows, never by age (design/engine.md 1).
+ * votes for. Memory is bounded by windows, never by age.
  */
 import { assert } from "../base/assert.ts"
 import { IndexTable } from "../base/indexTable.ts"
@@ -115,7 +115,10 @@ export abstract class Lane {
   }
 }
 
-/** A lane of the protocol's own. Its instances finish in order: `own` is one above the last applied. */
+/**
+ * A lane of the protocol's own. Its instances finish in order: `own` is one above the last
+ * applied.
+ */
 export class ProtocolLane extends Lane {
   override finished(index: number): boolean {
     return index < this.own

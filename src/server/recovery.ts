@@ -1,6 +1,6 @@
 /**
  * Every loss of what nodes said has one owner, and this is it: a cursor per peer into the tail,
- * wound back at every link up (design/engine.md 3).
+ * wound back at every link up.
  */
 import type { NodeId } from "../base/NodeId.ts"
 import type { Core } from "./core.ts"
@@ -17,7 +17,9 @@ interface Unfinished {
 /** Tell `taken` within a turn after this many words; a tick tells what is left. */
 const TELL_WORDS = 64
 const TELL_BYTES = 262_144
-/** Words of one peer that are tracked until their instance is finished; 40 bytes each and a name. */
+/**
+ * Words of one peer that are tracked until their instance is finished; 40 bytes each and a name.
+ */
 const UNFINISHED_MAX = 65_536
 
 class Peer {
@@ -234,7 +236,10 @@ export class Recovery {
     this.send(peer, { kind: "taken", taken: peer.got, done })
   }
 
-  /** The list is bounded by the unfinished instances, so it is rid of the finished ones as it grows. */
+  /**
+   * The list is bounded by the unfinished instances, so it is rid of the finished ones as it
+   * grows.
+   */
   private compact(peer: Peer): void {
     peer.unfinished = peer.unfinished
       .slice(peer.head)

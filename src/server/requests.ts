@@ -1,4 +1,4 @@
-/** Clients' calls at this node: admitted, run, answered at most once (design/engine.md 4). */
+/** Clients' calls at this node: admitted, run, answered at most once. */
 import { bytesEqual } from "../base/bytes.ts"
 import type { ErrorCode } from "../base/errorCode.ts"
 import { type Agreement, NO_BYTES, type Owner } from "./agreement.ts"
@@ -70,7 +70,9 @@ export class Requests {
     if (known.token === 0 && this.copiesRun(method)) this.enter(known, session.open.get(index))
   }
 
-  /** Without protocol lanes an entry handler sees the first copy only: it has nothing else to say. */
+  /**
+   * Without protocol lanes an entry handler sees the first copy only: it has nothing else to say.
+   */
   private copiesRun(method: Method): boolean {
     return method.call === "multiparty" && Object.keys(method.protocol.lanes).length > 0
   }

@@ -1,6 +1,6 @@
 /**
  * What this node said and somebody may still need: the tail of its say records, by position.
- * A position is given once, in this life and later ones (design/engine.md 2).
+ * A position is given once, in this life and later ones.
  */
 import { assert } from "../base/assert.ts"
 import type { Word } from "./Message.ts"

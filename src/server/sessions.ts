@@ -1,5 +1,5 @@
 /**
- * Sessions: at most once for ever, within bounds (design/engine.md 4).
+ * Sessions: at most once for ever, within bounds.
  * @source Lee et al., Implementing linearizability at large scale and low latency (RIFL), SOSP 2015
  */
 import type { ErrorCode } from "../base/errorCode.ts"

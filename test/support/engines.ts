@@ -179,7 +179,10 @@ export class Nodes {
     this.input(id, { kind: "request", route, request: message })
   }
 
-  /** Delivers all that waits, and what comes of it, until nothing moves. `tick` flushes acknowledgements. */
+  /**
+   * Delivers all that waits, and what comes of it, until nothing moves. `tick` flushes
+   * acknowledgements.
+   */
   settle(only: (from: NodeId, to: NodeId, message: PeerMessage) => boolean = () => true): void {
     for (let moved = true; moved; ) {
       moved = false

@@ -19,7 +19,8 @@ export const file_quorate_v1_call: GenFile = /*@__PURE__*/
  */
 export type CallId = Message<"quorate.v1.CallId"> & {
   /**
-   * 22 bytes: when the session was opened (milliseconds, 6 bytes, big endian), then 16 bytes of digest.
+   * 22 bytes: when the session was opened (milliseconds, 6 bytes, big endian), then 16 bytes of
+   * digest.
    *
    * @generated from field: bytes session = 1;
    */
