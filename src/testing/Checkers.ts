@@ -85,7 +85,7 @@ export class Checkers {
       correct,
       finishedAt: (node, lane, index) =>
         isSession(lane)
-          ? this.answers.finishedAt(node, callKey(lane, index))
+          ? this.#settledAt(node, callKey(lane, index))
           : this.decisions.finishedAt(node, lane, index)
     })
   }
@@ -176,6 +176,10 @@ export class Checkers {
       return `no answer to call ${open.number} of client ${open.client} (${name})`
     }
     return this.words.missing() ?? (this.#options.promises.totality ? this.untotal() : undefined)
+  }
+
+  #settledAt(node: NodeId, key: CallKey): boolean {
+    return this.answers.finishedAt(node, key) || this.#outrun(key)
   }
 
   /** The client went a window further, so that a slow node may have had to let go of the call. */
