@@ -8,6 +8,7 @@ import { CallFailed } from "../../quorum/client/Errors.ts"
 import { type QuorumCallSpec, quorumCall } from "../../quorum/client/QuorumCall.ts"
 import { replies } from "../../quorum/client/Replies.ts"
 import { first, matching, type Policy, quorum } from "../../quorum/Policy.ts"
+import type { Codec } from "../../server/Protocol.ts"
 import type { CallOptions } from "../Call.ts"
 import { codecOf } from "./codec.ts"
 import { type MethodInfo, methodsOf } from "./methods.ts"
@@ -45,6 +46,9 @@ const byBytes: Policy<Received, object> = {
 }
 
 type AnyPolicy = Policy<any, any>
+const FIRST: AnyPolicy = first()
+const QUORUM: AnyPolicy = quorum()
+
 /** What a run of a call needs beside its method. */
 interface Ask {
   /** The request's bytes per node, made before the call starts: later changes do not travel. */
@@ -57,12 +61,14 @@ class Caller {
   private readonly info: MethodInfo
   private readonly port: CallPort
   private readonly targets: Targets
-  private readonly decode: (body: Uint8Array) => object
+  private readonly input: Codec
+  private readonly decode: Codec["decode"]
 
   constructor(info: MethodInfo, port: CallPort, targets: Targets) {
     this.info = info
     this.port = port
     this.targets = targets
+    this.input = codecOf(info.desc.input)
     this.decode = codecOf(info.desc.output).decode
   }
 
@@ -70,16 +76,16 @@ class Caller {
     switch (this.info.call) {
       case "rpc":
         return (node: NodeId, request: object, options?: CallOptions) =>
-          this.run(this.same(request, { ...options, to: this.targets.one(node) }), first())
+          this.run(this.same(request, { ...options, to: this.targets.one(node) }), FIRST)
       case "unicast":
         return (node: NodeId, message: object) =>
-          this.run(this.same(message, { to: this.targets.one(node) }), first())
+          this.run(this.same(message, { to: this.targets.one(node) }), FIRST)
       case "multicast":
         return (message: object, options?: CallOptions) =>
-          this.run(this.same(message, options), first())
+          this.run(this.same(message, options), FIRST)
       case "quorum":
-        return Object.assign(this.toMany(quorum()), {
-          each: (requests: Requests, policy: AnyPolicy = quorum(), options?: CallOptions) =>
+        return Object.assign(this.toMany(QUORUM), {
+          each: (requests: Requests, policy: AnyPolicy = QUORUM, options?: CallOptions) =>
             this.run({ body: (targets) => this.bodies(requests, targets), options }, policy),
           replies: this.replies()
         })
@@ -129,11 +135,11 @@ class Caller {
   })
 
   private spec({ body, options }: Ask) {
-    const { name, id, call } = { ...this.info, name: this.info.fullName }
+    const { fullName: name, id: method, call } = this.info
     try {
       const targets = this.targets.of(options?.to)
       const deadlineMs = options?.timeoutMs ?? LIMITS.callTimeoutMs
-      return { name, method: id, call, body: body(targets), targets, deadlineMs }
+      return { name, method, call, body: body(targets), targets, deadlineMs }
     } catch (error) {
       if (!(error instanceof Invalid)) throw error
       const { message: detail } = error
@@ -162,7 +168,7 @@ class Caller {
 
   private bytes(request: object): Uint8Array {
     try {
-      return codecOf(this.info.desc.input).encode(request)
+      return this.input.encode(request)
     } catch (cause) {
       throw new Invalid(cause instanceof Error ? cause.message : String(cause))
     }

@@ -1,11 +1,4 @@
-import {
-  create,
-  type DescMessage,
-  fromBinary,
-  isMessage,
-  type Message,
-  toBinary
-} from "@bufbuild/protobuf"
+import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf"
 import type { Codec } from "../../server/Protocol.ts"
 
 // What a node does not understand it does not pass on: votes are compared by what is in them.
@@ -27,17 +20,15 @@ export const codecOf = (schema: DescMessage): Codec => {
   return codec
 }
 
-const encode = (schema: DescMessage, init: object): Uint8Array => {
-  const { $typeName: typeName, ...fields } = init as Partial<Message>
-  if (typeName !== undefined && typeName !== schema.typeName) {
-    throw new TypeError(`a ${typeName} is no ${schema.typeName}`)
+const encode = (schema: DescMessage, init: Partial<Message>): Uint8Array => {
+  const { $typeName: typeName } = init
+  if (typeName === undefined) return toBinary(schema, create(schema, init), WRITE)
+  if (typeName !== schema.typeName) throw new TypeError(`a ${typeName} is no ${schema.typeName}`)
+  try {
+    return toBinary(schema, init as Message, WRITE)
+  } catch {
+    // `{ ...message, field: {} }` passes for a message while its new parts are none yet.
+    const { $typeName: _, ...fields } = init
+    return toBinary(schema, create(schema, fields), WRITE)
   }
-  if (isMessage(init, schema)) {
-    try {
-      return toBinary(schema, init, WRITE)
-    } catch {
-      // `{ ...message, field: {} }` passes for a message while its new parts are none yet.
-    }
-  }
-  return toBinary(schema, create(schema, fields), WRITE)
 }
