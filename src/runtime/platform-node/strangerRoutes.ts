@@ -17,7 +17,7 @@ import { connectError } from "./connectCode.ts"
 import { helloFromWire, helloToWire } from "./wireHello.ts"
 
 /** A request listener for Node's HTTP/2 server. */
-export const strangerRoutes = (door: Door, limits: Limits) =>
+export const strangerRoutes = (door: Door, limits: Limits): ReturnType<typeof connectNodeAdapter> =>
   connectNodeAdapter({
     routes: (router) => {
       peerRoutes(router, door)
