@@ -122,8 +122,9 @@ const main = (): void => {
     totals.steps += run.steps
     hash.text(run.hash)
     if (run.failure !== undefined && ++totals.failures <= FAILURES_SHOWN) {
-      const faulty = faults === "all" ? " --faults all" : ""
-      const line = `npm run sim -- --protocol ${protocol} --nodes ${nodes} --seed ${seed} --runs 1${faulty}`
+      const line =
+        `npm run sim -- --protocol ${protocol} --nodes ${nodes} --seed ${seed} --runs 1` +
+        (faults === "all" ? " --faults all" : "")
       process.stderr.write(`seed ${seed}: ${run.failure}\n  repeat: ${line}\n`)
     }
     if (performance.now() < saidMs + PROGRESS_MS) continue

@@ -129,7 +129,7 @@ export class Checkers {
     }
   }
 
-  /** Any two sets that let a node finish must share a correct member; liars may have said anything. */
+  /** Two sets that let a node finish must share a correct member; liars may have said all. */
   #quorum(node: NodeId, lane: LaneKey, index: number): void {
     const { promises, members, correct, model } = this.#options
     if (!promises.quorums) return

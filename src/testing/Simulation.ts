@@ -1,6 +1,6 @@
 /**
- * A protocol under random schedules: many short runs, each a pure function of its seed, with nodes that
- * crash and lie, connections that break, disks that forget and clients that retry.
+ * A protocol under random schedules: many short runs, each a pure function of its seed, with nodes
+ * that crash and lie, connections that break, disks that forget and clients that retry.
  */
 import { type Context, Data, Effect } from "effect"
 import type { NodeId } from "../base/NodeId.ts"

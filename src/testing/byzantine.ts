@@ -62,7 +62,7 @@ export class Adversary {
     return body === undefined ? reply : { ...reply, body }
   }
 
-  /** Camp 0 is told the first value known of the instance, camp 1 the second or one of elsewhere. */
+  /** Camp 0 is told the first value known of the instance, camp 1 the second or a foreign one. */
   #story(to: NodeId, word: Word): Word {
     const key = `${to} ${word.position} ${instanceOf(word.lane, word.index, word.method)}`
     const told = this.#told.get(key)

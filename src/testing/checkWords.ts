@@ -13,8 +13,8 @@ export interface WordCheckOptions {
 }
 
 /**
- * What correct nodes say: one value per (lane, index, phase, round) in all their lives (P4), nothing
- * before it is durable (P11), and in the end all of it has reached whom it was for (P5).
+ * What correct nodes say: one value per (lane, index, phase, round) in all their lives (P4),
+ * nothing before it is durable (P11), and in the end all of it has reached whom it was for (P5).
  */
 export class WordCheck {
   readonly #options: WordCheckOptions
@@ -71,7 +71,8 @@ export class WordCheck {
           if (node === author || word.to?.includes(node) === false) continue
           if (this.#given.get(node)?.has(`${author}/${word.position}`) === true) continue
           if (finishedAt(node, word.lane, word.index)) continue
-          return `P5: word ${word.position} of node ${author} (${wordText(word)}) never reached node ${node}`
+          const which = `word ${word.position} of node ${author} (${wordText(word)})`
+          return `P5: ${which} never reached node ${node}`
         }
       }
     }

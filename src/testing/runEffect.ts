@@ -10,8 +10,8 @@ interface Refusal {
 }
 
 /**
- * Runs entry handlers' Effects to their end within one step of virtual time, in `context`. An Effect
- * that waits for real time or for IO cannot be repeated from a seed: "async".
+ * Runs entry handlers' Effects to their end within one step of virtual time, in `context`. An
+ * Effect that waits for real time or for IO cannot be repeated from a seed: "async".
  */
 export const runEffectIn = (context: Context.Context<never>): RunEffect => {
   const run = Effect.runSyncExitWith(context)

@@ -76,7 +76,7 @@ export class SimDisk {
     }
   }
 
-  /** The power goes: of every file a prefix of what was not synced stays, of a new file maybe nothing. */
+  /** The power goes: of every file some prefix of what was not synced stays, or nothing of it. */
   crash(): void {
     this.#mount++
     for (const [name, file] of this.#files) {

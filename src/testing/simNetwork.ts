@@ -52,9 +52,9 @@ interface Pair {
 const ENDPOINTS_MAX = 2_097_152
 
 /**
- * The `envelopes` network: every pair has one connection at a time, FIFO with random delays. A break
- * loses what was in flight, but for what arrives before the receiver notices; loss and reordering
- * happen only between connections. The two ends notice at different times, and a new
+ * The `envelopes` network: every pair has one connection at a time, FIFO with random delays. A
+ * break loses what was in flight, but for what arrives before the receiver notices; loss and
+ * reordering happen only between connections. The two ends notice at different times, and a new
  * connection may come up at an end that has not noticed yet: it is told of the end first.
  */
 export class SimNetwork {
@@ -109,7 +109,7 @@ export class SimNetwork {
     }
   }
 
-  /** Breaks the connection of two endpoints, if there is one, and keeps them apart for `apartMs`. */
+  /** Breaks the connection of two endpoints, if there is one, and keeps them apart. */
   cut(a: Endpoint, b: Endpoint, apartMs: number): void {
     const pair = this.#pairs.get(pairKey(a, b))
     if (pair === undefined) return
@@ -203,7 +203,7 @@ export class SimNetwork {
     pair.current = undefined
     this.breaks++
     for (const side of [0, 1] as const) {
-      // Half of the ends notice at once, so that all in flight is lost; the others take a little more.
+      // Half of the ends notice at once: all in flight to them is lost. The others take longer.
       const delayMs = this.#random.chance(500) ? 0 : this.#random.below(this.#timing.noticeMsMax)
       this.#time.after(delayMs, () => {
         if (pair.sides[side] === connection) this.#closed(pair, side)

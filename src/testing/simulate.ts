@@ -252,7 +252,7 @@ const diskTiming = (random: Prng) => ({
   slowMsMax: 20 + random.below(150)
 })
 
-/** One run in three with limits that are hit at once: small windows, small segments, small turns. */
+/** One run in three has limits that are hit at once: small windows, segments and turns. */
 const limitsOf = (random: Prng): Limits => {
   const tight: Partial<Limits> = {
     bodyBytesMax: 1024,

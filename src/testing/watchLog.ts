@@ -80,7 +80,7 @@ export class LogMemory {
         return log.failure
       }
     }
-    // The class has private fields, so no other object has its type; the host core uses none of them.
+    // The class has private fields, so no other object has its type; nobody here needs them.
     return watched as LogCore
   }
 
