@@ -1,0 +1,145 @@
+import { describe, expect, it } from "vitest"
+import { json, Nodes, protocolOf, request } from "./support/engines.ts"
+
+/** A tiny replicated counter: node 1 assigns slots, all accept, a quorum of accepts applies. */
+const counter = protocolOf(
+  "ctr",
+  {
+    add: [
+      "multiparty",
+      ({ message, call, state, self, lanes, forward, refuse, note }) =>
+        self !== 1
+          ? refuse.redirect(1)
+          : state.pending.has(call.key)
+            ? []
+            : state.next > lanes.slots.last
+              ? refuse.overloaded()
+              : [
+                  note({ pending: call.key }),
+                  forward.accept({
+                    slot: state.next,
+                    by: message.by,
+                    session: call.session,
+                    index: call.index
+                  })
+                ],
+      { forwards: ["accept"] }
+    ],
+    accept: [
+      "phase",
+      {
+        lane: "slots",
+        index: (m) => m.slot,
+        each: ({ message, store, forward }) => [
+          store({ slot: message.slot }),
+          forward.learn(message)
+        ]
+      }
+    ],
+    learn: [
+      "phase",
+      {
+        lane: "slots",
+        index: (m) => m.slot,
+        quorum: ({ votes, system, apply, wait }) =>
+          votes.agreed(system.quorum)
+            ? apply(
+                { by: votes.value.by, key: votes.value.index },
+                { call: { session: votes.value.session, index: votes.value.index, method: "add" } }
+              )
+            : wait
+      }
+    ]
+  },
+  {
+    state: () => ({ next: 1, pending: new Set<string>() }),
+    record: json,
+    evolve: (state, record) => {
+      if (record.pending !== undefined) state.pending.add(record.pending)
+      if (record.slot !== undefined) state.next = Math.max(state.next, record.slot + 1)
+    },
+    lanes: { slots: { window: 4 } },
+    application: {
+      command: json,
+      initial: () => ({ total: 0, done: new Map<number, number>() }),
+      apply: (state, command) => {
+        if (!state.done.has(command.key)) state.done.set(command.key, (state.total += command.by))
+        return { total: state.done.get(command.key) }
+      }
+    }
+  }
+)
+const add = (index: number, by = 1) => request("ctr", "add", { by }, { index })
+
+describe("protocol lanes", () => {
+  it("what is decided runs in order on every node, and its result is the reply", () => {
+    const nodes = new Nodes(counter, 3, "crash")
+    for (const index of [1, 2, 3]) for (const id of nodes.ids) nodes.call(id, add(index, index))
+    nodes.settle()
+    const totals = [1, 3, 6].flatMap((total) => nodes.ids.map((n) => `${n}: {"total":${total}}`))
+    const redirects = [2, 3].flatMap((n) => [1, 2, 3].map(() => `${n}: redirect`))
+    expect(nodes.answers()).toEqual([...totals, ...redirects].sort())
+  })
+
+  it("a window that is full refuses, and moves with what is applied", () => {
+    const nodes = new Nodes(counter, 3, "crash")
+    for (let index = 1; index <= 6; index++) nodes.call(1, add(index))
+    expect(nodes.answers()).toEqual(["1: overloaded", "1: overloaded"])
+    nodes.settle()
+    for (let index = 5; index <= 6; index++) nodes.call(1, add(index))
+    nodes.settle()
+    expect(nodes.answers().filter((a) => a === '1: {"total":6}')).toHaveLength(1)
+  })
+
+  it("a node that was away catches up with everything, in order", () => {
+    const nodes = new Nodes(counter, 3, "crash")
+    for (const id of [1, 2]) nodes.cut(id, 3)
+    for (let index = 1; index <= 40; index++) {
+      nodes.call(1, add(index))
+      nodes.settle()
+    }
+    for (const id of [1, 2]) nodes.link(id, 3)
+    nodes.settle()
+    const decided = (id: number) =>
+      nodes.logs
+        .get(id)!
+        .flatMap((r) => r.entries)
+        .filter((e) => e.kind === "decided")
+    expect(decided(3).map((d) => d.index)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1))
+    expect(decided(3).map((d) => d.command)).toEqual(decided(1).map((d) => d.command))
+  })
+
+  it("after a restart the application is rebuilt and a retry gets the same reply", () => {
+    const nodes = new Nodes(counter, 3, "crash")
+    for (const index of [1, 2]) nodes.call(1, add(index))
+    nodes.settle()
+    nodes.boot(1)
+    nodes.replies.length = 0
+    nodes.call(1, add(2))
+    nodes.call(1, add(3))
+    nodes.settle()
+    for (const id of [2, 3]) nodes.link(1, id)
+    nodes.settle()
+    expect(nodes.answers()).toEqual(['1: {"total":2}', '1: {"total":3}'])
+  })
+
+  it("an application that throws halts its node", () => {
+    const broken = {
+      ...counter,
+      world: {
+        ...counter.world!,
+        application: {
+          ...counter.world!.application!,
+          apply: () => {
+            throw new Error("no")
+          }
+        }
+      }
+    }
+    const nodes = new Nodes(broken, 1, "crash")
+    nodes.call(1, add(1))
+    expect(nodes.outputs.filter(({ output }) => output.kind === "halt")).toMatchObject([
+      { output: { reason: "the application threw at slots/1: Error: no" } }
+    ])
+  })
+})
