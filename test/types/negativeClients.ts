@@ -13,6 +13,7 @@ import {
 import { NodeGroup } from "quorate/platform-node"
 import { type Member, Replica } from "quorate/server"
 import { Simulation } from "quorate/testing"
+import { Kv as KvJs } from "../plugin/golden/js/kv/v1/kv_quorate.js"
 import { type GetReply, Kv } from "../plugin/golden/ts/kv/v1/kv_quorate.ts"
 import {
   type Delivery,
@@ -110,6 +111,8 @@ is<typeof mock, Layer.Layer<Kv>>(true)
 Kv.mock({ accept: () => undefined })
 // @ts-expect-error 'val' does not exist in type 'MessageInit<GetReply>'
 Kv.mock({ read: () => ({ val: 1 }) })
+// @ts-expect-error 'val' does not exist: what is printed as JavaScript has the same types
+KvJs.mock({ read: () => ({ val: 1 }) })
 
 // servers
 export const honest = ReliableBroadcast.protocol({
