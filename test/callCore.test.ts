@@ -208,7 +208,7 @@ describe("ends", () => {
     expect(world.core.counters.overloaded).toBe(1)
   })
 
-  it("cancel tells the nodes that work on the call, forgets it, and is nothing the second time", () => {
+  it("cancel tells the nodes that work on the call, forgets it, and is nothing later", () => {
     const world = new CallWorld({ nodes: 4 }).up(1, 2, 3)
     const call = world.call({ policy: all() })
     const [one, two, three] = world.asked()

@@ -110,7 +110,7 @@ describe("windows", () => {
     while (world.core.size()["calls"]! > 0) for (const copy of world.asked()) world.reply(copy, 1)
   })
 
-  it("bodies sent and not over are at most a quarter of linkBytes, but one call always goes", () => {
+  it("bodies sent and not over are at most a quarter of linkBytes, but one always goes", () => {
     const limits = { linkBytes: 400 }
     const world = new CallWorld({ limits }).up(1, 2, 3)
     const sized = (size: number) =>

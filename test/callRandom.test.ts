@@ -185,7 +185,7 @@ class Run {
     } else call.failed.add(to)
   }
 
-  /** The same reply again, or one that was late. Refusals are not repeated: they speak of a copy. */
+  /** The same reply again, or a late one. Refusals are not repeated: they speak of a copy. */
   repeatReply(): void {
     const final = this.past.filter(({ reply }) => reply.code === undefined)
     if (final.length === 0) return
@@ -232,7 +232,7 @@ class Run {
 
 const nameOf = ({ request: { session, index } }: Copy) => ({ session, index })
 
-describe("a call table under links that break, replies lost and repeated, refusals and lies", () => {
+describe("a call table under breaking links, lost and repeated replies, refusals, lies", () => {
   it.each(Array.from({ length: 10 }, (_, i) => i * 10))(
     "ends each call once, as the oracle says: seeds from %i",
     (from) => {

@@ -148,7 +148,7 @@ describe("sessions open", () => {
 })
 
 describe("sessions are given up", () => {
-  it("after session_expired: that node failed, sent calls stay, later ones use a newer session", () => {
+  it("after session_expired: that node failed, sent calls stay, later ones go on anew", () => {
     const world = new CallWorld().up(1, 2, 3)
     const before = world.call({ call: "multiparty" })
     const [one, two, three] = world.asked()
@@ -228,7 +228,7 @@ describe("sessions are given up", () => {
     expect(expired(new CallWorld({ nodes: 4, model: "byzantine" }), 1)).toBe("session_expired")
   })
 
-  it("a call to one node that had forgotten the session before the only copy came is renamed", () => {
+  it("a call to one node that forgot the session before the only copy came is renamed", () => {
     const world = new CallWorld().up(1, 2, 3)
     const call = rpc(world, 2)
     const [copy] = world.asked()

@@ -124,7 +124,7 @@ export class CallLanes {
     this.#pump(this.#nodes[rank]!)
   }
 
-  /** A node's final word is in: a name that it alone knows is settled, whoever else is waited for. */
+  /** A node's final word is in: a name that it alone knows is settled, whoever is waited for. */
   answered(call: OpenCall, slot: number): void {
     const session = call.sessions[slot]
     if (call.multiparty || session === undefined) return
