@@ -151,7 +151,8 @@ export class CallOracle {
 
   #checkCall(call: Watched): void {
     const expected = this.expected(call)
-    const told = `call ${call.number} is ${call.result === undefined ? "open" : JSON.stringify(call.result)}, not ${expected}`
+    const is = call.result === undefined ? "open" : JSON.stringify(call.result)
+    const told = `call ${call.number} is ${is}, not ${expected}`
     this.#must(new Set(call.counted).size === call.counted.length, "one reply a node is counted")
     this.#must(call.ends === (expected === "open" || expected === "cancelled" ? 0 : 1), told)
     if (call.result === undefined) return
