@@ -7,6 +7,7 @@ import { ERROR_CODES } from "../src/base/errorCode.ts"
 import { LIMITS } from "../src/base/limits.ts"
 import { Prng } from "../src/base/prng.ts"
 import { DETAIL_BYTES_MAX, decodeMessage, encodeMessage } from "../src/link/envelope.ts"
+import { SESSION_BYTES } from "../src/server/laneKey.ts"
 import type { Message, Reply, Word } from "../src/server/Message.ts"
 import { message, mutate, twinBytes, twinOf, word } from "./support/wire.ts"
 
@@ -80,14 +81,19 @@ describe("bodies", () => {
     ...fc.sample(word, { seed: 2, numRuns: 1 })[0]!,
     body: new Uint8Array(length).fill(5)
   })
+  const replyOf = (length: number): Reply => {
+    const session = "s".repeat(SESSION_BYTES)
+    return { kind: "reply", session, index: 1, body: new Uint8Array(length).fill(5) }
+  }
   const bodyIn = (chunk: Uint8Array, length: number): Uint8Array =>
-    (decodeMessage(chunk, 0, length) as Word).body
+    (decodeMessage(chunk, 0, length) as Word | Reply).body
 
-  it("are views of the chunk when large, copies when small", () => {
-    const small = encodeMessage(body(20))
+  it("are views of the chunk when large, copies when small and an application may keep them", () => {
+    const small = encodeMessage(replyOf(20))
     expect(bodyIn(small, small.length).buffer).not.toBe(small.buffer)
-    const large = encodeMessage(body(2000))
-    expect(bodyIn(large, large.length).buffer).toBe(large.buffer)
+    for (const bytes of [encodeMessage(body(20)), encodeMessage(body(2000))]) {
+      expect(bodyIn(bytes, bytes.length).buffer).toBe(bytes.buffer)
+    }
   })
 
   it("do not keep a chunk of many times their size", () => {
@@ -97,7 +103,7 @@ describe("bodies", () => {
   })
 
   it("are plain arrays and true copies when the chunk is a Buffer", () => {
-    const bytes = Buffer.from(encodeMessage(body(20)))
+    const bytes = Buffer.from(encodeMessage(replyOf(20)))
     const read = bodyIn(bytes, bytes.length)
     bytes.fill(0)
     expect(read).toEqual(new Uint8Array(20).fill(5))

@@ -298,8 +298,11 @@ const readRareField = (tag: number): void => {
 }
 
 /**
- * A small body is copied: that costs no more than a view. A large one is a view, unless that would
- * keep a frame of many times its size in memory for as long as the message lives.
+ * A large body is a view, unless that would keep a frame of many times its size in memory for as
+ * long as the message lives. A small one is copied: an application may keep what it finds in a
+ * request or reply. Not so a word's: it goes with its instance, like the words beside it in the
+ * frame, and a small copy lives in the JavaScript heap, from where the first codec that reads it
+ * moves it out, at the price of all other work on the word.
  */
 const BODY_COPIED_BYTES = 64
 const readBody = (options: DecodeOptions): Uint8Array => {
@@ -307,7 +310,7 @@ const readBody = (options: DecodeOptions): Uint8Array => {
   if (length === 0) return EMPTY
   const copied =
     options.copy ||
-    length <= BODY_COPIED_BYTES ||
+    (length <= BODY_COPIED_BYTES && fields.kind !== KIND.word) ||
     (reader.bytes.length > 2 * LIMITS.batchBytesTarget && 4 * length < reader.bytes.length)
   return copied ? reader.copy(length) : reader.view(length)
 }
