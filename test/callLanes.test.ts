@@ -1,6 +1,6 @@
 /** How calls wait for their names: windows, queues, bytes. Sessions: clientSession.test.ts. */
 import { describe, expect, it } from "vitest"
-import { SESSIONS_OPEN_MAX } from "../src/link/clientSession.ts"
+import { LIMITS } from "../src/base/limits.ts"
 import { all, first } from "../src/quorum/Policy.ts"
 import type { CallKind } from "../src/server/Protocol.ts"
 import {
@@ -104,8 +104,11 @@ describe("windows", () => {
       if (sent++ % 4 === 0) slow.push(copy)
       else world.reply(copy, 1)
     }
-    expect(sent).toBe(SESSIONS_OPEN_MAX * small.windowCalls)
-    expect(world.core.size()).toMatchObject({ waiting: 200 - sent, sessions: SESSIONS_OPEN_MAX })
+    expect(sent).toBe(LIMITS.clientSessionsMax * small.windowCalls)
+    expect(world.core.size()).toMatchObject({
+      waiting: 200 - sent,
+      sessions: LIMITS.clientSessionsMax
+    })
     for (const copy of slow) world.reply(copy, 1)
     while (world.core.size()["calls"]! > 0) for (const copy of world.asked()) world.reply(copy, 1)
   })

@@ -43,6 +43,15 @@ export interface Limits {
   readonly runsMax: number
   /** Client links of one node. One more is refused. */
   readonly routesMax: number
+  /**
+   * Words of one peer that are tracked until their instance is finished, about 60 bytes each. A word
+   * above it is dropped and asked for again.
+   */
+  readonly unfinishedMax: number
+  /** Equivocations kept as evidence; a newer one replaces the oldest. */
+  readonly evidenceMax: number
+  /** Sessions of one kind of call in one client. When all windows are full, calls wait in order. */
+  readonly clientSessionsMax: number
   /** Calls open in one client. One more fails with `overloaded`. */
   readonly callsOpenMax: number
   /** `opened` of a session may be this far ahead of a node's clock. */
@@ -82,6 +91,9 @@ export const LIMITS: Limits = {
   drainInputsMax: 1024,
   runsMax: 1024,
   routesMax: 1024,
+  unfinishedMax: 65_536,
+  evidenceMax: 64,
+  clientSessionsMax: 8,
   callsOpenMax: 65_536,
   sessionAheadMsMax: 60_000,
   callTimeoutMs: 5_000,

@@ -8,13 +8,6 @@ import { NodeSet } from "../base/nodeSet.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { LaneKey } from "../server/laneKey.ts"
 
-/**
- * Sessions of one pool that take calls. One is used until a call that stays open while most others
- * have settled closes its window; then the next takes over, so that a slow call does not stop all.
- * Costs `windowCalls` words each, and a session at the nodes; when all are closed, calls wait.
- */
-export const SESSIONS_OPEN_MAX = 8
-
 /** Calls 1, 2, 3 … of type `C`. */
 export class ClientSession<C> {
   readonly key: LaneKey
@@ -83,7 +76,12 @@ export interface SessionPoolOptions<C> {
   readonly above: () => number | undefined
 }
 
-/** The sessions of one kind of call: `SESSIONS_OPEN_MAX`, and stale ones that still hold calls. */
+/**
+ * The sessions of one kind of call: `clientSessionsMax`, and stale ones that still hold calls. One is
+ * used until a call that stays open while most others have settled closes its window; then the next
+ * takes over, so that a slow call does not stop all. Costs `windowCalls` words each, and a session
+ * at the nodes; when all are closed, calls wait.
+ */
 export class SessionPool<C> {
   readonly #options: SessionPoolOptions<C>
   /** Those that take calls; the one in use first. */
@@ -105,7 +103,9 @@ export class SessionPool<C> {
       sessions[other] = current
       return sessions[0]
     }
-    return sessions.length < SESSIONS_OPEN_MAX && current.stuck ? this.#open() : undefined
+    return sessions.length < this.#options.limits.clientSessionsMax && current.stuck
+      ? this.#open()
+      : undefined
   }
 
   /** Ends a call; a session nobody uses any more is forgotten. */

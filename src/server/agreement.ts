@@ -25,9 +25,6 @@ export interface Owner {
   readonly call: CallState | undefined
 }
 
-/** Bounded: a newer equivocation replaces the oldest. */
-const EVIDENCE_MAX = 64
-
 /** One author, one (lane, index, phase, round), two values. */
 export interface Evidence {
   readonly author: number
@@ -69,7 +66,7 @@ export class Agreement {
   private again(cast: Cast, before: CastVote, body: Uint8Array): void {
     if (bytesEqual(before.body, body)) return this.core.count("duplicate")
     const { method, instance, round, rank } = cast
-    if (this.evidence.length >= EVIDENCE_MAX) this.evidence.shift()
+    if (this.evidence.length >= this.core.limits.evidenceMax) this.evidence.shift()
     const author = this.core.system.member(rank)
     const [lane, index] = [instance.lane.key, instance.index]
     const kept = { author, lane, index, method: method.id, round, first: before.body, second: body }

@@ -17,10 +17,6 @@ interface Unfinished {
 /** Tell `taken` within a turn after this many words; a tick tells what is left. */
 const TELL_WORDS = 64
 const TELL_BYTES = 262_144
-/**
- * Words of one peer that are tracked until their instance is finished; 40 bytes each and a name.
- */
-const UNFINISHED_MAX = 65_536
 
 class Peer {
   readonly node: NodeId
@@ -152,7 +148,8 @@ export class Recovery {
     peer.gotBytes += word.body.length
     if (!tracked || this.finished(word.lane, word.index)) return
     if (peer.unfinished.length >= peer.compactAt) this.compact(peer)
-    if (peer.unfinished.length >= UNFINISHED_MAX) return this.shed(node, word.position)
+    if (peer.unfinished.length >= this.core.limits.unfinishedMax)
+      return this.shed(node, word.position)
     peer.unfinished.push({ position: word.position, lane: word.lane, index: word.index })
   }
 
@@ -168,7 +165,7 @@ export class Recovery {
     const peer = this.of(node)
     if (peer?.up !== true || peer.shed === 0) return
     this.compact(peer)
-    if (2 * peer.unfinished.length <= UNFINISHED_MAX) this.ask(peer, peer.shed)
+    if (2 * peer.unfinished.length <= this.core.limits.unfinishedMax) this.ask(peer, peer.shed)
   }
 
   /** Asks for the peer's words from `position` on, and for those before it that were dropped. */
