@@ -5,6 +5,7 @@ const loaders: { readonly [name: string]: () => Promise<Bench> } = {
   unary: async () => (await import("./unary.ts")).unary,
   "quorum-call": async () => (await import("./quorumCall.ts")).quorumCall,
   "all-to-all": async () => (await import("./allToAll.ts")).allToAll,
+  paxos: async () => (await import("./paxos.ts")).paxos,
   raw: async () => (await import("./raw.ts")).raw,
   engine: async () => (await import("./engine.ts")).engine
 }

@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
+import { COMPARED } from "../bench/options.ts"
 import { NAMES } from "../bench/registry.ts"
 import { ROOT } from "./support/repo.ts"
 
@@ -32,6 +33,10 @@ const POSITIVE = ["opsPerSec", "p50Us", "p99Us", "cpuUsPerOp", "rssMiB"]
 describe("npm run bench", () => {
   it.each([
     ["unary", "unary", 3],
+    ["quorum-call", "link", 3],
+    ["quorum-call", "unary", 3],
+    ["all-to-all", "link", 4],
+    ["paxos", "link", 3],
     ["raw", "link", 3],
     ["engine", "link", 4]
   ])("%s on %s", async (name, transport, nodes) => {
@@ -39,6 +44,17 @@ describe("npm run bench", () => {
     expect(result).toMatchObject({ bench: name, transport, nodes, inflight: 8, errors: 0 })
     expect(result["payloadBytes"]).toBe(16)
     for (const field of POSITIVE) expect(result[field], field).toBeGreaterThan(0)
+  })
+
+  it("compare runs three, and prints how they compare", async () => {
+    const { code, lines, errors } = await bench("compare", ...MOMENT, "--json")
+    expect({ code, errors }).toEqual({ code: 0, errors: "" })
+    const found = lines.map((line) => JSON.parse(line))
+    expect(found.slice(0, 3).map((result) => result.bench)).toEqual(COMPARED)
+    expect(found.slice(3)).toEqual([
+      expect.objectContaining({ ratio: "quorum-call/unary", opsPerSec: expect.any(Number) }),
+      expect.objectContaining({ ratio: "quorum-call/raw", cpuUsPerOp: expect.any(Number) })
+    ])
   })
 
   it("an open loop measures from when an operation was due", async () => {

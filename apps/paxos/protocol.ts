@@ -9,6 +9,8 @@
 import { EntrySchema, KeyValue, RecordSchema } from "../../gen/paxos/v1/paxos_quorate.ts"
 import { apply, callKey, initial } from "./stateMachine.ts"
 
+export { KeyValue }
+
 /** Slots that may be undecided at once. */
 const WINDOW = 1024
 
