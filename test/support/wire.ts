@@ -9,6 +9,7 @@ import {
   GoodbyeSchema,
   HelloSchema
 } from "../../gen/quorate/v1/link_pb.ts"
+import type { ErrorCode as WireCode } from "../../gen/quorate/v1/error_pb.ts"
 import { ERROR_CODES, type ErrorCode, errorCodeNumber } from "../../src/base/errorCode.ts"
 import type { Prng } from "../../src/base/prng.ts"
 import type { Frame, Goodbye, Hello } from "../../src/link/frame.ts"
@@ -37,6 +38,8 @@ const body = fc.oneof(
   fc.integer({ min: 16_000, max: 16_500 }).map((length) => new Uint8Array(length).fill(length))
 )
 const detail = fc.string({ unit: "binary", minLength: 1, maxLength: 100 })
+const wireCode = (code: ErrorCode | undefined): WireCode =>
+  (code === undefined ? 0 : errorCodeNumber(code)) as WireCode
 const codes = Object.keys(ERROR_CODES) as ReadonlyArray<ErrorCode>
 const code = fc.constantFrom(...codes)
 
@@ -207,7 +210,7 @@ const callTwinOf = (m: Extract<Message, { session: string }>): Envelope => {
     kind: Envelope_Kind.REPLY,
     ...named,
     body: m.body,
-    code: m.code === undefined ? 0 : errorCodeNumber(m.code),
+    code: wireCode(m.code),
     detail: m.detail ?? "",
     node: m.node ?? 0,
     horizonMs: BigInt(m.horizonMs ?? 0)
@@ -226,7 +229,7 @@ export const frameTwinBytes = ({ sequence, acknowledged, content }: Frame): Uint
       ...(content.kind === "goodbye"
         ? {
             goodbye: create(GoodbyeSchema, {
-              code: errorCodeNumber(content.goodbye.code),
+              code: wireCode(content.goodbye.code),
               detail: content.goodbye.detail
             })
           }
