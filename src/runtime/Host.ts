@@ -165,9 +165,9 @@ export class Host {
     this.routes.clear()
   }
 
-  /** Links open now, for tests. */
-  get linkCount(): number {
-    return this.links.size
+  /** Clients connected now, for tests and telemetry. */
+  get clientCount(): number {
+    return this.routes.size
   }
 
   hello(): Hello {

@@ -66,10 +66,11 @@ const framesIn = (data: Buffer): ReadonlyArray<Frame> => {
 /** Opens a stream, sends `parts`, and waits until the node ends it. */
 const post = (
   parts: ReadonlyArray<Uint8Array>,
-  headers: Record<string, string> = {}
+  headers: Record<string, string> = {},
+  port = node.port
 ): Promise<Answer> =>
   new Promise((resolve) => {
-    const session = connect(`http://127.0.0.1:${node.port}`)
+    const session = connect(`http://127.0.0.1:${port}`)
     onTestFinished(() => session.destroy())
     const stream: ClientHttp2Stream = session.request({
       ":method": "POST",
@@ -194,6 +195,31 @@ describe("in a stream", () => {
     const { frames } = await Promise.race([first, second])
     const last = frames.at(-1)?.content
     assert.strictEqual(last?.kind === "goodbye" && last.goodbye.code, "replaced")
+  })
+})
+
+describe("beyond a limit", () => {
+  let small: TestNode
+  beforeAll(async () => {
+    small = await startNode({ helloTimeoutMs: 50, routesMax: 1 })
+  })
+  afterAll(() => small.stop())
+  const lastCode = (frames: ReadonlyArray<Frame>): string | undefined => {
+    const last = frames.at(-1)?.content
+    return last?.kind === "goodbye" ? last.goodbye.code : last?.kind
+  }
+
+  it("a stream that does not say hello in time is cut", async () => {
+    assert.strictEqual(lastCode((await post([], {}, small.port)).frames), "deadline_exceeded")
+  })
+
+  it("one client too many is told so, and the one before stays", async () => {
+    const first = post([batch(helloFrame())], {}, small.port)
+    while (small.host.clientCount < 1) await new Promise(setImmediate)
+    const { frames } = await post([batch(helloFrame())], {}, small.port)
+    assert.strictEqual(lastCode(frames), "overloaded")
+    const late = new Promise<string>((resolve) => setImmediate(resolve, "stays"))
+    assert.strictEqual(await Promise.race([first, late]), "stays")
   })
 })
 

@@ -9,6 +9,7 @@ export type Ran = HandlerResult | { readonly failure: string }
 export class Runs {
   private readonly context: Context.Context<never>
   private readonly fibers = new Map<number, Fiber.Fiber<unknown, unknown>>()
+  private stopped = false
 
   constructor(context: Context.Context<never>) {
     this.context = context
@@ -16,6 +17,7 @@ export class Runs {
 
   /** `ended` is called once, and not for a run that was interrupted. */
   start(token: number, effect: unknown, ended: (result: Ran) => void): void {
+    if (this.stopped) return
     const run = Effect.runForkWith(this.context)
     const fiber = run(effect as Effect.Effect<HandlerResult, unknown>)
     this.fibers.set(token, fiber)
@@ -23,6 +25,8 @@ export class Runs {
       if (!this.fibers.delete(token)) return
       ended(ranOf(exit))
     })
+    // The effect's first steps run within `run`, and may have woken whoever stops the node.
+    if (this.stopped) this.interrupt(token)
   }
 
   interrupt(token: number): void {
@@ -33,6 +37,7 @@ export class Runs {
 
   /** Interrupts all of them and waits for their ends. */
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.stopped = true
     const fibers = [...this.fibers.values()]
     this.fibers.clear()
     return Fiber.interruptAll(fibers)

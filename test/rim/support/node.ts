@@ -1,6 +1,6 @@
 /** One node behind a real port, its host at hand. */
 import { Effect } from "effect"
-import { LIMITS } from "../../../src/base/limits.ts"
+import { LIMITS, type Limits } from "../../../src/base/limits.ts"
 import { randomBytes } from "node:crypto"
 import type { Listener } from "../../../src/runtime/Carrier.ts"
 import { type Group, parseGroup } from "../../../src/runtime/Group.ts"
@@ -19,7 +19,8 @@ export interface TestNode {
 }
 
 /** Node 2 of 3; the others are away. */
-export const startNode = async (): Promise<TestNode> => {
+export const startNode = async (change: Partial<Limits> = {}): Promise<TestNode> => {
+  const limits: Limits = { ...LIMITS, ...change }
   const ports = await freePorts(3)
   const nodes = ports.map((port, i) => ({ id: i + 1, address: `127.0.0.1:${port}` }))
   const group = parseGroup({ group: "demo", faults: "crash", durable: false, nodes }, "test")
@@ -30,7 +31,7 @@ export const startNode = async (): Promise<TestNode> => {
     group,
     self: 2,
     protocols: [kv().spec],
-    limits: LIMITS,
+    limits,
     clock: makeClock(),
     carrier,
     log: undefined,
