@@ -1,24 +1,42 @@
 /** Clients whose every step would show a write that was lost, or that ran twice. */
 import type { Client } from "./paxosCluster.ts"
 
+/** What a key must hold in the end. */
+export interface Held {
+  readonly key: string
+  readonly value: string
+}
+
+/** One client, one command at a time. */
+interface Writer {
+  readonly step: (turn: number) => Promise<void>
+  /** Once all writers have ended. */
+  readonly held: () => Held
+}
+
 /**
- * One key, one command at a time: cas n → n+1, get, put n+2, cas …
+ * A key of its own: cas n → n+1, get, put n+2, cas …
  * What is read after each write shows a lost one; a `cas` that ran again has the answer "conflict";
  * a `put` that ran again later takes the counter back, which the next read shows.
  */
-class Writer {
-  readonly key: string
-  /** What the key must hold. */
-  value = 0
+class Counter implements Writer {
   private readonly client: Client
+  private readonly key: string
+  private value = 0
 
-  constructor(client: Client, key: string) {
+  private constructor(client: Client, key: string) {
     this.client = client
     this.key = key
   }
 
-  async begin(): Promise<void> {
-    await this.expect(`put ${this.key} 0`, "ok")
+  static async begin(client: Client, key: string): Promise<Counter> {
+    const counter = new Counter(client, key)
+    await counter.expect(`put ${key} 0`, "ok")
+    return counter
+  }
+
+  held(): Held {
+    return { key: this.key, value: String(this.value) }
   }
 
   async step(turn: number): Promise<void> {
@@ -35,7 +53,50 @@ class Writer {
   }
 }
 
-/** A few writers, each with a client and a key of its own, until `stop`. */
+/**
+ * A key of two players, who push it up and down and count how often it moved. A push that ran twice
+ * moves it once more than anybody was told, if the other player had pushed it back; one that was
+ * lost moves it less often.
+ */
+class Ball {
+  private readonly key: string
+  private ups = 0
+  private downs = 0
+
+  private constructor(key: string) {
+    this.key = key
+  }
+
+  static async begin(client: Client, key: string): Promise<Ball> {
+    await client.execute(`put ${key} down`)
+    return new Ball(key)
+  }
+
+  player(client: Client): Writer {
+    const push = async (from: string, to: string): Promise<number> =>
+      (await client.execute(`cas ${this.key} ${from} ${to}`)) === "ok" ? 1 : 0
+    return {
+      step: async (turn) => {
+        const rises = turn % 2 === 0
+        const moved = rises ? await push("down", "up") : await push("up", "down")
+        if (rises) this.ups += moved
+        else this.downs += moved
+      },
+      held: () => {
+        const { key, ups, downs } = this
+        if (ups === downs) return { key, value: "down" }
+        return { key, value: ups === downs + 1 ? "up" : `${ups} times up, ${downs} times down` }
+      }
+    }
+  }
+}
+
+/** They come back in any order, so commands in flight are repeated in another order than before. */
+const CLIENTS = 4
+const COUNTERS = 2
+const BALLS = 6
+
+/** A few clients with many commands in flight, until `stop`. */
 export class Writers {
   /** Commands answered. */
   answered = 0
@@ -50,10 +111,17 @@ export class Writers {
     this.running.catch(() => {})
   }
 
-  static async start(clients: ReadonlyArray<Client>): Promise<Writers> {
-    const writers = clients.map((client, i) => new Writer(client, `writer-${i}`))
-    await Promise.all(writers.map((writer) => writer.begin()))
-    return new Writers(writers)
+  static async start(makeClient: () => Client): Promise<Writers> {
+    const clients = Array.from({ length: CLIENTS }, makeClient)
+    const client = (i: number): Client => clients[i % CLIENTS]!
+    const counters = await Promise.all(
+      Array.from({ length: COUNTERS }, (_, i) => Counter.begin(client(i), `counter-${i}`))
+    )
+    const balls = await Promise.all(
+      Array.from({ length: BALLS }, (_, i) => Ball.begin(client(i), `ball-${i}`))
+    )
+    const players = balls.flatMap((ball, i) => [ball.player(client(i)), ball.player(client(i + 1))])
+    return new Writers([...counters, ...players])
   }
 
   /** Waits until `count` more commands are answered; fails as soon as an answer is wrong. */
@@ -64,11 +132,11 @@ export class Writers {
     await Promise.race([reached, this.running])
   }
 
-  /** Ends after the commands under way; what the keys hold then. */
-  async stop(): Promise<ReadonlyArray<{ readonly key: string; readonly value: string }>> {
+  /** Ends after the commands under way; what the keys must hold then. */
+  async stop(): Promise<ReadonlyArray<Held>> {
     this.stopping = true
     await this.running
-    return this.writers.map(({ key, value }) => ({ key, value: String(value) }))
+    return this.writers.map((writer) => writer.held())
   }
 
   private async run(writer: Writer): Promise<void> {
