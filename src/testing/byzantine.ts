@@ -6,11 +6,14 @@ import type { MethodId, PeerMessage, Reply, Word } from "../server/Message.ts"
 
 /**
  * What a Byzantine node does with what its honest half says: nothing leaves; some is kept from some
- * receivers; each of two camps is told a story of its own; anything, at random.
+ * receivers; each of two camps is told a story of its own; any body at random; any number at random,
+ * in what keeps links and logs in step too.
  */
-export const LIES = ["silent", "withhold", "split", "mixed"] as const
+export const LIES = ["silent", "withhold", "split", "mixed", "miscount"] as const
 export type Lie = (typeof LIES)[number]
 
+/** A number that no honest node comes to. */
+const FAR = 2 ** 40
 /** Bodies known per phase. A newer one replaces the oldest. */
 const POOL_MAX = 16
 /** Stories remembered; a story told twice is the same. */
@@ -41,6 +44,8 @@ export class Adversary {
   /** What `to` is told instead; nothing: it is told nothing. */
   toPeer(to: NodeId, message: PeerMessage): ReadonlyArray<PeerMessage> {
     if (this.lie === "silent") return NOTHING
+    if (this.lie === "miscount")
+      return [this.#random.chance(700) ? message : this.#miscount(message)]
     if (message.kind !== "word") return [message]
     this.saw(message)
     switch (this.lie) {
@@ -86,6 +91,30 @@ export class Adversary {
       told.push({ ...withBody(word, this.#random.pick(this.#pool.get(method)!)), method })
     }
     return told
+  }
+
+  #miscount(message: PeerMessage): PeerMessage {
+    switch (message.kind) {
+      case "word": {
+        const { position, index, round, ackedBelow, ...word } = withBody(message, message.body)
+        const counts = { position: this.#number(position), index: this.#number(index) }
+        return { ...word, ...counts, round, ackedBelow: this.#number(ackedBelow) }
+      }
+      case "taken":
+        return { ...message, taken: this.#number(message.taken), done: this.#number(message.done) }
+      case "wantLane": {
+        const from = this.#number(message.from)
+        return { ...message, from, to: Math.max(from + 1, this.#number(message.to)) }
+      }
+      default:
+        return { ...message, position: this.#number(message.position) }
+    }
+  }
+
+  /** The number, one beside it, or one far off. */
+  #number(honest: number): number {
+    const others = [honest, honest + 1, Math.max(1, honest - 1), 1, 2 * honest + 7, FAR]
+    return this.#random.pick(others)
   }
 
   #other(word: Word): Uint8Array {

@@ -3,7 +3,14 @@ import { describe, expect, it } from "vitest"
 import { Prng } from "../../src/base/prng.ts"
 import { laneBytes, sessionKey } from "../../src/server/laneKey.ts"
 import type { LogEntry } from "../../src/server/LogRecord.ts"
-import { methodId, type Reply, type Word } from "../../src/server/Message.ts"
+import {
+  methodId,
+  type PeerMessage,
+  type Reply,
+  type Taken,
+  type WantLane,
+  type Word
+} from "../../src/server/Message.ts"
 import type { Codec, MethodSpec, ProtocolSpec } from "../../src/server/Protocol.ts"
 import { Adversary } from "../../src/testing/byzantine.ts"
 import { Checkers, type SimCall } from "../../src/testing/Checkers.ts"
@@ -265,5 +272,20 @@ describe("a Byzantine node", () => {
     const told = Array.from({ length: 200 }, () => liar.toPeer(1, said(1))).flat()
     expect(new Set(bodies(told))).toEqual(new Set([1, 2, 3]))
     for (const one of told) expect(one).toMatchObject({ kind: "word", lane: SESSION, index: 1 })
+  })
+
+  it("miscounts in what keeps nodes in step, and leaves the bodies alone", () => {
+    const liar = new Adversary(new Prng(1), "miscount")
+    const tell = (message: PeerMessage): ReadonlyArray<PeerMessage> =>
+      Array.from({ length: 100 }, () => liar.toPeer(1, message)).flat()
+    const words = tell(said(1))
+    expect(new Set(bodies(words))).toEqual(new Set([1]))
+    expect(new Set(words.map((one) => (one as Word).position)).size).toBeGreaterThan(2)
+    for (const one of tell({ kind: "wantLane", lane: SESSION, from: 2, to: 3 })) {
+      const { from, to } = one as WantLane
+      expect(to).toBeGreaterThan(from)
+    }
+    const taken = tell({ kind: "taken", taken: 5, done: 4 })
+    expect(new Set(taken.map((one) => (one as Taken).done)).size).toBeGreaterThan(2)
   })
 })
