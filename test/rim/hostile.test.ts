@@ -138,7 +138,7 @@ describe("in a stream", () => {
     ["a message that is no Batch", [message(bytes(9, 0xff))]],
     ["a Batch that promises more than it has", [message(Uint8Array.of(0x0a, 200, 1, 5))]],
     ["a length beyond every limit", [message(bytes(10, 0), 0, 0xffff_ffff)]],
-    ["a length just beyond the limit", [message(bytes(10, 0), 0, LIMITS.batchBytesMax + 7)]]
+    ["a first message that is no mere hello", [message(bytes(10, 0), 0, 4097)]]
   ])("%s cuts it, and is counted", async (_, parts) => {
     const before = node.host.counters.garbage
     await post(parts)
@@ -167,7 +167,11 @@ describe("in a stream", () => {
       "malformed",
       () => [batch(helloFrame()), frame(2, { kind: "messages", messages: [taken] })]
     ],
-    ["a frame beyond the limit", "too_large", () => [batch(bytes(LIMITS.batchBytesMax + 1, 0))]],
+    [
+      "a frame beyond the limit",
+      "too_large",
+      () => [batch(helloFrame()), batch(bytes(LIMITS.batchBytesMax + 1, 0))]
+    ],
     ["another group", "wrong_group", () => [batch(helloFrame({ group: "other" }))]],
     ["another digest", "wrong_group", () => [batch(helloFrame({ groupDigest: bytes(32, 9) }))]],
     ["another version", "unsupported_version", () => [batch(helloFrame({ version: 2 }))]],

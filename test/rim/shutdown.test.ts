@@ -61,3 +61,11 @@ it("SIGINT ends it as a shell expects, and its folder can be used again", async 
   assert.match(await second.started, /store \S+data$/)
   assert.strictEqual((await stopped(second, "SIGTERM")).code, 0)
 })
+
+it.each(["link", "unary"])("nothing is left of a node and a client over %s", async (transport) => {
+  const { folder } = await groupFolder({ size: 1, f: 0 })
+  const program = start("test/rim/support/comesAndGoes.ts", [transport], folder)
+  const { code, stdout, stderr } = await program.ended
+  assert.strictEqual(code, 0, stderr)
+  assert.strictEqual(stdout.split("\n")[1], "a")
+})

@@ -15,6 +15,7 @@ import type { Carrier, Connection, ConnectionEvents, Door, Listener } from "../C
 import { FrameStream, LINK_CONTENT_TYPE, LINK_PATH } from "./frameStream.ts"
 import {
   hostAndPort,
+  isBreak,
   letGo,
   networkErrorText,
   openSession,
@@ -128,7 +129,9 @@ class NodeServer implements Listener {
     const remote = `${session.socket.remoteAddress}:${session.socket.remotePort}`
     this.sessions.add(session)
     session.once("close", () => this.sessions.delete(session))
-    session.on("error", (error) => this.door.garbage(remote, networkErrorText(error)))
+    session.on("error", (error) => {
+      if (!isBreak(error)) this.door.garbage(remote, networkErrorText(error))
+    })
     widen(session, this.limits)
     if (this.refusing) session.close()
   }

@@ -22,6 +22,8 @@ const PREFIX_BYTES = 5
 const FIELD_BYTES_MAX = 6
 const BATCH_FRAME_TAG = 0x0a
 const FLAG_END = 2
+/** The first message holds a hello: whoever said none yet gets no more memory than that. */
+const FIRST_BYTES_MAX = 4096
 /** An error in an end of stream is cut here. */
 const END_BYTES_MAX = 65_536
 const END_OF_STREAM = Buffer.from([FLAG_END, 0, 0, 0, 2, 0x7b, 0x7d])
@@ -185,6 +187,7 @@ class MessageReader {
   /** Of the message that is coming. */
   private parts: Array<Uint8Array> = []
   private missing = 0
+  private first = true
   private dead = false
 
   constructor(options: MessageReaderOptions) {
@@ -214,11 +217,17 @@ class MessageReader {
   private begin(): boolean {
     const [flags, a, b, c, d] = this.prefix as unknown as Prefix
     this.missing = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d
-    const bytesMax = flags === FLAG_END ? END_BYTES_MAX : this.options.bytesMax
+    const bytesMax = this.bytesMax(flags)
+    this.first = false
     if (this.missing <= bytesMax) return true
     this.dead = true
     this.options.tooLarge(this.missing)
     return false
+  }
+
+  private bytesMax(flags: number): number {
+    if (flags === FLAG_END) return END_BYTES_MAX
+    return this.first ? FIRST_BYTES_MAX : this.options.bytesMax
   }
 }
 

@@ -3,12 +3,19 @@ import { type ClientHttp2Session, connect, type Http2Session } from "node:http2"
 import { connect as connectSocket, type Socket } from "node:net"
 import type { Limits } from "../../base/limits.ts"
 
+/** Of one session: calls on the unary transport wait at the client beyond it. */
+const STREAMS_MAX = 1024
+
 /**
  * A stream's window holds what a link may have under way, so that the link's own bound is the one
  * that counts; `maxSessionMemory` (in MB) holds twice that.
  */
 export const sessionOptions = ({ linkBytes }: Limits) => ({
-  settings: { initialWindowSize: linkBytes, enablePush: false },
+  settings: {
+    initialWindowSize: linkBytes,
+    enablePush: false,
+    maxConcurrentStreams: STREAMS_MAX
+  },
   maxSessionMemory: Math.ceil((2 * linkBytes) / 1_000_000) + 16
 })
 
@@ -54,6 +61,10 @@ export const networkErrorText = (error: unknown): string => {
   }
   return TEXTS[code] ?? (error instanceof Error ? error.message : String(error))
 }
+/** Whether a connection broke as connections do, without a word from the other side. */
+export const isBreak = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && String(error.code) in TEXTS
+
 const TEXTS: { readonly [code: string]: string } = {
   ECONNREFUSED: "connection refused",
   ECONNRESET: "connection reset",

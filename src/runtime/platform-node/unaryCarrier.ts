@@ -54,12 +54,13 @@ class UnaryChannel implements NodeChannel {
   }
 
   send(message: ClientMessage): boolean {
-    if (!this.ready) return false
+    const { session } = this
+    if (!this.ready || session === undefined || session.closed || session.destroyed) return false
     switch (message.kind) {
       case "request":
-        return this.request(message)
+        return this.request(session, message)
       case "oneWay":
-        return this.oneWay(message)
+        return this.oneWay(session, message)
       case "cancel":
         return this.cancel(message)
     }
@@ -89,10 +90,12 @@ class UnaryChannel implements NodeChannel {
     this.session = session
     this.socket = socket
     session.once("connect", () => this.greet(session))
-    session.on("error", (error) => {
-      this.why ??= networkErrorText(error)
+    session.on("error", (error) => this.because(networkErrorText(error)))
+    session.once("goaway", () => {
+      this.because("the node stops")
+      this.ready = false
+      session.close()
     })
-    session.once("goaway", () => session.close())
     session.once("close", () => this.lost())
   }
 
@@ -112,9 +115,14 @@ class UnaryChannel implements NodeChannel {
         return
       }
       const what = refusal ?? { code: answer.code ?? "malformed", detail: answer.detail ?? "" }
-      this.why ??= `${what.code}: ${what.detail}`
+      this.because(`${what.code}: ${what.detail}`)
       session.close()
     })
+  }
+
+  /** The first reason is the one that is told. */
+  private because(reason: string): void {
+    this.why ??= reason
   }
 
   private lost(): void {
@@ -128,11 +136,11 @@ class UnaryChannel implements NodeChannel {
     this.timer = setTimeout(() => this.dial(), waitMs)
   }
 
-  private request(message: Request): boolean {
+  private request(over: ClientHttp2Session, message: Request): boolean {
     const { session, index, ackedBelow, deadlineMs } = message
     const path = this.path(message.method)
-    if (path === undefined || this.session === undefined) return false
-    const stream = this.session.request({
+    if (path === undefined) return false
+    const stream = over.request({
       ...headersOf(path, deadlineMs),
       [HEADER.call]: "request",
       [HEADER.lane]: Buffer.from(laneBytes(session)).toString("hex"),
@@ -153,10 +161,10 @@ class UnaryChannel implements NodeChannel {
     return true
   }
 
-  private oneWay(message: OneWay): boolean {
+  private oneWay(over: ClientHttp2Session, message: OneWay): boolean {
     const path = this.path(message.method)
-    if (path === undefined || this.session === undefined) return false
-    const stream = this.session.request({ ...headersOf(path, 0), [HEADER.call]: "oneWay" })
+    if (path === undefined) return false
+    const stream = over.request({ ...headersOf(path, 0), [HEADER.call]: "oneWay" })
     stream.end(message.body)
     answerOf(stream, ERROR_BYTES_MAX, () => {})
     return true

@@ -23,7 +23,7 @@ export const serveKnown = (
   let cancel: (() => void) | undefined
   let answered = false
   const answer = (reply: UnaryReply): void => {
-    if (answered || stream.destroyed) return
+    if (answered || stream.destroyed || stream.closed) return
     answered = true
     respond(stream, reply)
   }
