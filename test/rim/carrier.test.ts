@@ -104,7 +104,7 @@ describe.each([
     }
   })
 
-  it("what was sent before a close arrives, and both sides are told once, not within it", async () => {
+  it("what was sent before a close arrives; both sides are told once, not within it", async () => {
     for (const closer of ["dialled", "accepted"] as const) {
       const pair = await join(make())
       const { near, far } = pair

@@ -3,7 +3,14 @@ import { connect } from "node:http2"
 import { connect as connectSocket } from "node:net"
 import { join } from "node:path"
 import { assert, it, onTestFinished } from "vitest"
-import { groupFolder, PAXOS_SERVER, type Program, SERVER, start } from "./support/spawn.ts"
+import {
+  COMES_AND_GOES,
+  groupFolder,
+  PAXOS_SERVER,
+  type Program,
+  SERVER,
+  start
+} from "./support/spawn.ts"
 
 const STOP_MS_MAX = 2_000
 
@@ -64,7 +71,7 @@ it("SIGINT ends it as a shell expects, and its folder can be used again", async 
 
 it.each(["link", "unary"])("nothing is left of a node and a client over %s", async (transport) => {
   const { folder } = await groupFolder({ size: 1, f: 0 })
-  const program = start("test/rim/support/comesAndGoes.ts", [transport], folder)
+  const program = start(COMES_AND_GOES, [transport], folder)
   const { code, stdout, stderr } = await program.ended
   assert.strictEqual(code, 0, stderr)
   assert.strictEqual(stdout.split("\n")[1], "a")

@@ -1,4 +1,4 @@
-/** Starts a node and a client, makes a call, and lets go of both: the process must end by itself. */
+/** Starts a node and a client, makes a call and lets go of both: the process ends by itself. */
 import { Effect, Layer } from "effect"
 import { NodeGroup } from "quorate/platform-node"
 import { Replica } from "quorate/server"

@@ -3,14 +3,17 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { onTestFinished } from "vitest"
 import type { GroupConfig } from "../../../src/runtime/Group.ts"
 import { freePorts } from "./worlds.ts"
 
 export const ROOT = join(import.meta.dirname, "../../..")
-export const SERVER = "examples/reliable-broadcast/server.ts"
-export const CLIENT = "examples/reliable-broadcast/client.ts"
-export const PAXOS_SERVER = "apps/paxos/server.ts"
+const EXAMPLE = "../../../examples/reliable-broadcast"
+export const SERVER = new URL(`${EXAMPLE}/server.ts`, import.meta.url)
+export const CLIENT = new URL(`${EXAMPLE}/client.ts`, import.meta.url)
+export const PAXOS_SERVER = new URL("../../../apps/paxos/server.ts", import.meta.url)
+export const COMES_AND_GOES = new URL("./comesAndGoes.ts", import.meta.url)
 
 export const temporaryFolder = (): string => {
   const folder = mkdtempSync(join(tmpdir(), "quorate-rim-"))
@@ -48,10 +51,10 @@ export interface Ended {
 }
 
 /** Ends with the test, if not before. */
-export const start = (program: string, args: ReadonlyArray<string>, cwd: string): Program => {
+export const start = (program: URL, args: ReadonlyArray<string>, cwd: string): Program => {
   const child = spawn(
     process.execPath,
-    ["--conditions=quorate-source", join(ROOT, program), ...args],
+    ["--conditions=quorate-source", fileURLToPath(program), ...args],
     { cwd, stdio: ["ignore", "pipe", "pipe"] }
   )
   onTestFinished(() => void child.kill("SIGKILL"))
