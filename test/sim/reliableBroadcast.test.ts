@@ -1,5 +1,5 @@
 /** Reliable broadcast under everything the simulator has, and the bugs it must find. */
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { Bracha } from "../../examples/reliable-broadcast/bracha.ts"
 import { ReliableBroadcast } from "../../examples/reliable-broadcast/gen/rb/v1/broadcast_quorate.ts"
@@ -156,6 +156,24 @@ describe("Simulation.check", () => {
     await Effect.runPromise(Simulation.check(handlers(Effect.void), calm))
     const waiting = Simulation.check(handlers(Effect.promise(() => new Promise(() => {}))), calm)
     expect((await failureOf(waiting)).why).toContain("asynchronous")
+  })
+
+  it("gives entry handlers the services of its context", async () => {
+    class Shout extends Context.Service<Shout, { readonly loud: (text: string) => string }>()(
+      "test/Shout"
+    ) {}
+    const Loud = ReliableBroadcast.protocol({
+      broadcast: ({ message, reply }) =>
+        Effect.map(Shout, ({ loud }) => reply({ text: loud(message.text) })),
+      echo: ({ wait }) => wait,
+      ready: ({ wait }) => wait
+    })
+    const check = Simulation.check(Loud, { ...options, faults: "none" }, (run) => {
+      const texts = new Set(run.replies("broadcast").map((reply) => reply.message.text))
+      return texts.has("a") ? { holds: false, why: "not loud" } : []
+    })
+    const loud = (text: string): string => text.toUpperCase()
+    await Effect.runPromise(Effect.provideService(check, Shout, { loud }))
   })
 
   it("refuses a request of no method, and no request at all", async () => {
