@@ -6,13 +6,20 @@
  * node says is; it accepts its own proposals like anybody else, so after a restart the highest
  * slot it accepted is the highest it proposed.
  */
-import { EntrySchema, KeyValue, RecordSchema } from "../../gen/paxos/v1/paxos_quorate.ts"
+import {
+  type Command,
+  EntrySchema,
+  KeyValue,
+  RecordSchema
+} from "../../gen/paxos/v1/paxos_quorate.ts"
 import { apply, callKey, initial } from "./stateMachine.ts"
 
 export { KeyValue }
 
 /** Slots that may be undecided at once. */
 const WINDOW = 1024
+/** Of a command's keys and values together: a proposal of it fits a message in any alphabet. */
+const COMMAND_CHARS_MAX = 262_144
 
 export const Paxos = KeyValue.protocol(
   {
@@ -37,20 +44,20 @@ export const Paxos = KeyValue.protocol(
     }
   },
   {
-    submit: ({ message: command, call, state, self, lanes, refuse, note, forward, wait }) =>
-      self !== state.leader
-        ? refuse.redirect(state.leader)
-        : state.proposed.has(callKey(call))
-          ? wait
-          : state.next > lanes.slots.last
-            ? refuse.overloaded()
-            : [
-                note({ record: { case: "proposed", value: callKey(call) } }),
-                forward.accept({
-                  slot: state.next,
-                  entry: { call, acknowledgedBelow: call.acknowledgedBelow, command }
-                })
-              ],
+    submit: ({ message: command, call, state, self, lanes, fail, refuse, note, forward, wait }) => {
+      const wrong = wrongWith(command)
+      if (wrong !== undefined) return fail("invalid", wrong)
+      if (self !== state.leader) return refuse.redirect(state.leader)
+      if (state.proposed.has(callKey(call))) return wait
+      if (state.next > lanes.slots.last) return refuse.overloaded()
+      return [
+        note({ record: { case: "proposed", value: callKey(call) } }),
+        forward.accept({
+          slot: state.next,
+          entry: { call, acknowledgedBelow: call.acknowledgedBelow, command }
+        })
+      ]
+    },
     accept: {
       lane: "slots",
       index: (m) => m.slot,
@@ -73,3 +80,18 @@ export const Paxos = KeyValue.protocol(
     }
   }
 )
+
+/** Every replica says the same, so that the call ends at once. */
+const wrongWith = ({ command }: Command): string | undefined => {
+  if (command.case === undefined) return "no command"
+  const chars = lengthOf(command)
+  if (chars <= COMMAND_CHARS_MAX) return undefined
+  return `${chars} characters of keys and values; at most ${COMMAND_CHARS_MAX}`
+}
+
+const lengthOf = (command: Exclude<Command["command"], { case: undefined }>): number => {
+  const { key } = command.value
+  if (command.case === "put") return key.length + command.value.value.length
+  if (command.case !== "compareAndSet") return key.length
+  return key.length + command.value.expected.length + command.value.value.length
+}
