@@ -85,6 +85,18 @@ describe("the gate", () => {
     expect(host.gated).toBe(0)
   })
 
+  it("all records of a turn go in one write", () => {
+    const disk = new SlowDisk()
+    const { host } = hostOn(openLog(disk))
+    host.boot()
+    for (let index = 1; index <= 10; index++) host.fromClient(7, { ...broadcast, index })
+    host.drain()
+    expect(disk.writes).toHaveLength(1)
+    disk.writes.shift()!()
+    host.drain()
+    expect(host.gated).toBe(0)
+  })
+
   it("words said while a link was up do not leave over the next one", () => {
     const disk = new SlowDisk()
     const { host, take } = hostOn(openLog(disk))

@@ -164,6 +164,8 @@ export class HostCore {
     const atMs = this.ports.clock.nowMs()
     this.step({ kind: this.ticked ? "tick" : "turnEnd", atMs })
     this.ticked = false
+    // all records of a turn go in one write
+    this.log?.flush()
     this.release()
     if (this.inbox.length > 0) this.wake()
     return this.inbox.length > 0
@@ -194,7 +196,7 @@ export class HostCore {
   private step(input: Input): void {
     for (const output of this.engine.step(input)) {
       if (output.kind === "store") {
-        this.log?.append(encodeRecord(output.record))
+        this.log?.queue(encodeRecord(output.record))
       } else {
         const link = output.kind === "send" ? (this.known.get(output.to) ?? 0) : 0
         this.gate.push({ needs: this.log?.appended ?? 0, link, output })

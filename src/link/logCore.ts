@@ -156,18 +156,29 @@ export class LogCore {
     this.#listener = listener
   }
 
-  /**
-   * Queues `record`, which must not change any more, and starts a write when none runs. Returns
-   * its sequence: 1, 2, 3 … of this opening. It is durable once {@link durable} has reached that.
-   * After a failure it still counts, but nothing is kept or written.
-   */
+  /** Queues `record` and starts a write when none runs: {@link queue}, then {@link flush}. */
   append(record: Uint8Array): number {
+    const sequence = this.queue(record)
+    this.flush()
+    return sequence
+  }
+
+  /** Starts a write of all that is queued, when none runs; a write that ends starts the next itself. */
+  flush(): void {
+    if (this.#writing === 0 && this.#waiting.length > 0) this.#write()
+  }
+
+  /**
+   * Queues `record`, which must not change any more. Returns its sequence: 1, 2, 3 … of this
+   * opening. It is durable once {@link durable} has reached that. After a failure it still counts,
+   * but nothing is kept or written.
+   */
+  queue(record: Uint8Array): number {
     this.#appended += 1
     if (this.#failure !== undefined) return this.#appended
     const piece = piecewise(record)
     this.#bytes += piece.bytes
     this.#waiting.push(piece)
-    if (this.#writing === 0) this.#write()
     return this.#appended
   }
 

@@ -56,6 +56,11 @@ export class LogMemory {
         this.#pending.push(record)
         return log.append(record)
       },
+      queue: (record) => {
+        this.#pending.push(record)
+        return log.queue(record)
+      },
+      flush: () => log.flush(),
       listen: (listener) =>
         log.listen({
           durable: () => {
