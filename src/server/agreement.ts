@@ -146,7 +146,7 @@ export class Agreement {
     this.draining = true
     for (let next = this.spoken.shift(); next !== undefined; next = this.spoken.shift()) {
       if (next.instance.ended || this.core.halted) continue
-      this.cast({ ...next, rank: this.core.rank }, next.word.body)
+      this.cast(next, next.word.body)
     }
     this.draining = false
   }
@@ -176,7 +176,7 @@ export class Agreement {
     core.says.push(word)
     core.outbox.log(word)
     if (todo.to !== undefined && !todo.to.includes(core.self)) return
-    this.spoken.push({ method, instance, row, round, message: todo.message, word })
+    this.spoken.push({ method, instance, row, round, rank: core.rank, message: todo.message, word })
   }
 
   /** At boot: what was said stands, and is this node's own vote again. */

@@ -4,7 +4,7 @@
  */
 import { assert } from "../base/assert.ts"
 import type { CallId } from "./Directive.ts"
-import { CallView } from "./contexts.ts"
+import { CallView } from "./callView.ts"
 import type { Protocol } from "./handlers.ts"
 import type { ProtocolLane } from "./lanes.ts"
 import { type LaneKey, laneOfBytes, SESSION_BYTES } from "./laneKey.ts"

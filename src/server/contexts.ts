@@ -1,34 +1,11 @@
-/**
- * The one argument a handler gets. Literals of one shape each, so that building them stays cheap.
- */
+/** The one argument a handler gets. */
 import type { NodeId } from "../base/NodeId.ts"
 import type { Quorum } from "../quorum/QuorumSystem.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"
 import type { CallState } from "./calls.ts"
-import type { CallId } from "./Directive.ts"
+import { CallView } from "./callView.ts"
 import type { Method } from "./handlers.ts"
 import type { CastVote, Instance, Row } from "./lanes.ts"
-import { isSession, type LaneKey, laneBytes, laneText } from "./laneKey.ts"
-
-/** A call's name as handlers see it: also fit to be put into a message (`quorate.v1.CallId`). */
-export class CallView implements CallId {
-  readonly index: number
-  readonly method: string
-  private readonly lane: LaneKey
-
-  constructor(session: LaneKey, index: number, method: string) {
-    this.lane = session
-    this.index = index
-    this.method = method
-  }
-  get session(): Uint8Array {
-    return laneBytes(this.lane)
-  }
-  /** The call's name as a string, the same on every node. */
-  get key(): string {
-    return `${laneText(this.lane)}/${this.index}`
-  }
-}
 
 /** A call whose request came here: the client has said how far it acknowledges. */
 class ClientCallView extends CallView {
@@ -40,29 +17,11 @@ class ClientCallView extends CallView {
   }
 }
 
-export const entryContext = (method: Method, call: CallState): object => ({
-  ...method.tools,
-  message: call.message,
-  call: new ClientCallView(call),
-  copy: call.copies,
-  state: method.protocol.state,
-  lanes: method.protocol.lanes
-})
+export const entryContext = (method: Method, call: CallState): object =>
+  new method.contexts.Entry(call.message, new ClientCallView(call), call.copies)
 
-export const oneWayContext = (method: Method, message: object): object => ({
-  ...method.tools,
-  message,
-  state: method.protocol.state,
-  lanes: method.protocol.lanes
-})
-
-/** Call of a phase message in a session lane; in a protocol lane the message itself names calls. */
-const callOf = (method: Method, instance: Instance): CallView | undefined => {
-  if (!isSession(instance.lane.key)) return undefined
-  const [only, more] = method.spec.replies
-  const name = instance.call?.method.spec.name ?? (more === undefined ? only : undefined) ?? ""
-  return new CallView(instance.lane.key, instance.index, name)
-}
+export const oneWayContext = (method: Method, message: object): object =>
+  new method.contexts.OneWay(message)
 
 export interface Cast {
   readonly method: Method
@@ -74,17 +33,9 @@ export interface Cast {
 }
 
 export const messageContext = (cast: Cast): object => {
-  const { method, instance } = cast
-  return {
-    ...method.tools,
-    message: cast.message,
-    author: method.tools.system.member(cast.rank),
-    index: instance.index,
-    round: cast.round,
-    call: callOf(method, instance),
-    state: method.protocol.state,
-    lanes: method.protocol.lanes
-  }
+  const { method, instance, round, message } = cast
+  const author = method.tools.system.member(cast.rank)
+  return new method.contexts.Message(instance, round, message, author)
 }
 
 export interface Vote {
@@ -138,14 +89,6 @@ export class VotesView {
 }
 
 export const votesContext = (cast: Cast, group: TallyGroup<CastVote>): object => {
-  const { method, instance } = cast
-  return {
-    ...method.tools,
-    votes: new VotesView(cast, group),
-    index: instance.index,
-    round: cast.round,
-    call: callOf(method, instance),
-    state: method.protocol.state,
-    lanes: method.protocol.lanes
-  }
+  const { method, instance, round } = cast
+  return new method.contexts.Votes(instance, round, new VotesView(cast, group))
 }

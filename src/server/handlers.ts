@@ -5,6 +5,7 @@
 import type { FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
+import { type ContextClasses, contextClasses } from "./contextClasses.ts"
 import type { CallId, Directive, Target } from "./Directive.ts"
 import { LANE_NAME } from "./laneKey.ts"
 import { SLOTS_MAX } from "./lanes.ts"
@@ -37,6 +38,7 @@ export interface Method {
   readonly rounds: number
   /** The directive constructors its contexts carry. */
   readonly tools: Tools
+  readonly contexts: ContextClasses
 }
 
 /** One protocol on one node, with the state its handlers read. */
@@ -181,6 +183,19 @@ export class Handlers {
     }
     const isPhase = spec.call === "phase"
     if (isPhase && this.slots >= SLOTS_MAX) throw new ProtocolInvalid("too many phases on one node")
+    const tools: Tools = {
+      ...node,
+      wait,
+      ignore,
+      forward: forwardTo(spec.forwards),
+      reply: replyTo(isPhase ? spec.replies : [spec.name]),
+      refuse,
+      fail,
+      store,
+      note,
+      apply
+    }
+    const { state, lanes } = protocol
     return {
       id: methodId(spec.fullName),
       spec,
@@ -191,18 +206,8 @@ export class Handlers {
       tallies: keyed.quorum !== undefined,
       keyed,
       rounds: lane?.rounds ?? 1,
-      tools: {
-        ...node,
-        wait,
-        ignore,
-        forward: forwardTo(spec.forwards),
-        reply: replyTo(isPhase ? spec.replies : [spec.name]),
-        refuse,
-        fail,
-        store,
-        note,
-        apply
-      }
+      tools,
+      contexts: contextClasses({ ...tools, state, lanes }, spec.replies)
     }
   }
 }

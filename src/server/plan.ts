@@ -24,6 +24,8 @@ export interface Spoken {
   readonly instance: Instance
   readonly row: Row
   readonly round: number
+  /** This node's. */
+  readonly rank: number
   readonly message: object
   readonly word: Word
 }

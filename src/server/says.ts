@@ -12,7 +12,7 @@ const WORD_BYTES = 64
 export class Says {
   /** Position of the newest word; 0: none. */
   last = 0
-  private words: Array<Word> = []
+  private words: Array<Word | undefined> = []
   /** starts[i]: bytes said before words[i], ever. */
   private starts: Array<number> = []
   private head = 0
@@ -51,7 +51,7 @@ export class Says {
 
   /** Drops all words up to `position`: every member has finished with them. */
   trim(position: number): void {
-    while (this.count > 0 && this.first <= position) this.head++
+    while (this.count > 0 && this.first <= position) this.words[this.head++] = undefined
     if (this.head > 1024 && this.head * 2 > this.words.length) {
       this.words = this.words.slice(this.head)
       this.starts = this.starts.slice(this.head)

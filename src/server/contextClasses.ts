@@ -1,0 +1,83 @@
+/**
+ * The shapes of what handlers get. What is the same for every message of a method, its directive
+ * constructors and the protocol's state, is the prototype of its contexts: so one costs a few fields.
+ */
+import type { NodeId } from "../base/NodeId.ts"
+import { CallView } from "./callView.ts"
+import { isSession, type LaneKey } from "./laneKey.ts"
+
+/** The instance a phase message belongs to. */
+interface At {
+  readonly lane: { readonly key: LaneKey }
+  readonly index: number
+  readonly call: { readonly method: { readonly spec: { readonly name: string } } } | undefined
+}
+
+export interface ContextClasses {
+  readonly Entry: new (message: object, call: CallView, copy: number) => object
+  readonly OneWay: new (message: object) => object
+  readonly Message: new (at: At, round: number, message: object, author: NodeId) => object
+  readonly Votes: new (at: At, round: number, votes: object) => object
+}
+
+/** @param replies local names of the calls a phase can answer */
+export const contextClasses = (shared: object, replies: ReadonlyArray<string>): ContextClasses => {
+  const [only, more] = replies
+  const otherwise = more === undefined ? (only ?? "") : ""
+
+  class Entry {
+    readonly message: object
+    readonly call: CallView
+    readonly copy: number
+
+    constructor(message: object, call: CallView, copy: number) {
+      this.message = message
+      this.call = call
+      this.copy = copy
+    }
+  }
+  class OneWay {
+    readonly message: object
+
+    constructor(message: object) {
+      this.message = message
+    }
+  }
+  class Phase {
+    readonly index: number
+    readonly round: number
+    readonly #at: At
+
+    constructor(at: At, round: number) {
+      this.index = at.index
+      this.round = round
+      this.#at = at
+    }
+    /** In a session lane; in a protocol lane the message itself names calls. */
+    get call(): CallView | undefined {
+      const { lane, index, call } = this.#at
+      if (!isSession(lane.key)) return undefined
+      return new CallView(lane.key, index, call?.method.spec.name ?? otherwise)
+    }
+  }
+  class Message extends Phase {
+    readonly message: object
+    readonly author: NodeId
+
+    constructor(at: At, round: number, message: object, author: NodeId) {
+      super(at, round)
+      this.message = message
+      this.author = author
+    }
+  }
+  class Votes extends Phase {
+    readonly votes: object
+
+    constructor(at: At, round: number, votes: object) {
+      super(at, round)
+      this.votes = votes
+    }
+  }
+  for (const { prototype } of [Entry, OneWay, Phase]) Object.assign(prototype, shared)
+  return { Entry, OneWay, Message, Votes }
+}
