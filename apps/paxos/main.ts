@@ -22,7 +22,7 @@ const temporaryFolder = Effect.acquireRelease(
 const program = Effect.gen(function* () {
   const startMs = performance.now()
   const folder = yield* temporaryFolder
-  const replicas = yield* startReplicas(folder, REPLICAS)
+  const replicas = yield* startReplicas(folder, REPLICAS, (what) => console.error(what))
   console.error(describe(replicas, performance.now() - startMs))
   const client = KeyValue.layer.pipe(Layer.provide(NodeGroup.layerFile(replicas.groupFile)))
   return yield* runSession(standardConsole()).pipe(Effect.provide(client))
@@ -35,4 +35,13 @@ const describe = ({ groupFile, processes }: Replicas, ms: number): string => {
 }
 
 endWithReader(process.stdout)
-program.pipe(Effect.andThen(conclude), runMain)
+program.pipe(
+  Effect.andThen(conclude),
+  Effect.catchTag("ReplicasFailed", (failed) =>
+    Effect.sync(() => {
+      console.error(failed.message)
+      process.exitCode = 1
+    })
+  ),
+  runMain
+)

@@ -30,26 +30,40 @@ const STOP_MS_MAX = 1_500
 /** What a replica says is kept up to here, for the case that it ends. */
 const SAID_CHARS_MAX = 4_096
 
-/** Starts `count` replicas with data under `folder`; they stop with the scope. */
-export const startReplicas = Effect.fnUntraced(function* (folder: string, count: number) {
+/**
+ * Starts `count` replicas with data under `folder`; they stop with the scope. `lost` is told, in one
+ * line, of one that ends before.
+ */
+export const startReplicas = Effect.fnUntraced(function* (
+  folder: string,
+  count: number,
+  lost: (what: string) => void
+) {
   const running = yield* Effect.acquireRelease(
-    Effect.sync(() => new Set<ChildProcess>()),
-    (processes) => Effect.promise(() => stopAll(processes))
+    Effect.sync(() => new Set<Replica>()),
+    (replicas) => Effect.promise(() => stopAll(replicas))
   )
   for (let attempt = 1; ; attempt++) {
     const place = join(folder, `try-${attempt}`)
     const groupFile = yield* Effect.promise(() => writeGroup(place, count))
-    const processes = Array.from({ length: count }, (_, i) => start(groupFile, place, i + 1))
-    for (const child of processes) running.add(child)
-    const refused = yield* Effect.all(processes.map(untilStarted), {
-      concurrency: "unbounded"
-    }).pipe(
+    const replicas = Array.from({ length: count }, (_, i) => new Replica(groupFile, place, i + 1))
+    for (const replica of replicas) running.add(replica)
+    const refused = yield* Effect.all(
+      replicas.map((replica) => replica.started),
+      { concurrency: "unbounded" }
+    ).pipe(
       Effect.as(undefined),
       Effect.catchTag("ReplicasFailed", (failed) => Effect.succeed(failed))
     )
-    if (refused === undefined) return { groupFile, processes } satisfies Replicas
-    yield* Effect.promise(() => stopAll(processes))
-    running.clear()
+    if (refused === undefined) {
+      for (const replica of replicas) {
+        replica.ended.then(() => {
+          if (running.has(replica)) lost(replica.lastWord)
+        })
+      }
+      return { groupFile, processes: replicas.map(({ child }) => child) } satisfies Replicas
+    }
+    yield* Effect.promise(() => stopAll(running))
     if (attempt === ATTEMPTS_MAX || !IN_USE.test(refused.what)) return yield* refused
   }
 })
@@ -77,48 +91,72 @@ const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
   return ports
 }
 
-/** Over a channel, so that the replica ends when this process ends, however it ends. */
-const start = (groupFile: string, folder: string, id: number): ChildProcess =>
-  spawn(
-    process.execPath,
-    [
-      ...process.execArgv,
-      SERVER,
-      ...["--group", groupFile, "--id", String(id), "--data", join(folder, `node-${id}`), "--init"]
-    ],
-    { stdio: ["ignore", "pipe", "pipe", "ipc"] }
-  )
+class Replica {
+  readonly id: number
+  readonly child: ChildProcess
+  /** When the process is gone and all it said was heard. */
+  readonly ended: Promise<void>
+  private said = ""
+  private failure = ""
 
-/** Waits for the line that a replica prints once it serves; fails with what it said instead. */
-const untilStarted = (child: ChildProcess): Effect.Effect<void, ReplicasFailed> =>
-  Effect.callback<void, ReplicasFailed>((resume) => {
-    let said = ""
-    const fail = (what: string): void => resume(Effect.fail(new ReplicasFailed({ what })))
-    // Heard to its end, or the pipe fills up and the replica waits for room.
-    const hear = (chunk: Buffer): void => {
-      said = (said + chunk.toString()).slice(-SAID_CHARS_MAX)
-      if (/^node \d+: group .*\n/m.test(said)) resume(Effect.void)
-    }
-    child.stdout?.on("data", hear)
-    child.stderr?.on("data", hear)
-    child.once("error", (error) => fail(error.message))
-    child.once("close", () => fail(said.trim() || "a replica ended at once"))
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: START_MS_MAX,
-      orElse: () => Effect.fail(new ReplicasFailed({ what: `not within ${START_MS_MAX} ms` }))
+  constructor(groupFile: string, folder: string, id: number) {
+    const data = join(folder, `node-${id}`)
+    const args = ["--group", groupFile, "--id", String(id), "--data", data, "--init"]
+    this.id = id
+    // Over a channel, so that the replica ends when this process ends, however it ends.
+    this.child = spawn(process.execPath, [...process.execArgv, SERVER, ...args], {
+      stdio: ["ignore", "pipe", "pipe", "ipc"]
     })
-  )
+    // Heard to the end, or the pipe fills up and the replica waits for room.
+    const hear = (chunk: Buffer): void => {
+      this.said = (this.said + chunk.toString()).slice(-SAID_CHARS_MAX)
+    }
+    this.child.stdout?.on("data", hear)
+    this.child.stderr?.on("data", hear)
+    this.ended = new Promise((resolve) => {
+      this.child.once("close", () => resolve())
+      this.child.once("error", (error) => {
+        this.failure = error.message
+        resolve()
+      })
+    })
+  }
 
-const stopAll = async (processes: Iterable<ChildProcess>): Promise<void> => {
-  await Promise.all(Array.from(processes, stop))
+  /** Waits for the line that a replica prints once it serves; fails with what it said instead. */
+  get started(): Effect.Effect<void, ReplicasFailed> {
+    const fail = (what: string) => Effect.fail(new ReplicasFailed({ what }))
+    return Effect.callback<void, ReplicasFailed>((resume) => {
+      this.child.stdout?.on("data", () => {
+        if (/^node \d+: group .*\n/m.test(this.said)) resume(Effect.void)
+      })
+      this.ended.then(() => resume(fail(this.said.trim() || this.lastWord)))
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: START_MS_MAX,
+        orElse: () => fail(`not within ${START_MS_MAX} ms`)
+      })
+    )
+  }
+
+  /** Of a replica that has ended. */
+  get lastWord(): string {
+    const { pid, exitCode, signalCode } = this.child
+    const how = this.failure || (signalCode ?? `exit code ${exitCode}`)
+    const error = /^.*Error.*$/m.exec(this.said)
+    return `node ${this.id} (process ${pid}) ended: ${how}${error === null ? "" : `, ${error[0]}`}`
+  }
+
+  async stop(): Promise<void> {
+    this.child.kill("SIGTERM")
+    const late = setTimeout(() => this.child.kill("SIGKILL"), STOP_MS_MAX)
+    await this.ended
+    clearTimeout(late)
+  }
 }
 
-const stop = async (child: ChildProcess): Promise<void> => {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-  const ended = once(child, "exit")
-  child.kill("SIGTERM")
-  const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX)
-  await ended
-  clearTimeout(late)
+/** Of a replica in the set the end is a loss: the set is emptied first. */
+const stopAll = async (running: Set<Replica>): Promise<void> => {
+  const replicas = [...running]
+  running.clear()
+  await Promise.all(replicas.map((replica) => replica.stop()))
 }

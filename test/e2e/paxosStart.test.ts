@@ -1,17 +1,20 @@
 /** `npm start`: three replicas, a client, and nothing left behind. */
 import { readdirSync } from "node:fs"
 import { assert, it, vi } from "vitest"
-import { isAlive, Program, temporaryFolder } from "../support/processes.ts"
+import { isAlive, outsidePath, Program, temporaryFolder } from "../support/processes.ts"
 
 vi.setConfig({ testTimeout: 60_000 })
 
 /** A stop may take this long, with a machine that is busy with other tests. */
 const STOP_MS_MAX = 2_000
 
-/** `TMPDIR` is a folder of the test's own, to see what is left there. */
+/**
+ * With the Node that npm finds outside of the repository, whatever its age. `TMPDIR` is a folder of
+ * the test's own, to see what is left there.
+ */
 const npmStart = (input: string): { program: Program; folder: string } => {
   const folder = temporaryFolder()
-  const env = { TMPDIR: folder }
+  const env = { TMPDIR: folder, PATH: outsidePath() }
   return { program: new Program("npm", ["start", "--silent"], { input, env }), folder }
 }
 
@@ -116,6 +119,7 @@ it("works on with one replica killed, and says in one line when two are", async 
   const { program } = start()
   const replicas = await replicasOf(program)
   process.kill(replicas[2]!, "SIGKILL")
+  await program.prints(/^node 3 \(process \d+\) ended: SIGKILL$/m)
   program.child.stdin!.write("put a 1\nget a\n")
   await program.prints(/^ok\n1$/m)
   process.kill(replicas[1]!, "SIGKILL")

@@ -4,7 +4,7 @@ import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { delimiter, join } from "node:path"
 import { onTestFinished } from "vitest"
 import { ROOT } from "./repo.ts"
 
@@ -27,6 +27,13 @@ export const freePorts = async (count: number): Promise<ReadonlyArray<number>> =
   await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))))
   return ports
 }
+
+/** As outside of the repository: programs of its node_modules/.bin are not found. */
+export const outsidePath = (): string =>
+  (process.env["PATH"] ?? "")
+    .split(delimiter)
+    .filter((folder) => !`${folder}/`.startsWith(ROOT))
+    .join(delimiter)
 
 export interface Ended {
   readonly code: number | null
