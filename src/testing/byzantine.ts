@@ -6,8 +6,8 @@ import type { MethodId, PeerMessage, Reply, Word } from "../server/Message.ts"
 
 /**
  * What a Byzantine node does with what its honest half says: nothing leaves; some is kept from some
- * receivers; each of two camps is told a story of its own; any body at random; any number at random,
- * in what keeps links and logs in step too.
+ * receivers; each of two camps is told a story of its own; any body at random; any number at
+ * random, in what keeps links and logs in step too.
  */
 export const LIES = ["silent", "withhold", "split", "mixed", "miscount"] as const
 export type Lie = (typeof LIES)[number]
