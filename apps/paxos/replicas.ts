@@ -31,8 +31,8 @@ const STOP_MS_MAX = 1_500
 const SAID_CHARS_MAX = 4_096
 
 /**
- * Starts `count` replicas with data under `folder`; they stop with the scope. `lost` is told, in one
- * line, of one that ends before.
+ * Starts `count` replicas with data under `folder`; they stop with the scope. `lost` is told, in
+ * one line, of one that ends before.
  */
 export const startReplicas = Effect.fnUntraced(function* (
   folder: string,

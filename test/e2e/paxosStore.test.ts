@@ -48,7 +48,8 @@ it.each([
   [
     "too few nodes",
     { ...GOOD, nodes: [first, second] },
-    '2 nodes are too few to survive a fault in a crash group; list at least 3 nodes, or write "f": 0'
+    "2 nodes are too few to survive a fault in a crash group; " +
+      'list at least 3 nodes, or write "f": 0'
   ],
   [
     "an address elsewhere",
@@ -132,7 +133,7 @@ const writtenStore = async (): Promise<{ cluster: PaxosCluster; segment: string 
   return { cluster, segment: join(data, name!) }
 }
 
-it("stops in time with open streams; repairs a torn end and tells; refuses damage inside", async () => {
+it("stops with open streams; repairs a torn end and tells; refuses damage inside", async () => {
   const { cluster, segment } = await writtenStore()
   const whole = readFileSync(segment)
   const copy = join(cluster.folder, "copy")
