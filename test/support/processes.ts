@@ -107,6 +107,17 @@ export class Program {
   }
 }
 
+/** Runs a program to its end; what it printed on standard output. Fails with the rest if it fails. */
+export const execute = async (
+  command: string,
+  args: ReadonlyArray<string>,
+  options?: ProgramOptions
+): Promise<string> => {
+  const { code, stdout, stderr } = await new Program(command, args, options).ended
+  if (code === 0) return stdout
+  throw new Error(`${[command, ...args].join(" ")} exited with ${code}\n${stdout}\n${stderr}`)
+}
+
 /** A program of this repository, run from its sources by the Node that runs the tests. */
 export const runSource = (
   file: string,
