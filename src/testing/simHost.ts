@@ -12,6 +12,7 @@ import type { ClientMessage, Message, PeerMessage, Reply } from "../server/Messa
 import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import type { Adversary } from "./byzantine.ts"
 import type { Checkers } from "./Checkers.ts"
+import { frozen } from "./frozen.ts"
 import type { SimDisk } from "./simDisk.ts"
 import type { Endpoint, NetworkPort, SimHello } from "./simNetwork.ts"
 import { LogMemory } from "./watchLog.ts"
@@ -138,7 +139,7 @@ export class SimHost {
     const options: HostOptions = {
       self: this.node,
       system: decorate.system?.(system, this.node) ?? system,
-      protocols: [decorate.spec?.(spec, this.node) ?? spec],
+      protocols: [frozen(decorate.spec?.(spec, this.node) ?? spec)],
       limits,
       log,
       isEffect,
