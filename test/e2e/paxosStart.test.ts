@@ -1,5 +1,5 @@
 /** `npm start`: three replicas, a client, and nothing left behind. */
-import { readdirSync } from "node:fs"
+import { existsSync, readdirSync } from "node:fs"
 import { assert, it, vi } from "vitest"
 import { isAlive, outsidePath, Program, temporaryFolder } from "../support/processes.ts"
 
@@ -95,6 +95,28 @@ it.each([
   const ended = await program.stop(signal)
   assert.isBelow(performance.now() - startMs, STOP_MS_MAX)
   assert.strictEqual(ended.code, code, ended.stderr)
+  assert.deepEqual(replicas.filter(isAlive), [])
+  assert.deepEqual(leftIn(folder), [])
+})
+
+/** Makes a terminal for a program; util-linux has it. */
+const SCRIPT = "/usr/bin/script"
+
+it.runIf(existsSync(SCRIPT))("is a prompt on a terminal, where Ctrl-C stops all", async () => {
+  const folder = temporaryFolder()
+  const command = `'${process.execPath}' --conditions=quorate-source apps/paxos/main.ts`
+  const env = { TMPDIR: folder, TERM: "dumb" }
+  const program = new Program(SCRIPT, ["-qec", command, "/dev/null"], { input: "open", env })
+  const type = (text: string): void => void program.child.stdin!.write(text)
+  const replicas = await replicasOf(program)
+  await program.prints(/> /)
+  type("put a 1\r")
+  await program.prints(/^ok\r$/m)
+  type("help\r")
+  await program.prints(/^get KEY +read/m)
+  type("\u0003")
+  const { code } = await program.ended
+  assert.strictEqual(code, 130)
   assert.deepEqual(replicas.filter(isAlive), [])
   assert.deepEqual(leftIn(folder), [])
 })
