@@ -107,7 +107,7 @@ export class Program {
   }
 }
 
-/** Runs a program to its end; gives its standard output. Fails, with all it printed, if it fails. */
+/** Runs a program to its end; gives its standard output. Fails with all it printed. */
 export const execute = async (
   command: string,
   args: ReadonlyArray<string>,
