@@ -123,7 +123,9 @@ export class Agreement {
         return this.say(todo)
       case "answer": {
         const at = todo.call ?? this.ownCall(owner)
-        return at && this.answer(at.session, at.index, todo.answer, logged(owner))
+        // A call of another instance is one that phases answer: its reply is for all lives.
+        const log = todo.call !== undefined || logged(owner)
+        return at && this.answer(at.session, at.index, todo.answer, log)
       }
       case "refuse":
         return this.refuse(owner, todo)
@@ -183,7 +185,12 @@ export class Agreement {
   restore(method: Method, instance: Instance, row: Row, word: Word): void {
     row.said = word
     if (word.to !== undefined && !word.to.includes(this.core.self)) return
-    const message = method.spec.input.decode(word.body)
+    let message: object
+    try {
+      message = method.spec.input.decode(word.body)
+    } catch (thrown) {
+      return this.core.halt(`${method.spec.fullName} cannot read its log: ${textOf(thrown)}`)
+    }
     const { round } = word
     this.cast({ method, instance, row, round, rank: this.core.rank, message }, word.body)
   }
@@ -206,7 +213,11 @@ export class Agreement {
     const session = this.core.sessions.open(key)
     if (session === undefined) return this.core.count("answer_without_session")
     if (session.finished(index)) return
-    if (!session.inWindow(index)) return this.core.count("answer_above_window")
+    // In the log there are those alone that once were in the window.
+    if (this.core.booted && !session.inWindow(index)) return this.core.count("answer_above_window")
+    // Nobody calls further above what it acknowledged, so this bounds the answers where
+    // acknowledgements do not come by: after a boot, and at a node that the client does not call.
+    this.core.acknowledge(session, index - session.window + 1)
     const call = session.open.get(index)?.call ?? session.running.get(index)
     const { own } = session
     session.finish(index, answer)
@@ -222,9 +233,11 @@ export class Agreement {
     this.core.outbox.emit({ kind: "reply", route, reply })
   }
 
-  private refuse(owner: Owner, todo: Extract<Planned, { kind: "refuse" }>): void {
+  refuse(owner: Owner, todo: Pick<Extract<Planned, { kind: "refuse" }>, "code" | "node">): void {
     const call = owner.call
-    if (call === undefined || call.route === 0) return
+    if (call === undefined) return
+    call.refused = true
+    if (call.route === 0) return
     const reply = {
       kind: "reply",
       session: call.session.key,

@@ -7,7 +7,7 @@ import type { CallId } from "./Directive.ts"
 import { CallView } from "./callView.ts"
 import type { Protocol } from "./handlers.ts"
 import type { ProtocolLane } from "./lanes.ts"
-import { type LaneKey, laneOfBytes, SESSION_BYTES } from "./laneKey.ts"
+import { COUNT_MAX, type LaneKey, laneOfBytes, SESSION_BYTES } from "./laneKey.ts"
 
 export interface Decision {
   readonly command: Uint8Array
@@ -28,9 +28,17 @@ export interface CallName {
 }
 
 export const callName = (call: CallId | undefined): CallName | undefined =>
-  call === undefined || call.session.length !== SESSION_BYTES || !(call.index >= 1)
-    ? undefined
-    : { session: laneOfBytes(call.session), index: call.index, method: call.method }
+  isCallId(call)
+    ? { session: laneOfBytes(call.session), index: call.index, method: call.method }
+    : undefined
+
+const isCallId = (call: CallId | undefined): call is CallId =>
+  call?.session instanceof Uint8Array &&
+  call.session.length === SESSION_BYTES &&
+  Number.isSafeInteger(call.index) &&
+  call.index >= 1 &&
+  call.index < COUNT_MAX &&
+  typeof call.method === "string"
 
 export class Application {
   readonly protocol: Protocol

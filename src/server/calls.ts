@@ -14,6 +14,8 @@ export interface CallState {
   route: Route
   /** How many copies of the request were handed to the entry handler. */
   copies: number
+  /** The latest copy was refused: the next one runs. */
+  refused: boolean
   /** The entry handler's Effect under way; 0: none. Single-flight. */
   token: number
   /** Node time at which the client stops waiting; 0: not told. */

@@ -6,11 +6,11 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Handlers } from "./handlers.ts"
 import type { Lane, ProtocolLane } from "./lanes.ts"
-import { isSession, type LaneKey } from "./laneKey.ts"
+import { isSession, type LaneKey, laneText } from "./laneKey.ts"
 import type { LogEntry } from "./LogRecord.ts"
 import type { Output, Report } from "./Output.ts"
 import type { Says } from "./says.ts"
-import type { Sessions } from "./sessions.ts"
+import type { Session, Sessions } from "./sessions.ts"
 
 /** Why something was not done, counted by name; names are a closed, short list in the code. */
 export type Counters = { [reason: string]: number }
@@ -93,5 +93,18 @@ export class Core {
 
   lane(key: LaneKey): Lane | undefined {
     return isSession(key) ? this.sessions.get(key) : this.lanes.get(key)
+  }
+
+  /** No word of the instance changes anything here any more. */
+  finished(key: LaneKey, index: number): boolean {
+    const lane = this.lane(key)
+    return lane === undefined ? this.sessions.expired(key) : lane.finished(index)
+  }
+
+  acknowledge(session: Session, below: number): void {
+    const lost = session.acknowledge(below)
+    if (lost === undefined) return
+    const where = `${laneText(session.key)}/${lost.low}`
+    this.report("lost", `${lost.count} calls from ${where} on: their client went too far ahead`)
   }
 }

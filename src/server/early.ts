@@ -2,6 +2,7 @@
  * Votes that came before their instance may open here: kept as a cache, charged to their sender,
  * so that a peer can fill only its own share. What is dropped is asked again.
  */
+import { bytesEqual } from "../base/bytes.ts"
 import type { Limits } from "../base/limits.ts"
 import { NodeSet } from "../base/nodeSet.ts"
 import type { LaneKey } from "./laneKey.ts"
@@ -22,6 +23,7 @@ interface Share {
   queue: Array<Kept>
   head: number
   count: number
+  bytes: number
 }
 
 export class EarlyVotes {
@@ -33,33 +35,55 @@ export class EarlyVotes {
   constructor(limits: Limits, members: number) {
     this.limits = limits
     this.members = members
-    this.shares = Array.from({ length: members }, () => ({ queue: [], head: 0, count: 0 }))
+    this.shares = Array.from({ length: members }, () => ({
+      queue: [],
+      head: 0,
+      count: 0,
+      bytes: 0
+    }))
   }
 
-  /** @returns who has named the instance by now; absent for a duplicate. */
+  /**
+   * A second value of one author is kept too, as evidence for whoever takes the votes; no third.
+   * @returns who has named the instance by now; absent for a duplicate.
+   */
   keep(rank: number, word: Word): NodeSet | undefined {
     const waiting = this.at(word.lane, word.index)
     const same = (k: Kept): boolean =>
       k.rank === rank && k.word.method === word.method && k.word.round === word.round
-    if (waiting.votes.some(same)) return undefined
+    const before = waiting.votes.filter(same)
+    if (before.length > 1 || before.some((k) => bytesEqual(k.word.body, word.body))) {
+      return undefined
+    }
     const kept: Kept = { rank, word, live: true }
     waiting.votes.push(kept)
     waiting.senders.add(rank)
     const share = this.shares[rank]!
     share.queue.push(kept)
     share.count++
+    share.bytes += word.body.length
     return waiting.senders
   }
 
-  /** Drops the sender's oldest when it is over its share. */
-  overflow(rank: number): Word | undefined {
+  /** Drops the sender's oldest while it is over its share, and names them. */
+  overflow(rank: number): ReadonlyArray<Word> {
     const share = this.shares[rank]!
-    if (share.count <= this.limits.earlyVotesMax) return undefined
-    for (;;) {
+    if (this.fits(share, 1)) return NO_WORDS
+    const dropped: Array<Word> = []
+    while (!this.fits(share, 1)) {
       const oldest = share.queue[share.head++]!
       if (!oldest.live) continue
       this.drop(oldest)
-      return oldest.word
+      dropped.push(oldest.word)
+    }
+    return dropped
+  }
+
+  /** Lets go of the sender's votes that nobody will ask for. */
+  purge(rank: number, finished: (lane: LaneKey, index: number) => boolean): void {
+    const share = this.shares[rank]!
+    for (const kept of share.queue.slice(share.head)) {
+      if (kept.live && finished(kept.word.lane, kept.word.index)) this.drop(kept)
     }
   }
 
@@ -76,7 +100,13 @@ export class EarlyVotes {
 
   /** Half of the sender's share is free. */
   roomy(rank: number): boolean {
-    return this.shares[rank]!.count * 2 <= this.limits.earlyVotesMax
+    return this.fits(this.shares[rank]!, 2)
+  }
+
+  /** Votes wait here as words wait on the way: no more bytes than one cursor has out. */
+  private fits(share: Share, times: number): boolean {
+    const { earlyVotesMax, cursorBytesMax } = this.limits
+    return share.count * times <= earlyVotesMax && share.bytes * times <= cursorBytesMax
   }
 
   get count(): number {
@@ -110,6 +140,7 @@ export class EarlyVotes {
     const share = this.shares[kept.rank]!
     kept.live = false
     share.count--
+    share.bytes -= kept.word.body.length
     if (share.head > 64 && share.head * 2 > share.queue.length) {
       share.queue = share.queue.slice(share.head)
       share.head = 0
@@ -122,3 +153,4 @@ export class EarlyVotes {
 }
 
 const NONE: ReadonlyArray<EarlyVote> = []
+const NO_WORDS: ReadonlyArray<Word> = []

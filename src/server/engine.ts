@@ -13,7 +13,7 @@ import { type EarlyVote, EarlyVotes } from "./early.ts"
 import { Handlers, type LaneView, type Method } from "./handlers.ts"
 import type { Input } from "./Input.ts"
 import { type Instance, ProtocolLane } from "./lanes.ts"
-import { isSession, type LaneKey } from "./laneKey.ts"
+import { COUNT_MAX, isSession, type LaneKey } from "./laneKey.ts"
 import type { LogEntry, LogRecord } from "./LogRecord.ts"
 import type { PeerMessage, Word } from "./Message.ts"
 import type { Output } from "./Output.ts"
@@ -132,6 +132,7 @@ export class Engine {
     const { core } = this
     const rank = core.system.rank(from)
     if (rank < 0 || rank === core.rank) return core.count("no_peer")
+    if (!countable(word)) return core.count("malformed")
     const method = core.handlers.byId.get(word.method)
     const known = method !== undefined && fits(method, word)
     this.recovery.took(from, word, known)
@@ -162,7 +163,7 @@ export class Engine {
     if (ahead.length < trusted) return
     const below = ahead.sort((a, b) => b - a)[trusted - 1]!
     const { own } = session
-    this.requests.acknowledge(session, below)
+    this.core.acknowledge(session, below)
     if (session.own !== own) this.recovery.regain(session.key)
   }
 
@@ -177,10 +178,10 @@ export class Engine {
     const senders = early.keep(rank, word)
     if (senders === undefined) return core.count("duplicate")
     if (core.system.oneHonest.has(senders) && this.open(word)) return
-    const dropped = early.overflow(rank)
-    if (dropped === undefined) return
-    core.count("early_dropped")
-    this.recovery.shed(core.system.member(rank), dropped.position)
+    for (const { position } of early.overflow(rank)) {
+      core.count("early_dropped")
+      this.recovery.shed(core.system.member(rank), position)
+    }
   }
 
   /** Enough members name the instance, so that it is no invention of a faulty one. */
@@ -201,13 +202,17 @@ export class Engine {
       const method = this.core.handlers.byId.get(word.method)!
       if (!instance.ended) this.vote(instance, method, rank, word)
     }
+    if (!instance.ended) this.recovery.opened(instance.lane, instance.index)
   }
 
   /** Early votes that were dropped are asked for again once their sender has room. */
   private askShed(): void {
-    const { system } = this.core
-    for (let rank = 0; rank < system.size; rank++) {
-      if (this.early.roomy(rank)) this.recovery.unshed(system.member(rank))
+    const { core, recovery, early } = this
+    for (let rank = 0; rank < core.system.size; rank++) {
+      const node = core.system.member(rank)
+      if (!recovery.shedding(node)) continue
+      early.purge(rank, (lane, index) => core.finished(lane, index))
+      if (early.roomy(rank)) recovery.unshed(node)
     }
   }
 
@@ -228,8 +233,11 @@ export class Engine {
   // ---------------------------------------------------------------- boot
 
   private replay(record: LogRecord): void {
-    for (const entry of record.entries) this.replayEntry(entry)
-    this.core.outbox.take()
+    const { core } = this
+    for (const entry of record.entries) if (!core.halted) this.replayEntry(entry)
+    // What was said and answered in an earlier life is not said now; why this one cannot be, is.
+    const halts = core.outbox.take().filter(({ kind }) => kind === "halt")
+    for (const halt of halts) core.outbox.emit(halt)
   }
 
   private replayEntry(entry: LogEntry): void {
@@ -294,6 +302,7 @@ export class Engine {
       sessions: sessions.length,
       answers: sum(sessions.map((s) => s.answers.size)),
       instances: sum([...sessions, ...lanes].map((lane) => lane.open.size)),
+      running: sum(sessions.map((s) => s.running.size)),
       early: this.early.count,
       tail: core.says.count,
       tailBytes: core.says.bytes,
@@ -312,6 +321,9 @@ const viewOf = (lane: ProtocolLane): LaneView => ({
     return lane.own
   }
 })
+
+const countable = (word: Word): boolean =>
+  word.position <= COUNT_MAX && word.index <= COUNT_MAX && word.ackedBelow <= COUNT_MAX
 
 /** The word names a phase, and a lane and a round of its kind. */
 const fits = (method: Method, word: Word): boolean =>

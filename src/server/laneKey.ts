@@ -9,6 +9,11 @@ export type LaneKey = string
 
 export const SESSION_BYTES = 22
 const OPENED_BYTES = 6
+/**
+ * Positions and indexes from others end here. No honest one comes so far, and sums with those
+ * below stay exact.
+ */
+export const COUNT_MAX = 2 ** 52
 export const LANE_NAME = /^[a-z][a-zA-Z0-9]{0,19}$/
 
 export const isSession = (lane: LaneKey): boolean => lane.length === SESSION_BYTES

@@ -51,6 +51,12 @@ export class Instance {
 /** Phases of one node; part of an instance's row key. */
 export const SLOTS_MAX = 1024
 
+/** Indexes of one lane, [from, to). */
+export interface Range {
+  readonly from: number
+  readonly to: number
+}
+
 /**
  * A lane takes votes for [own, own + window).
  * Invariant: every open instance is unfinished; own never goes back.
@@ -61,6 +67,8 @@ export abstract class Lane {
   readonly open: IndexTable<Instance>
   /** Per peer (by rank), the indexes of its words that were dropped above the window. */
   private readonly dropped = new Map<number, { low: number; high: number }>()
+  /** Per peer, what was asked of it again and may not have come yet. */
+  private readonly asked = new Map<number, Range>()
   /** Lowest unfinished index (in a session: at or above `ackedBelow`). */
   own = 1
 
@@ -87,7 +95,7 @@ export abstract class Lane {
    * The dropped words of a peer that fit now, as [from, to). Waits until half a window fits, so
    * that a lane which falls behind asks rarely.
    */
-  regain(rank: number): { readonly from: number; readonly to: number } | undefined {
+  regain(rank: number): Range | undefined {
     const range = this.dropped.get(rank)
     const end = this.own + this.window
     if (range === undefined) return undefined
@@ -96,7 +104,30 @@ export abstract class Lane {
     const to = Math.min(range.high + 1, end)
     if (range.high >= end) range.low = end
     else this.dropped.delete(rank)
-    return from < to ? { from, to } : undefined
+    if (from >= to) return undefined
+    this.asked.set(rank, { from: this.missing(rank, to) ?? from, to })
+    return { from, to }
+  }
+
+  /** The link to a peer broke: what was asked of it may never have come. */
+  unasked(rank: number): void {
+    const range = this.asked.get(rank)
+    if (range === undefined) return
+    const low = this.missing(rank, range.to)
+    this.asked.delete(rank)
+    if (low === undefined) return
+    this.drop(rank, low)
+    this.drop(rank, range.to - 1)
+  }
+
+  /** Lowest unfinished index of what was asked, no more than two windows below `to`. */
+  private missing(rank: number, to: number): number | undefined {
+    const range = this.asked.get(rank)
+    if (range === undefined) return undefined
+    for (let index = Math.max(range.from, to - 2 * this.window); index < range.to; index++) {
+      if (!this.finished(index)) return index
+    }
+    return undefined
   }
 
   inWindow(index: number): boolean {

@@ -86,11 +86,14 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
     case "fail": {
       const { code, detail } = directive
       if (!FAIL_CODES.has(code)) throw new AuthorMistake(`fails with "${code}", which is no code`)
+      if (typeof detail !== "string") throw new AuthorMistake("fails with a detail that is no text")
       return { kind: "answer", call: undefined, answer: { code, detail, body: NO_BYTES } }
     }
     case "refuse":
       if (owner.call === undefined)
         throw new AuthorMistake("refuses, but no call's copy is handled")
+      if (directive.code !== "redirect" && directive.code !== "overloaded")
+        throw new AuthorMistake("refuses with what is no code")
       if (directive.code === "redirect" && core.system.rank(directive.node) < 0) {
         throw new AuthorMistake(`redirects to node ${directive.node}, no member`)
       }
@@ -173,7 +176,7 @@ const planApply = (
     throw new AuthorMistake("applies outside a protocol lane")
   }
   const command = bounded(core, application.command.encode(directive.command))
-  const call = directive.call?.session.length === 0 ? undefined : directive.call
+  const call = callName(directive.call) === undefined ? undefined : directive.call
   return { kind: "apply", lane: instance.lane, index: instance.index, command, call }
 }
 

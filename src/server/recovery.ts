@@ -4,8 +4,11 @@
  */
 import type { NodeId } from "../base/NodeId.ts"
 import type { Core } from "./core.ts"
+import type { Lane } from "./lanes.ts"
 import type { LaneKey } from "./laneKey.ts"
 import type { PeerMessage, Resume, Taken, Want, WantLane, Word } from "./Message.ts"
+import { Resends } from "./resends.ts"
+import { wordBytes } from "./says.ts"
 
 /** A word that came and whose instance is not finished here yet. */
 interface Unfinished {
@@ -17,6 +20,10 @@ interface Unfinished {
 /** Tell `taken` within a turn after this many words; a tick tells what is left. */
 const TELL_WORDS = 64
 const TELL_BYTES = 262_144
+/** Words to one peer in one turn, so that one which is far behind holds up nobody else. */
+const PUMP_WORDS = 4096
+/** No want is on its way. */
+const NOTHING_ASKED = -1
 
 class Peer {
   readonly node: NodeId
@@ -31,9 +38,14 @@ class Peer {
   taken = 0
   /** It has finished, durably, the instances of our words up to here. */
   done = 0
+  readonly resends = new Resends()
+  /** Bytes said again beside the cursor since it last told what it took. */
+  resentBytes = 0
   /** Highest position of its words that we took. */
   got = 0
   gotBytes = 0
+  /** Position of our want that its resume has not answered yet. */
+  asked = NOTHING_ASKED
   /** Lowest position of its words that we dropped for want of room; 0: none. */
   shed = 0
   toldTaken = -1
@@ -67,9 +79,11 @@ export class Recovery {
     if (peer.storeId !== storeId) this.meet(peer, storeId)
     peer.toldTaken = -1
     peer.toldDone = -1
+    peer.resends.clear()
+    peer.resentBytes = 0
     this.ask(peer, peer.got === 0 ? 0 : peer.got + 1)
-    for (const lane of this.core.lanes.values()) this.askAgain(lane.key, peer)
-    for (const session of this.core.sessions.table.values()) this.askAgain(session.key, peer)
+    for (const lane of this.core.lanes.values()) this.askAfresh(lane, peer)
+    for (const session of this.core.sessions.table.values()) this.askAfresh(session, peer)
   }
 
   down(node: NodeId): void {
@@ -86,6 +100,7 @@ export class Recovery {
     peer.shed = 0
     peer.taken = 0
     peer.done = 0
+    peer.asked = NOTHING_ASKED
     peer.unfinished = []
     peer.head = 0
   }
@@ -106,6 +121,10 @@ export class Recovery {
   resume(node: NodeId, message: Resume): void {
     const peer = this.of(node)
     if (peer === undefined) return
+    if (peer.asked === NOTHING_ASKED) return this.core.count("resume_unasked")
+    // What was dropped after the want went out does not come with this answer.
+    if (peer.shed >= peer.asked) peer.shed = 0
+    peer.asked = NOTHING_ASKED
     peer.got = message.position - 1
     peer.unfinished = peer.unfinished.slice(peer.head).filter((u) => u.position <= peer.got)
     peer.head = 0
@@ -115,22 +134,15 @@ export class Recovery {
   wantLane(node: NodeId, message: WantLane): void {
     const peer = this.of(node)
     if (peer?.up !== true || !peer.wanted) return
-    const { says } = this.core
-    let bytes = 0
-    for (let position = says.first; position < peer.cursor; position++) {
-      const word = says.at(position)
-      if (word.lane !== message.lane || !isFor(word, peer.node)) continue
-      if (word.index < message.from || word.index >= message.to) continue
-      bytes += word.body.length
-      if (bytes > this.core.limits.cursorBytesMax) return this.core.count("resend_cut")
-      this.core.count("resent")
-      this.send(peer, word)
-    }
+    // What we know nothing of we never spoke in.
+    if (this.core.lane(message.lane) === undefined) return
+    peer.resends.ask(message.lane, message)
   }
 
   taken(node: NodeId, message: Taken): void {
     const peer = this.of(node)
     if (peer === undefined) return
+    peer.resentBytes = 0
     // What was not sent to it yet it cannot have.
     const { cursor } = peer
     if (message.taken > peer.taken && message.taken < cursor) peer.taken = message.taken
@@ -143,10 +155,11 @@ export class Recovery {
    */
   took(node: NodeId, word: Word, tracked: boolean): void {
     const peer = this.of(node)
-    if (peer === undefined || word.position <= peer.got) return
+    if (peer === undefined) return
+    peer.gotBytes += word.body.length + 1
+    if (word.position <= peer.got) return
     peer.got = word.position
-    peer.gotBytes += word.body.length
-    if (!tracked || this.finished(word.lane, word.index)) return
+    if (!tracked || this.core.finished(word.lane, word.index)) return
     if (peer.unfinished.length >= peer.compactAt) this.compact(peer)
     if (peer.unfinished.length >= this.core.limits.unfinishedMax)
       return this.shed(node, word.position)
@@ -160,19 +173,39 @@ export class Recovery {
     if (peer.shed === 0 || position < peer.shed) peer.shed = position
   }
 
+  /** Words of the peer were dropped for want of room, and no want for them is on its way. */
+  shedding(node: NodeId): boolean {
+    const peer = this.of(node)
+    return peer?.up === true && peer.shed > 0 && peer.asked === NOTHING_ASKED
+  }
+
   /** There is room again for words of `node`. */
   unshed(node: NodeId): void {
     const peer = this.of(node)
-    if (peer?.up !== true || peer.shed === 0) return
+    if (peer === undefined) return
     this.compact(peer)
     if (2 * peer.unfinished.length <= this.core.limits.unfinishedMax) this.ask(peer, peer.shed)
   }
 
+  /** An instance opens: words of it that were dropped before are asked for beside the others. */
+  opened(lane: Lane, index: number): void {
+    for (const peer of this.peers) {
+      if (peer.shed === 0) continue
+      lane.drop(peer.rank, index)
+      this.askAgain(lane.key, peer)
+    }
+  }
+
   /** Asks for the peer's words from `position` on, and for those before it that were dropped. */
   private ask(peer: Peer, position: number): void {
-    const from = peer.shed > 0 ? Math.min(peer.shed, position) : position
-    peer.shed = 0
-    this.send(peer, { kind: "want", position: from })
+    peer.asked = peer.shed > 0 ? Math.min(peer.shed, position) : position
+    this.send(peer, { kind: "want", position: peer.asked })
+  }
+
+  /** The peer's link is new: what the last one carried may be lost. */
+  private askAfresh(lane: Lane, peer: Peer): void {
+    lane.unasked(peer.rank)
+    this.askAgain(lane.key, peer)
   }
 
   /** Asks the peers whose words of this lane were dropped above its window. */
@@ -198,25 +231,44 @@ export class Recovery {
   }
 
   private pump(peer: Peer): void {
-    const { says, limits } = this.core
+    const { says } = this.core
     // Words that are for no other member are trimmed before any cursor comes by.
     peer.cursor = Math.max(peer.cursor, says.first)
-    const room = limits.cursorBytesMax - says.bytesBetween(peer.taken + 1, peer.cursor)
+    this.resend(peer)
+    const room = this.room(peer)
+    if (room <= 0) return
     const start = peer.cursor
-    while (peer.cursor <= says.last) {
-      const word = says.at(peer.cursor)
+    const end = Math.min(says.last + 1, start + PUMP_WORDS)
+    while (peer.cursor < end) {
       if (peer.cursor > start && says.bytesBetween(start, peer.cursor + 1) > room) return
-      if (room <= 0) return
-      peer.cursor++
+      const word = says.at(peer.cursor++)
       if (isFor(word, peer.node)) this.send(peer, word)
     }
+  }
+
+  /** Bytes that may still go out before the peer tells what it took. */
+  private room(peer: Peer): number {
+    const { says, limits } = this.core
+    const under = says.bytesBetween(peer.taken + 1, peer.cursor)
+    return limits.cursorBytesMax - under - peer.resentBytes
+  }
+
+  private resend(peer: Peer): void {
+    peer.resends.walk(this.core.says, peer.cursor, (word) => {
+      if (!isFor(word, peer.node)) return true
+      if (this.room(peer) <= 0) return false
+      peer.resentBytes += wordBytes(word)
+      this.core.count("resent")
+      this.send(peer, word)
+      return true
+    })
   }
 
   private tell(peer: Peer): void {
     const { unfinished } = peer
     while (peer.head < unfinished.length) {
       const oldest = unfinished[peer.head]!
-      if (!this.finished(oldest.lane, oldest.index)) break
+      if (!this.core.finished(oldest.lane, oldest.index)) break
       peer.head++
     }
     if (peer.head > 1024 && peer.head * 2 > unfinished.length) {
@@ -226,8 +278,10 @@ export class Recovery {
     const oldest = peer.unfinished[peer.head]
     const kept = peer.shed > 0 ? Math.min(peer.got, peer.shed - 1) : peer.got
     const done = oldest === undefined ? kept : Math.min(kept, oldest.position - 1)
+    // Words that came again are news too: their sender waits for room.
+    const news = peer.gotBytes > 0 || peer.got !== peer.toldTaken || done !== peer.toldDone
     peer.gotBytes = 0
-    if (peer.got === peer.toldTaken && done === peer.toldDone) return
+    if (!news) return
     peer.toldTaken = peer.got
     peer.toldDone = done
     this.send(peer, { kind: "taken", taken: peer.got, done })
@@ -240,14 +294,9 @@ export class Recovery {
   private compact(peer: Peer): void {
     peer.unfinished = peer.unfinished
       .slice(peer.head)
-      .filter(({ lane, index }) => !this.finished(lane, index))
+      .filter(({ lane, index }) => !this.core.finished(lane, index))
     peer.head = 0
     peer.compactAt = Math.max(1024, 2 * peer.unfinished.length)
-  }
-
-  private finished(key: LaneKey, index: number): boolean {
-    const lane = this.core.lane(key)
-    return lane === undefined ? this.core.sessions.expired(key) : lane.finished(index)
   }
 
   /** Drops what every peer has done; what is not for a peer it has done anyway. */

@@ -9,7 +9,7 @@ import type { EarlyVote } from "./early.ts"
 import type { Method } from "./handlers.ts"
 import type { Input, Route } from "./Input.ts"
 import type { Instance } from "./lanes.ts"
-import { type LaneKey, laneText, openedMs } from "./laneKey.ts"
+import { COUNT_MAX, type LaneKey, openedMs } from "./laneKey.ts"
 import type { OneWay, Reply, Request } from "./Message.ts"
 import type { HandlerResult, IsEffect } from "./Protocol.ts"
 import type { Answer, Session } from "./sessions.ts"
@@ -59,7 +59,9 @@ export class Requests {
     const answer = session.answers.get(index)
     if (answer !== undefined) return this.repeat(route, request, answer)
     if (index < session.ackedBelow) return this.refuse(route, request, "already_acknowledged")
-    if (!(index < session.ackedBelow + session.window)) return this.refuse(route, request, "window")
+    if (index >= Math.min(session.ackedBelow + session.window, COUNT_MAX)) {
+      return this.refuse(route, request, "window")
+    }
     const known = session.running.get(index) ?? session.open.get(index)?.call
     if (known === undefined) return this.first(route, request, method, session)
     if (!bytesEqual(known.body, request.body) || known.method !== method) {
@@ -67,11 +69,13 @@ export class Requests {
     }
     known.route = route
     known.dueMs = this.dueMs(request)
-    if (known.token === 0 && this.copiesRun(method)) this.enter(known, session.open.get(index))
+    if (known.token !== 0 || !(known.refused || this.copiesRun(method))) return
+    this.enter(known, session.open.get(index))
   }
 
   /**
-   * Without protocol lanes an entry handler sees the first copy only: it has nothing else to say.
+   * Without protocol lanes an entry handler sees the first copy only, and those after a refusal: it
+   * has nothing else to say.
    */
   private copiesRun(method: Method): boolean {
     return method.call === "multiparty" && Object.keys(method.protocol.lanes).length > 0
@@ -81,7 +85,7 @@ export class Requests {
     const { sessions, limits, atMs } = this.core
     const known = sessions.get(request.session)
     if (known !== undefined) {
-      if (request.ackedBelow <= request.index) this.acknowledge(known, request.ackedBelow)
+      if (request.ackedBelow <= request.index) this.core.acknowledge(known, request.ackedBelow)
       return known
     }
     if (sessions.expired(request.session)) {
@@ -100,14 +104,8 @@ export class Requests {
       })
       return undefined
     }
-    if (request.ackedBelow <= request.index) this.acknowledge(session, request.ackedBelow)
+    if (request.ackedBelow <= request.index) this.core.acknowledge(session, request.ackedBelow)
     return session
-  }
-
-  acknowledge(session: Session, below: number): void {
-    for (const index of session.acknowledge(below)) {
-      this.core.report("lost", `${laneText(session.key)}/${index}: its client went too far ahead`)
-    }
   }
 
   private first(route: Route, request: Request, method: Method, session: Session): void {
@@ -129,6 +127,7 @@ export class Requests {
       message,
       route,
       copies: 0,
+      refused: false,
       token: 0,
       dueMs: this.dueMs(request)
     }
@@ -153,6 +152,7 @@ export class Requests {
 
   private enter(call: CallState, instance: Instance | undefined): void {
     call.copies++
+    call.refused = false
     const owner: Owner = { method: call.method, instance, call }
     let result: unknown
     try {
@@ -165,6 +165,9 @@ export class Requests {
 
   private settle(owner: Owner, result: unknown): void {
     if (!this.isEffect(result)) return this.agreement.act(owner, result as HandlerResult)
+    if (this.runs.size >= this.core.limits.runsMax) {
+      return this.agreement.refuse(owner, { code: "overloaded", node: undefined })
+    }
     const token = ++this.token
     if (owner.call !== undefined) owner.call.token = token
     this.runs.set(token, { owner })
@@ -178,9 +181,9 @@ export class Requests {
     const { owner } = run
     if (owner.call !== undefined) owner.call.token = 0
     if (owner.instance?.ended === true) return
-    if ("failure" in input.result)
-      return this.agreement.poison(owner, new Error(input.result.failure))
-    this.agreement.act(owner, input.result)
+    const failure = failureOf(input.result)
+    if (failure !== undefined) return this.agreement.poison(owner, new Error(failure))
+    this.agreement.act(owner, input.result as HandlerResult)
   }
 
   oneWay(message: OneWay): void {
@@ -190,36 +193,47 @@ export class Requests {
       return core.count("unknown_method")
     if (this.runs.size >= core.limits.runsMax) return core.count("one_way_overloaded")
     const owner: Owner = { method, instance: undefined, call: undefined }
+    let decoded: object
     try {
-      const decoded = method.spec.input.decode(message.body)
-      this.settle(owner, method.run(oneWayContext(method, decoded)))
-    } catch (thrown) {
-      this.agreement.poison(owner, thrown)
+      decoded = method.spec.input.decode(message.body)
+    } catch {
+      return core.count("malformed")
     }
+    let result: unknown
+    try {
+      result = method.run(oneWayContext(method, decoded))
+    } catch (thrown) {
+      return this.agreement.poison(owner, thrown)
+    }
+    this.settle(owner, result)
   }
 
   /** Ends the client's interest, not the group's agreement. */
   cancel(key: LaneKey, index: number): void {
     const session = this.core.sessions.get(key)
     const call = session?.running.get(index) ?? session?.open.get(index)?.call
-    if (call !== undefined) this.abandon(call)
+    if (call !== undefined) this.abandon(call, "cancelled")
   }
 
   /** Ends what nobody waits for any more: called at every tick. */
   expire(): void {
     for (const { owner } of this.runs.values()) {
       const { call } = owner
-      if (call !== undefined && call.dueMs > 0 && call.dueMs <= this.core.atMs) this.abandon(call)
+      if (call !== undefined && call.dueMs > 0 && call.dueMs <= this.core.atMs) {
+        this.abandon(call, "deadline_exceeded")
+      }
     }
   }
 
-  private abandon(call: CallState): void {
+  private abandon(call: CallState, code: "cancelled" | "deadline_exceeded"): void {
     call.route = 0
     if (call.token === 0) return
     this.core.outbox.emit({ kind: "interrupt", token: call.token })
     this.runs.delete(call.token)
     call.token = 0
-    call.session.running.delete(call.index)
+    if (call.method.call === "multiparty") return
+    // A copy that is still on its way must not run it again.
+    this.agreement.answer(call.session.key, call.index, { code, body: NO_BYTES }, false)
   }
 
   private dueMs(request: Request): number {
@@ -242,5 +256,11 @@ export class Requests {
     this.core.outbox.emit({ kind: "reply", route, reply })
   }
 }
+
+/** Of what an author's Effect ended with: anything. */
+const failureOf = (result: unknown): string | undefined =>
+  typeof result === "object" && result !== null && "failure" in result
+    ? String(result.failure)
+    : undefined
 
 const NO_VOTES: ReadonlyArray<EarlyVote> = []

@@ -7,6 +7,7 @@ import type { Word } from "./Message.ts"
 
 /** Bytes a word takes beside its body, for accounting. */
 const WORD_BYTES = 64
+export const wordBytes = (word: Word): number => word.body.length + WORD_BYTES
 
 /** Invariant: the tail holds the positions first … last without a gap. */
 export class Says {
@@ -36,7 +37,7 @@ export class Says {
     this.last = word.position
     this.words.push(word)
     this.starts.push(this.total)
-    this.total += word.body.length + WORD_BYTES
+    this.total += wordBytes(word)
   }
 
   at(position: number): Word {

@@ -16,6 +16,12 @@ export interface Answer {
   readonly body: Uint8Array
 }
 
+/** Calls that will never finish here: how many, and about where they begin. */
+export interface Lost {
+  readonly low: number
+  readonly count: number
+}
+
 /**
  * One client's numbered calls.
  * Invariant: below `ackedBelow` an index is unfinished only while it is in `late`.
@@ -62,13 +68,13 @@ export class Session extends Lane {
 
   /**
    * The client needs no answer below `below` any more. Frees answers, finishes nothing.
-   * @returns the unfinished indexes that are lost, because more than `window` of them lie below
+   * @returns what is lost, because more than `window` unfinished calls lie below
    */
-  acknowledge(below: number): ReadonlyArray<number> {
-    if (below <= this.ackedBelow) return NONE
+  acknowledge(below: number): Lost | undefined {
+    if (below <= this.ackedBelow) return undefined
     const old = this.ackedBelow
     const low = Math.max(old, below - this.window)
-    const lost: Array<number> = []
+    const lost = { low: Number.POSITIVE_INFINITY, count: 0 }
     if (low > old) this.skip(old, low, lost)
     for (let index = low; index < below; index++) {
       const answer = this.answers.get(index)
@@ -80,22 +86,27 @@ export class Session extends Lane {
     this.ackedBelow = below
     for (const index of this.late) {
       if (this.late.size <= this.window) break
-      this.lose(index, lost)
+      this.lose(index)
+      lost.low = Math.min(lost.low, index)
+      lost.count++
     }
     this.moveOwn()
-    return lost
+    return lost.count === 0 ? undefined : lost
   }
 
   /** A client that jumps further than its window: what lies in [from, to) is gone at once. */
-  private skip(from: number, to: number, lost: Array<number>): void {
-    // Named as far as two windows reach, kept or not: a client may jump very far.
-    for (let index = from; index < Math.min(to, from + 2 * this.window); index++) {
-      if (!this.answers.has(index)) this.lose(index, lost)
-    }
-    for (const index of this.open.keys()) if (index < to && index >= from) this.lose(index, lost)
+  private skip(from: number, to: number, lost: { low: number; count: number }): void {
+    lost.count += to - from
     for (const index of this.answers.keys()) {
-      if (index < to) this.forget(index, this.answers.get(index)!)
+      if (index >= to) continue
+      this.forget(index, this.answers.get(index)!)
+      lost.count--
     }
+    for (const index of [...this.open.keys(), ...this.running.keys()]) {
+      if (index >= from && index < to) this.lose(index)
+    }
+    // Not looked for among the answered: a client may jump very far.
+    if (lost.count > 0) lost.low = from
   }
 
   private forget(index: number, answer: Answer): void {
@@ -103,12 +114,14 @@ export class Session extends Lane {
     this.answerBytes -= answer.body.length
   }
 
-  private lose(index: number, lost: Array<number>): void {
+  private lose(index: number): void {
     const instance = this.open.get(index)
     if (instance !== undefined) instance.ended = true
     this.open.delete(index)
+    const call = this.running.get(index)
+    if (call !== undefined) call.route = 0
+    this.running.delete(index)
     this.late.delete(index)
-    lost.push(index)
   }
 
   private moveOwn(): void {
@@ -116,8 +129,6 @@ export class Session extends Lane {
     while (this.answers.has(this.own)) this.own++
   }
 }
-
-const NONE: ReadonlyArray<number> = []
 
 /** All sessions of a node. A session enters once, above the horizon, and while there is room. */
 export class Sessions {
