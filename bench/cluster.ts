@@ -106,34 +106,58 @@ const freeAddresses = async (count: number): Promise<ReadonlyArray<string>> => {
 const sum = (usages: ReadonlyArray<Usage>, field: keyof Usage): number =>
   usages.reduce((total, usage) => total + usage[field], 0)
 
-/** @throws where a process fails or does not answer; all processes have ended by then */
+export interface RunOptions {
+  readonly profileFolder: string | undefined
+  /** Ends the run early. */
+  readonly signal: AbortSignal
+}
+
+/** @throws where a process fails, does not answer, or the run is ended; no process is left then */
 export const runCluster = async (
   bench: ClusterBench,
   settings: Settings,
-  profileFolder: string | undefined
+  { profileFolder, signal }: RunOptions
 ): Promise<Measured> => {
   const folder = await mkdtemp(join(tmpdir(), "quorate-bench-"))
-  const nodes: Array<Worker> = []
-  let client: Worker | undefined
+  const workers: Array<Worker> = []
+  const start = (name: string): Worker => {
+    signal.throwIfAborted()
+    const worker = new Worker(name, profileFolder)
+    workers.unshift(worker)
+    return worker
+  }
+  const ended = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason))
+  })
   try {
-    const given = { ...settings, addresses: await freeAddresses(settings.nodes), folder }
-    await bench.prepare?.(given)
-    for (let id = 1; id <= settings.nodes; id++) nodes.push(new Worker(`node-${id}`, profileFolder))
-    await Promise.all(
-      nodes.map((node, i) =>
-        node.ask({ kind: "begin", id: i + 1, settings: given }, "ready", START_MS_MAX)
-      )
-    )
-    client = new Worker("client", profileFolder)
-    const warmMsMax = settings.warmupSeconds * 1000 + START_MS_MAX
-    await client.ask({ kind: "begin", id: 0, settings: given }, "ready", warmMsMax)
-    return await measure(settings, client, nodes)
+    return await Promise.race([ended, runIn(folder, bench, settings, start)])
   } finally {
-    // The client first: nodes that go before it would make its last operations fail.
+    // The client first, it started last: nodes that go before it would make its last calls fail.
+    const [client, ...nodes] = workers
     await client?.stop()
     await Promise.all(nodes.map((node) => node.stop()))
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+const runIn = async (
+  folder: string,
+  bench: ClusterBench,
+  settings: Settings,
+  start: (name: string) => Worker
+): Promise<Measured> => {
+  const given = { ...settings, addresses: await freeAddresses(settings.nodes), folder }
+  await bench.prepare?.(given)
+  const nodes = Array.from({ length: settings.nodes }, (_, i) => start(`node-${i + 1}`))
+  await Promise.all(
+    nodes.map((node, i) =>
+      node.ask({ kind: "begin", id: i + 1, settings: given }, "ready", START_MS_MAX)
+    )
+  )
+  const client = start("client")
+  const warmMsMax = settings.warmupSeconds * 1000 + START_MS_MAX
+  await client.ask({ kind: "begin", id: 0, settings: given }, "ready", warmMsMax)
+  return measure(settings, client, nodes)
 }
 
 const measure = async (

@@ -4,6 +4,10 @@ import { runCluster } from "./cluster.ts"
 import { type Command, helpText, readCommand, Usage } from "./options.ts"
 import { machineText, type Ratio, ratioOf, type Result, resultOf, tableOf } from "./report.ts"
 
+/** Ctrl-C: the processes are ended, the folder is removed. */
+const interrupt = new AbortController()
+process.once("SIGINT", () => interrupt.abort(new Error("interrupted")))
+
 const run = async ({ runs, compare, json, profileFolder }: Command): Promise<number> => {
   if (profileFolder !== undefined) mkdirSync(profileFolder, { recursive: true })
   if (!json) process.stderr.write(`${machineText()}\n`)
@@ -12,7 +16,7 @@ const run = async ({ runs, compare, json, profileFolder }: Command): Promise<num
     const measured =
       bench.kind === "local"
         ? await bench.run(settings)
-        : await runCluster(bench, settings, profileFolder)
+        : await runCluster(bench, settings, { profileFolder, signal: interrupt.signal })
     const result = resultOf(settings, measured)
     results.push(result)
     if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
