@@ -1,4 +1,6 @@
-/** The replicated key-value store: every command is ordered, on disk at a majority, and executed. */
+/**
+ * The replicated key-value store: every command is ordered, on disk at a majority, and executed.
+ */
 import { Effect } from "effect"
 import { KeyValue, Paxos } from "../apps/paxos/protocol.ts"
 import type { ClusterBench } from "./Bench.ts"

@@ -1,4 +1,6 @@
-/** A quorum call through quorate: the client's typed call, links or unary calls, a node's handler. */
+/**
+ * A quorum call through quorate: the client's typed call, links or unary calls, a node's handler.
+ */
 import { Quorum } from "quorate"
 import { Bench as Service } from "../gen/bench/v1/bench_quorate.ts"
 import type { ClusterBench } from "./Bench.ts"

@@ -20,7 +20,9 @@ export class IndexTable<T> {
   private far: Map<number, T> | undefined
   private count = 0
 
-  /** @param ringMax numbers that are less than that apart never meet; rounded up to a power of two */
+  /**
+   * @param ringMax numbers that are less than that apart never meet; rounded up to a power of two
+   */
   constructor(ringMax: number) {
     this.ringMax = ringMax
   }

@@ -44,7 +44,8 @@ export interface Limits {
   /** Client links of one node. One more is refused. */
   readonly routesMax: number
   /**
-   * Words of one peer that are tracked until their instance is finished, about 60 bytes each. A word
+   * Words of one peer that are tracked until their instance is finished, about 60 bytes each. A
+   * word
    * above it is dropped and asked for again.
    */
   readonly unfinishedMax: number

@@ -163,7 +163,10 @@ export class LogCore {
     return sequence
   }
 
-  /** Starts a write of all that is queued, when none runs; a write that ends starts the next itself. */
+  /**
+   * Starts a write of all that is queued, when none runs; a write that ends starts the next
+   * itself.
+   */
   flush(): void {
     if (this.#writing === 0 && this.#waiting.length > 0) this.#write()
   }
