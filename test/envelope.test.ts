@@ -88,7 +88,7 @@ describe("bodies", () => {
   const bodyIn = (chunk: Uint8Array, length: number): Uint8Array =>
     (decodeMessage(chunk, 0, length) as Word | Reply).body
 
-  it("are views of the chunk when large, copies when small and an application may keep them", () => {
+  it("are views of the chunk when large, copies when small and kept", () => {
     const small = encodeMessage(replyOf(20))
     expect(bodyIn(small, small.length).buffer).not.toBe(small.buffer)
     for (const bytes of [encodeMessage(body(20)), encodeMessage(body(2000))]) {
