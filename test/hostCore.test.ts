@@ -115,6 +115,36 @@ describe("the gate", () => {
     expect(take()).toEqual(["resume to 2", "word to 2"])
   })
 
+  it("what the engine said to a link that is gone does not leave over the next one", () => {
+    const disk = new SlowDisk()
+    const limits = { ...LIMITS, drainInputsMax: 2 }
+    const { host, take } = hostOn(openLog(disk), { limits })
+    host.boot()
+    host.fromClient(7, broadcast)
+    host.drain()
+    disk.writes.shift()!()
+    up(host, 2)
+    host.peerDown(2)
+    host.peerUp(2, "store 2")
+    host.drain()
+    expect(take()).toEqual([])
+    host.drain()
+    expect(take()).toEqual(["want to 2"])
+  })
+
+  it("P8: a disk that stands still makes no more wait than the inbox holds", () => {
+    const limits = { ...LIMITS, inboxMax: 8, drainInputsMax: 8 }
+    const { host, take } = hostOn(openLog(new SlowDisk()), { limits })
+    host.boot()
+    for (let i = 0; i < 50; i++) {
+      host.fromClient(7, { ...broadcast, ackedBelow: 1, body: Uint8Array.of(123) })
+      host.fromClient(7, broadcast)
+      host.drain()
+    }
+    expect(host.gated).toBeLessThanOrEqual(16)
+    expect(take()).toContain("overloaded to client 7")
+  })
+
   it("a log that cannot be written halts the node, and nothing leaves", () => {
     const disk = new BrokenDisk()
     const { host, take } = hostOn(openLog(disk))
@@ -157,6 +187,15 @@ describe("the inbox", () => {
     expect(wakes()).toBe(1)
     expect([host.drain(), host.drain(), host.drain()]).toEqual([true, true, false])
     expect(wakes()).toBe(3)
+  })
+
+  it("P8: peers, which are never refused, do not fill it faster than it drains", () => {
+    const { host } = hostOn(undefined, { limits: { ...LIMITS, inboxMax: 10, drainInputsMax: 2 } })
+    host.boot()
+    for (let i = 0; i < 1_000; i++) host.receive(2, { kind: "taken", taken: 0, done: 0 })
+    let turns = 1
+    while (host.drain()) turns++
+    expect(turns).toBeLessThan(10)
   })
 
   it("after stop nothing is taken and nothing leaves", () => {

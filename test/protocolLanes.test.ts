@@ -1,74 +1,8 @@
 import { describe, expect, it } from "vitest"
-import { json, Nodes, protocolOf, request } from "./support/engines.ts"
+import { counterOf } from "./support/counter.ts"
+import { Nodes, request } from "./support/engines.ts"
 
-/** A tiny replicated counter: node 1 assigns slots, all accept, a quorum of accepts applies. */
-const counter = protocolOf(
-  "ctr",
-  {
-    add: [
-      "multiparty",
-      ({ message, call, state, self, lanes, forward, refuse, note }) =>
-        self !== 1
-          ? refuse.redirect(1)
-          : state.pending.has(call.key)
-            ? []
-            : state.next > lanes.slots.last
-              ? refuse.overloaded()
-              : [
-                  note({ pending: call.key }),
-                  forward.accept({
-                    slot: state.next,
-                    by: message.by,
-                    session: call.session,
-                    index: call.index
-                  })
-                ],
-      { forwards: ["accept"] }
-    ],
-    accept: [
-      "phase",
-      {
-        lane: "slots",
-        index: (m) => m.slot,
-        each: ({ message, store, forward }) => [
-          store({ slot: message.slot }),
-          forward.learn(message)
-        ]
-      }
-    ],
-    learn: [
-      "phase",
-      {
-        lane: "slots",
-        index: (m) => m.slot,
-        quorum: ({ votes, system, apply, wait }) =>
-          votes.agreed(system.quorum)
-            ? apply(
-                { by: votes.value.by, key: votes.value.index },
-                { call: { session: votes.value.session, index: votes.value.index, method: "add" } }
-              )
-            : wait
-      }
-    ]
-  },
-  {
-    state: () => ({ next: 1, pending: new Set<string>() }),
-    record: json,
-    evolve: (state, record) => {
-      if (record.pending !== undefined) state.pending.add(record.pending)
-      if (record.slot !== undefined) state.next = Math.max(state.next, record.slot + 1)
-    },
-    lanes: { slots: { window: 4 } },
-    application: {
-      command: json,
-      initial: () => ({ total: 0, done: new Map<number, number>() }),
-      apply: (state, command) => {
-        if (!state.done.has(command.key)) state.done.set(command.key, (state.total += command.by))
-        return { total: state.done.get(command.key) }
-      }
-    }
-  }
-)
+const counter = counterOf(4)
 const add = (index: number, by = 1) => request("ctr", "add", { by }, { index })
 
 describe("protocol lanes", () => {

@@ -63,6 +63,8 @@ export class HostCore {
   private readonly links = new Map<NodeId, number>()
   private readonly known = new Map<NodeId, number>()
   private linkCount = 0
+  /** Numbers of the links whose `peerUp` waits in the inbox. */
+  private readonly linksUp = new Fifo<number>()
   private ticked = false
   private woken = false
   private stopped = false
@@ -110,7 +112,9 @@ export class HostCore {
   }
 
   peerUp(peer: NodeId, storeId: string): void {
+    if (this.stopped) return
     this.links.set(peer, ++this.linkCount)
+    this.linksUp.push(this.linkCount)
     this.push({ kind: "peerUp", atMs: this.ports.clock.nowMs(), peer, storeId })
   }
 
@@ -126,7 +130,9 @@ export class HostCore {
 
   fromClient(route: Route, message: ClientMessage): void {
     const atMs = this.ports.clock.nowMs()
-    if (this.inbox.length >= this.limits.inboxMax) return this.refuse(route, message)
+    // What waits for a stuck disk is bounded too.
+    const waiting = Math.max(this.inbox.length, this.gate.length)
+    if (waiting >= this.limits.inboxMax) return this.refuse(route, message)
     switch (message.kind) {
       case "request":
         return this.push({ kind: "request", atMs, route, request: message })
@@ -150,15 +156,21 @@ export class HostCore {
     this.wake()
   }
 
-  /** Handles what waits, up to `drainInputsMax` inputs. True: more waits, and `wake` was called. */
+  /**
+   * Handles what waits, up to `drainInputsMax` inputs, or what is above `inboxMax`: peers are never
+   * refused, so else they could fill the inbox faster than it drains. True: more waits, and `wake`
+   * was called.
+   */
   drain(): boolean {
     this.woken = false
     if (this.stopped) return false
     this.noteRoom()
-    for (let left = this.limits.drainInputsMax; left > 0; left--) {
+    const { inboxMax, drainInputsMax } = this.limits
+    for (let left = Math.max(drainInputsMax, this.inbox.length - inboxMax); left > 0; left--) {
       const input = this.inbox.shift()
       if (input === undefined) break
-      if (input.kind === "peerUp") this.known.set(input.peer, this.links.get(input.peer) ?? 0)
+      // not the link that stands now: the engine may hear of one that is gone already
+      if (input.kind === "peerUp") this.known.set(input.peer, this.linksUp.shift()!)
       this.step(input)
     }
     const atMs = this.ports.clock.nowMs()

@@ -1,6 +1,7 @@
 /**
  * The shapes of what handlers get. What is the same for every message of a method, its directive
- * constructors and the protocol's state, is the prototype of its contexts: so one costs a few fields.
+ * constructors and the protocol's state, is the prototype of its contexts: so one costs a few
+ * fields.
  */
 import type { NodeId } from "../base/NodeId.ts"
 import { CallView } from "./callView.ts"

@@ -70,7 +70,8 @@ export class EarlyVotes {
     const share = this.shares[rank]!
     if (this.fits(share, 1)) return NO_WORDS
     const dropped: Array<Word> = []
-    while (!this.fits(share, 1)) {
+    // One has room, however large it is.
+    while (share.count > 1 && !this.fits(share, 1)) {
       const oldest = share.queue[share.head++]!
       if (!oldest.live) continue
       this.drop(oldest)
