@@ -76,4 +76,14 @@ describe("protocol lanes", () => {
       { output: { reason: "the application threw at slots/1: Error: no" } }
     ])
   })
+
+  it.each([
+    ["slots", { window: 0 }, 'lane "slots" of ctr needs a window from 1 to 4096'],
+    ["slots", { window: 5_000 }, 'lane "slots" of ctr needs a window from 1 to 4096'],
+    ["slots", { window: 4, rounds: 65 }, 'lane "slots" of ctr needs rounds from 1 to 64'],
+    ["No", { window: 4 }, 'lane "No" of ctr must match /^[a-z][a-zA-Z0-9]{0,19}$/']
+  ])("a lane beyond the limits is refused at the start: %s %j", (name, lane, message) => {
+    const world = { ...counter.world!, lanes: { [name]: lane } }
+    expect(() => new Nodes({ ...counter, world }, 3, "crash")).toThrow(message)
+  })
 })

@@ -24,11 +24,14 @@ export interface Limits {
   readonly sessionsMax: number
   /** Kept final replies of one session, in bytes. A call beyond it is `overloaded`. */
   readonly replyBytesMax: number
-  /** Early votes kept per sender. The oldest is dropped and asked for again. */
+  /**
+   * Early votes kept per sender, and at most `cursorBytesMax` of them in bytes. The oldest is dropped
+   * and asked for again.
+   */
   readonly earlyVotesMax: number
-  /** Widest window a protocol lane may declare. */
+  /** Widest window a protocol lane may declare; a wider one is refused when the node starts. */
   readonly laneWindowMax: number
-  /** Highest number of rounds kept per instance of a lane. */
+  /** Most rounds a protocol lane may keep per instance; more are refused when the node starts. */
   readonly roundsMax: number
   /** Said words kept for peers that have not finished them. Beyond it calls are `overloaded`. */
   readonly tailBytesMax: number
@@ -44,9 +47,8 @@ export interface Limits {
   /** Client links of one node. One more is refused. */
   readonly routesMax: number
   /**
-   * Words of one peer that are tracked until their instance is finished, about 60 bytes each. A
-   * word
-   * above it is dropped and asked for again.
+   * Words of one peer that are tracked until their instance is finished, about 60 bytes each.
+   * A word above it is dropped and asked for again.
    */
   readonly unfinishedMax: number
   /** Equivocations kept as evidence; a newer one replaces the oldest. */

@@ -44,10 +44,11 @@ export class Engine {
     const { self, system, limits, protocols } = options
     assert(system.rank(self) >= 0, "a node is a member of its group")
     const lanes = new Map<LaneKey, ProtocolLane>()
+    const view = (name: string): LaneView => viewOf(() => lanes.get(name)!)
+    const handlers = new Handlers({ self, system }, protocols, limits, view)
     for (const [name, lane] of protocols.flatMap((p) => Object.entries(p.world?.lanes ?? {}))) {
-      lanes.set(name, new ProtocolLane(name, Math.min(lane.window, limits.laneWindowMax)))
+      lanes.set(name, new ProtocolLane(name, lane.window))
     }
-    const handlers = new Handlers({ self, system }, protocols, (name) => viewOf(lanes.get(name)!))
     const sessions = new Sessions(limits, system.size)
     this.core = new Core({ self, system, limits, handlers, sessions, lanes, says: new Says() })
     this.recovery = new Recovery(this.core)
@@ -313,12 +314,13 @@ export class Engine {
 
 const NOTHING: ReadonlyArray<Output> = []
 
-const viewOf = (lane: ProtocolLane): LaneView => ({
+/** Handlers look at a lane after the engine is made: what is declared is checked first. */
+const viewOf = (lane: () => ProtocolLane): LaneView => ({
   get last() {
-    return lane.own + lane.window - 1
+    return lane().own + lane().window - 1
   },
   get own() {
-    return lane.own
+    return lane().own
   }
 })
 

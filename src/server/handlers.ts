@@ -3,6 +3,7 @@
  * made once. One file knows what a handler sees.
  */
 import type { FailCode } from "../base/errorCode.ts"
+import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { type ContextClasses, contextClasses } from "./contextClasses.ts"
@@ -120,6 +121,9 @@ export interface Node {
   readonly system: System
 }
 
+const within = (count: number, max: number): boolean =>
+  Number.isInteger(count) && count >= 1 && count <= max
+
 export class Handlers {
   readonly byId = new Map<MethodId, Method>()
   readonly protocols = new Map<MethodId, Protocol>()
@@ -129,6 +133,7 @@ export class Handlers {
   constructor(
     node: Node,
     specs: ReadonlyArray<ProtocolSpec>,
+    limits: Limits,
     laneView: (lane: string) => LaneView
   ) {
     const lanes = new Set<string>()
@@ -137,7 +142,12 @@ export class Handlers {
         const named = `lane "${name}" of ${spec.name}`
         if (!LANE_NAME.test(name)) throw new ProtocolInvalid(`${named} must match ${LANE_NAME}`)
         if (lanes.has(name)) throw new ProtocolInvalid(`${named} is declared twice on this node`)
-        if (!(lane.window >= 1)) throw new ProtocolInvalid(`${named} needs a window of at least 1`)
+        if (!within(lane.window, limits.laneWindowMax)) {
+          throw new ProtocolInvalid(`${named} needs a window from 1 to ${limits.laneWindowMax}`)
+        }
+        if (!within(lane.rounds ?? 1, limits.roundsMax)) {
+          throw new ProtocolInvalid(`${named} needs rounds from 1 to ${limits.roundsMax}`)
+        }
         lanes.add(name)
       }
       this.compile(node, spec, laneView)
