@@ -150,6 +150,17 @@ describe("refusals for now", () => {
     )
   })
 
+  it("the deadline names the node that was redirected to", () => {
+    const world = new CallWorld().up(1, 2, 3)
+    const call = world.call({ deadlineMs: 10, targets: [2], policy: first() })
+    for (const copy of world.asked()) world.fail(copy, "redirect", { node: 1 })
+    world.pass(10)
+    expect(textOf(call.result)).toBe(
+      "deadline_exceeded 0/1; 2 pending (redirect: refused once, last: redirected to node 1; " +
+        "to be tried again)"
+    )
+  })
+
   it("a back-off that ends without a link waits for the link", () => {
     const world = new CallWorld().up(1, 2, 3)
     world.call()

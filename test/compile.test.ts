@@ -94,17 +94,18 @@ describe("compile", () => {
     const { ready: _, ...rest } = all(rb)
     assert.equal(
       refused(() => compile(rb, rest, undefined)),
-      "rb.v1.ReliableBroadcast/Ready has no handler"
+      "rb.v1.ReliableBroadcast/Ready has no handler; " +
+        'write "ready: …" among the handlers of its protocol'
     )
     assert.equal(
       refused(() => compile(rb, all(rb, { redy: wait }), undefined)),
-      '"redy" is not a method of rb.v1.ReliableBroadcast'
+      '"redy" is not a method of rb.v1.ReliableBroadcast; its methods: broadcast, echo, ready'
     )
   })
   it("refuses votes where calls come", () => {
     assert.equal(
       refused(() => compile(rb, all(rb, { broadcast: { quorum: wait } }), undefined)),
-      "rb.v1.ReliableBroadcast/Broadcast is no PHASE method: its handler is a function"
+      "rb.v1.ReliableBroadcast/Broadcast is no PHASE method: write a function as its handler"
     )
   })
   it("refuses a phase without a lane where there are lanes, and an application without", () => {

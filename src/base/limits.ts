@@ -65,6 +65,8 @@ export interface Limits {
   readonly retryMsMax: number
   readonly redialMsMin: number
   readonly redialMsMax: number
+  /** The longest back-off where one side refused the other for good: that takes an operator. */
+  readonly redialRefusedMsMax: number
   /** From the first byte of a connection to its hello. */
   readonly helloTimeoutMs: number
   /** How often a host lets its engine flush acknowledgements when nothing else happens. */
@@ -105,6 +107,7 @@ export const LIMITS: Limits = {
   retryMsMax: 1_500,
   redialMsMin: 50,
   redialMsMax: 1_000,
+  redialRefusedMsMax: 16_000,
   helloTimeoutMs: 5_000,
   tickMs: 50,
   shutdownMs: 1_000

@@ -82,7 +82,9 @@ export class CallCopies {
 
   /** A node refused its copy for now. */
   refused(call: OpenCall, slot: number, reply: Reply, nowMs: number): void {
-    const trouble = call.trouble(slot, reply.code!, reply.detail)
+    const to = reply.code === "redirect" ? reply.node : undefined
+    const detail = to === undefined ? reply.detail : `redirected to node ${to}`
+    const trouble = call.trouble(slot, reply.code!, detail)
     const { retryMsMin, retryMsMax } = this.#limits
     const most = Math.min(retryMsMax, retryMsMin * 2 ** ++trouble.tries)
     trouble.retryMs = nowMs + retryMsMin + this.#ports.random(most - retryMsMin + 1)
@@ -123,7 +125,8 @@ export class CallCopies {
     if (call.states[slot] === SENT) return "no answer yet"
     if (call.states[slot] === BACKING_OFF) return "to be tried again"
     if (call.multiparty && hellos > 0) {
-      return `not sent: ${hellos} more ${hellos === 1 ? "node" : "nodes"} must say hello first`
+      const nodes = hellos === 1 ? "node" : "nodes"
+      return `waiting for links to a quorum: ${hellos} more ${nodes} must answer`
     }
     return "not sent: earlier calls come first"
   }

@@ -21,7 +21,10 @@ export type Result = Step | Effect.Effect<Step, Failed, any>
 export type Results<M> = {
   readonly [K in keyof M]: M[K] extends { readonly call: "phase" } ? Step : Result
 }
-type RequirementsOf<A> = A extends Effect.Effect<any, any, infer R> ? R : never
+// A handler that does not compile leaves `any` here. As `never` it is an error there alone, and not
+// one more wherever the protocol runs.
+type RequirementsOf<A> =
+  A extends Effect.Effect<any, any, infer R> ? (0 extends 1 & R ? never : R) : never
 /** What the handlers' Effects need, method by method. */
 export type Requirements<A> = { readonly [K in keyof A]: RequirementsOf<A[K]> }
 

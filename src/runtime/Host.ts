@@ -131,7 +131,7 @@ export class Host {
 
   garbage(remote: string, what: string): void {
     this.counters.garbage++
-    this.reporter.say(`dropped a connection from ${remote}: ${what}`)
+    this.reporter.say(`dropped a connection from ${remote}: ${what}`, `garbage: ${what}`)
   }
 
   /** A caller that is no link, e.g. one unary call. */
@@ -197,7 +197,7 @@ export class Host {
       },
       receive: (link, message) => this.receive(link, message),
       closed: (link, why) => {
-        this.closed(link, why)
+        this.closed(link, why, dialled?.address)
         dialled?.dialer.closed(why)
       }
     }
@@ -248,7 +248,7 @@ export class Host {
     else this.core.receive(link.id, message as PeerMessage)
   }
 
-  private closed(link: Link, why: LinkClosed): void {
+  private closed(link: Link, why: LinkClosed, address: string | undefined): void {
     this.links.delete(link)
     if (link.theirs?.node === 0) this.closeRoute(link.id)
     else if (link.id !== 0 && this.peers.get(link.id) === link) {
@@ -260,7 +260,9 @@ export class Host {
     if (link.theirs === undefined) this.counters.linksRefused++
     else this.counters.linksCut++
     const by = why.byPeer ? "refused by" : "refused"
-    this.reporter.say(`link ${by} ${link.remote}: ${why.text}`)
+    // Who dialled this node comes from another port each time; the text names who it is.
+    const cause = `${by} ${address ?? "a dialler"}: ${why.text}`
+    this.reporter.say(`link ${by} ${link.remote}: ${why.text}`, cause)
   }
 
   private tick(): void {

@@ -35,6 +35,7 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
     member: yield* Member,
     carrier: yield* Carrier
   }
+  yield* checkProtocols(parts)
   yield* check(parts)
   const log = yield* openLog(parts)
   const runs = new Runs(yield* Effect.context<never>())
@@ -74,6 +75,23 @@ interface Parts {
   readonly group: Group["Service"]
   readonly member: Member["Service"]
   readonly carrier: Carrier["Service"]
+}
+
+/** The author's mistakes, which {@link Protocol.spec} throws. */
+const checkProtocols = ({ protocols, group, member }: Parts): Effect.Effect<void, ReplicaFailed> =>
+  Effect.suspend(() => {
+    try {
+      for (const protocol of protocols) void protocol.spec
+      return Effect.void
+    } catch (error) {
+      return protocolFailed(error, `node ${member.id} of group "${group.name}"`)
+    }
+  })
+
+/** @throws what is no {@link ProtocolInvalid} */
+const protocolFailed = (error: unknown, where: string): ReplicaFailed => {
+  if (!(error instanceof ProtocolInvalid)) throw error
+  return new ReplicaFailed({ where, what: error.message, remedy: "change the protocol" })
 }
 
 const check = ({ protocols, group, member }: Parts): Effect.Effect<void, ReplicaFailed> => {
@@ -149,18 +167,16 @@ const makeHost = (
         halted
       })
     } catch (error) {
-      if (!(error instanceof ProtocolInvalid)) throw error
-      const remedy = "change the protocol; see docs/PROTOCOL.md"
-      return new ReplicaFailed({ where, what: error.message, remedy })
+      return protocolFailed(error, where)
     }
     const invalid = host.boot()
     return invalid === undefined ? Effect.succeed(host) : new ReplicaFailed(invalid)
   })
 
-/** Lines for the operator, through the loggers of the layer's context. */
+/** Lines for the operator, on standard error: the console of the layer's context. */
 const printer = (context: Context.Context<never>): ((line: string) => void) => {
   const run = Effect.runForkWith(context)
-  return (text) => void run(Effect.logWarning(text))
+  return (text) => void run(Console.error(text))
 }
 
 const startLine = ({ group, member }: Parts, address: string, log: LogCore | undefined): string => {

@@ -27,7 +27,7 @@ export interface Protocol<in out Self, out R> {
     readonly requirements: () => R
   }
   readonly descriptor: DescService
-  /** The protocol as the engine takes it. */
+  /** The protocol as the engine takes it. Throws what is wrong with it that types do not see. */
   readonly spec: ProtocolSpec
 }
 

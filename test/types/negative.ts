@@ -81,7 +81,9 @@ protocol({ broadcast: idle, echo: idle })
 // @ts-expect-error not assignable to type '"redy" is not a method of this service'
 protocol({ broadcast: idle, ...rest, redy: idle })
 // @ts-expect-error Type 'Message' is not assignable to type 'Result'
-protocol({ broadcast: ({ message }) => message, ...rest })
+export const broken = protocol({ broadcast: ({ message }) => message, ...rest })
+// One mistake is one error: a program that runs the protocol has none.
+is<typeof broken, Service.Protocol<ReliableBroadcast, never>>(true)
 // @ts-expect-error Type 'undefined' is not assignable to type 'Result'
 protocol({ broadcast: ({ wait, copy }) => (copy > 1 ? wait : undefined), ...rest })
 // @ts-expect-error 'forward.echo' was not called

@@ -39,14 +39,18 @@ export const compile = (
   const lanes = Object.keys(world?.lanes ?? {})
   for (const key of Object.keys(handlers)) {
     if (infos.some((info) => info.name === key)) continue
-    throw new ProtocolInvalid(`"${key}" is not a method of ${name}`)
+    const known = infos.map((info) => info.name).join(", ")
+    throw new ProtocolInvalid(`"${key}" is not a method of ${name}; its methods: ${known}`)
   }
   if (world?.application !== undefined && lanes.length === 0) {
     throw new ProtocolInvalid(`${name} has an application and no lane to run it in; declare one`)
   }
   const methods = infos.map((info): MethodSpec => {
     const handler = handlers[info.name]
-    if (handler === undefined) throw new ProtocolInvalid(`${info.fullName} has no handler`)
+    if (handler === undefined) {
+      const remedy = `write "${info.name}: …" among the handlers of its protocol`
+      throw new ProtocolInvalid(`${info.fullName} has no handler; ${remedy}`)
+    }
     checkForm(info, handler, lanes)
     return {
       name: info.name,
@@ -66,7 +70,9 @@ const checkForm = (info: MethodInfo, handler: AnyHandler, lanes: ReadonlyArray<s
   const isFunction = typeof handler === "function"
   if (info.call !== "phase") {
     if (isFunction) return
-    throw new ProtocolInvalid(`${info.fullName} is no PHASE method: its handler is a function`)
+    throw new ProtocolInvalid(
+      `${info.fullName} is no PHASE method: write a function as its handler`
+    )
   }
   const lane = isFunction ? undefined : handler.lane
   if (lane === undefined && lanes.length > 0) {

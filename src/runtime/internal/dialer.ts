@@ -1,4 +1,5 @@
 /** Keeps one link to an address: dials, and dials again after a back-off, until it is stopped. */
+import { mayRetry } from "../../base/errorCode.ts"
 import type { Limits } from "../../base/limits.ts"
 import type { Goodbye } from "../../link/frame.ts"
 import type { Carrier } from "../Carrier.ts"
@@ -18,6 +19,8 @@ export class Dialer {
   private backoffMs: number
   private timer: ReturnType<typeof setTimeout> | undefined
   private stopped = false
+  /** The link before was refused for good; this one may have opened before it is, too. */
+  private refused = false
 
   constructor(options: DialerOptions) {
     this.options = options
@@ -34,20 +37,23 @@ export class Dialer {
   }
 
   opened(): void {
-    this.backoffMs = this.options.limits.redialMsMin
+    if (!this.refused) this.backoffMs = this.options.limits.redialMsMin
   }
 
   /**
-   * The link is gone: another one follows, after half to all of the back-off, which is the longest
-   * where one side refused the other: that takes an operator.
+   * The link is gone: another one follows, after half to all of the back-off, which is long where
+   * one side refused the other, and grows longer where that was for good: it takes an operator.
    */
   closed({ goodbye }: LinkClosed): void {
-    const { redialMsMax } = this.options.limits
+    const { redialMsMax, redialRefusedMsMax } = this.options.limits
     this.link = undefined
     if (this.stopped || this.timer !== undefined) return
-    if (goodbye !== undefined && !isHealthy(goodbye)) this.backoffMs = redialMsMax
-    const waitMs = this.backoffMs * (0.5 + Math.random() / 2)
-    this.backoffMs = Math.min(2 * this.backoffMs, redialMsMax)
+    const ill = goodbye !== undefined && !isHealthy(goodbye)
+    this.refused = ill && !mayRetry(goodbye.code)
+    const most = this.refused ? redialRefusedMsMax : redialMsMax
+    this.backoffMs = ill ? Math.max(this.backoffMs, redialMsMax) : this.backoffMs
+    const waitMs = Math.min(this.backoffMs, most) * (0.5 + Math.random() / 2)
+    this.backoffMs = Math.min(2 * this.backoffMs, most)
     this.timer = setTimeout(() => this.dial(), waitMs)
   }
 

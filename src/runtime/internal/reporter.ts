@@ -1,10 +1,22 @@
 /** Lines for the operator, at a bounded rate: what a peer can cause, it can cause without end. */
 const LINES_MAX = 10
 const WINDOW_MS = 10_000
+/** The same line again, at most so often. */
+const AGAIN_MS = 60_000
+/** Lines that are remembered, the oldest of which is forgotten first. */
+const KNOWN_MAX = 64
+
+/** A line that was printed. */
+interface Known {
+  readonly printedMs: number
+  /** How often it came since. */
+  repeats: number
+}
 
 export class Reporter {
   private readonly print: (line: string) => void
   private readonly nowMs: () => number
+  private readonly known = new Map<string, Known>()
   private sinceMs = 0
   private shown = 0
   private hidden = 0
@@ -14,9 +26,18 @@ export class Reporter {
     this.nowMs = nowMs
   }
 
-  /** At most 10 lines in 10 s are printed; the rest is counted, and the next line says how many. */
-  say(text: string): void {
+  /**
+   * Prints the line, at most once a minute for one `cause`; the next one says how many there were
+   * since. In all at most 10 lines in 10 s are printed; the rest is counted, and the next line says
+   * how many.
+   */
+  say(text: string, cause = text): void {
     const now = this.nowMs()
+    const known = this.known.get(cause)
+    if (known !== undefined && now < known.printedMs + AGAIN_MS) {
+      known.repeats++
+      return
+    }
     if (now >= this.sinceMs + WINDOW_MS) {
       this.sinceMs = now
       this.shown = 0
@@ -26,10 +47,26 @@ export class Reporter {
       return
     }
     this.shown++
+    this.remember(cause, now)
+    const again = known === undefined || known.repeats === 0 ? "" : ` (${repeated(known, now)})`
     const more = this.hidden === 0 ? "" : ` (${this.hidden} more lines were not printed)`
     this.hidden = 0
-    this.print(oneLine(text) + more)
+    this.print(oneLine(text) + again + more)
   }
+
+  private remember(cause: string, printedMs: number): void {
+    this.known.delete(cause)
+    for (const oldest of this.known.keys()) {
+      if (this.known.size < KNOWN_MAX) break
+      this.known.delete(oldest)
+    }
+    this.known.set(cause, { printedMs, repeats: 0 })
+  }
+}
+
+const repeated = ({ printedMs, repeats }: Known, now: number): string => {
+  const times = repeats === 1 ? "once more" : `${repeats} times more`
+  return `${times} in the last ${Math.round((now - printedMs) / 1000)} s`
 }
 
 const TEXT_MAX = 400

@@ -1,6 +1,7 @@
 /** The run-time side of a service class. */
 import type { DescService } from "@bufbuild/protobuf"
 import { Context, Effect, Layer } from "effect"
+import type { ProtocolSpec } from "../../server/Protocol.ts"
 import { ClientLinks } from "../ClientLinks.ts"
 import { Group } from "../Group.ts"
 import { makeClient } from "./client.ts"
@@ -14,10 +15,15 @@ const identity = <A>(value: A): A => value
 
 const protocolOf = (descriptor: DescService, args: ReadonlyArray<unknown>): object => {
   const [world, handlers] = args.length > 1 ? args : [undefined, args[0]]
+  let spec: ProtocolSpec | undefined
   return {
     "~quorate/Protocol": { self: identity, requirements: identity },
     descriptor,
-    spec: compile(descriptor, handlers as AnyHandlers, world as AnyWorld | undefined)
+    /** Made when first asked for: while its module is evaluated, nobody could print its mistakes. */
+    get spec(): ProtocolSpec {
+      spec ??= compile(descriptor, handlers as AnyHandlers, world as AnyWorld | undefined)
+      return spec
+    }
   }
 }
 
