@@ -1,14 +1,26 @@
 /** What the README shows is what the repository holds: its programs, its commands, its limits. */
 import { describe, expect, it } from "vitest"
 import { LIMITS } from "../src/base/limits.ts"
-import { checkCommands, checkLimitsShown, checkPrograms } from "./support/readme.ts"
+import {
+  blocksOf,
+  checkCommands,
+  checkLimitsShown,
+  checkPrograms,
+  checkVersions,
+  SET_UP,
+  setUpOf
+} from "./support/readme.ts"
 import { PATHS, printed, readSource, type Violation } from "./support/repo.ts"
 
 const docs = PATHS.filter((path) => /\.md$/.test(path)).map(readSource)
 const readmes = docs.filter(({ path }) =>
-  /^(plugin\/|examples\/[^/]+\/|apps\/[^/]+\/)?README\.md$/.test(path)
+  /^(plugin\/|examples\/[^/]+\/|apps\/[^/]+\/)?README\.md$|^docs\/guide\//.test(path)
 )
-const { scripts } = JSON.parse(readSource("package.json").text) as { scripts: object }
+const { scripts, devDependencies, engines } = JSON.parse(readSource("package.json").text) as {
+  scripts: object
+  devDependencies: { [name: string]: string }
+  engines: { node: string }
+}
 
 describe("a README", () => {
   it("shows programs that stand in the repository, where tests run them", () => {
@@ -19,6 +31,32 @@ describe("a README", () => {
   it("names commands that exist, like every other page", () => {
     const known = new Set(Object.keys(scripts))
     expect(printed(docs.flatMap((source) => checkCommands(source, known)))).toEqual([])
+  })
+})
+
+describe("the set-up", () => {
+  const { text } = readSource(SET_UP)
+
+  it("installs the versions that the tests run with, on every page", () => {
+    expect(printed(docs.flatMap((source) => checkVersions(source, devDependencies)))).toEqual([])
+  })
+
+  it("asks for the Node that package.json asks for, on every page", () => {
+    const node = engines.node.replace(">=", "Node ")
+    expect(text).toContain(`${node} or newer`)
+    for (const path of ["README.md", "plugin/README.md"]) {
+      expect(readSource(path).text, path).toMatch(new RegExp(`Node (22|${node.slice(5)}) or newer`))
+    }
+  })
+
+  it("is that of the plugin's README", () => {
+    const [template] = blocksOf(readSource("plugin/README.md").text)
+    expect(template?.code).toBe(`# buf.gen.yaml\n${setUpOf(text, "buf.gen.yaml")}`)
+  })
+
+  it("excepts the lint rules that quorate excepts for phases", () => {
+    const ours = readSource("buf.yaml").text.match(/(?<=^ {4}- )(RPC|SERVICE)_\w+/gm)
+    expect(setUpOf(text, "buf.yaml").match(/(?<=^ {4}- )[A-Z]\w+/gm)).toEqual(ours)
   })
 })
 
@@ -52,6 +90,27 @@ describe("the check of READMEs", () => {
     expect(programs(block("<!-- file: b.ts -->", ""))).toEqual(["b.ts does not exist"])
     expect(programs(block("", "const b = 2"))).toHaveLength(1)
     expect(programs("```sh\nnpm ci\n```")).toEqual([])
+  })
+
+  it("refuses other versions than those tested with", () => {
+    const versions = (code: string) =>
+      whats(
+        checkVersions(
+          { path: "a.md", text: `\`\`\`sh\n${code}\n\`\`\`` },
+          { effect: "4.1.0", "@a/b-c": "1.0.0" }
+        )
+      )
+    expect(versions("npm install ./x-0.1.0.tgz effect@4.1.0 @a/b-c@1.0.0")).toEqual([])
+    expect(versions("npm install effect@4.0.0")).toEqual(["effect is 4.1.0"])
+    expect(versions("npm install @a/b-d@1.0.0")).toEqual(["@a/b-d is not used here"])
+  })
+
+  it("refuses a set-up with a block twice, or none", () => {
+    const twice = block("<!-- set-up: a -->", "a")
+    expect(setUpOf(twice, "a")).toBe("a")
+    expect(() => setUpOf(`${twice}\n${twice}`, "a")).toThrow("2 blocks")
+    expect(() => setUpOf("", "a")).toThrow("0 blocks")
+    expect(programs(twice)).toHaveLength(1)
   })
 
   it("refuses limits of another value", () => {

@@ -1,13 +1,13 @@
 /**
  * Both packages as their users get them: packed, installed outside of the repository, and used with
- * what their READMEs say and nothing else.
+ * what docs/guide/set-up.md says, word by word, and nothing else.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, dirname, join } from "node:path"
 import { afterAll, assert, it } from "vitest"
 import { execute, freePorts, outsidePath, Program } from "../support/processes.ts"
-import { blocksOf } from "../support/readme.ts"
+import { SET_UP, setUpOf } from "../support/readme.ts"
 import { ROOT, readSource } from "../support/repo.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "quorate-pack-"))
@@ -27,29 +27,27 @@ const write = (path: string, text: string): void => {
 }
 
 const tarballs = (): ReadonlyArray<string> =>
-  readdirSync(folder).flatMap((name) => (name.endsWith(".tgz") ? [join(folder, name)] : []))
+  readdirSync(app).flatMap((name) => (name.endsWith(".tgz") ? [join(app, name)] : []))
 
-const versionOf = (name: string): string => {
-  const manifest = JSON.parse(readSource("package.json").text)
-  return `${name}@${manifest.devDependencies[name]}`
+const setUp = (name: string): string => setUpOf(readSource(SET_UP).text, name)
+/** The commands of a block of the set-up, one a line, as words. */
+const commandsOf = (name: string): ReadonlyArray<readonly [string, ...ReadonlyArray<string>]> =>
+  setUp(name)
+    .split("\n")
+    .map((line) => line.split(" ") as [string, ...Array<string>])
+const follow = async (name: string, ...more: ReadonlyArray<string>): Promise<void> => {
+  for (const [command, ...args] of commandsOf(name)) await inApp(command, ...args, ...more)
 }
-const BESIDE = [
-  "effect",
-  "@bufbuild/protobuf",
-  "@bufbuild/protoc-gen-es",
-  "@bufbuild/buf",
-  "typescript",
-  "@types/node"
-]
 
 const packAndInstall = async (): Promise<void> => {
   mkdirSync(app)
   const packing = ["pack", "--workspaces", "--include-workspace-root", "--silent"]
-  await execute("npm", [...packing, "--pack-destination", folder], { env: { PATH } })
+  await execute("npm", [...packing, "--pack-destination", app], { env: { PATH } })
   assert.lengthOf(tarballs(), 2)
-  write("package.json", JSON.stringify({ private: true, type: "module" }))
-  const quiet = ["--prefer-offline", "--no-audit", "--no-fund", "--silent"]
-  await inApp("npm", "install", ...quiet, ...tarballs(), ...BESIDE.map(versionOf))
+  for (const file of ["package.json", "buf.yaml", "buf.gen.yaml", "tsconfig.json"]) {
+    write(file, `${setUp(file)}\n`)
+  }
+  await follow("install", "--prefer-offline", "--no-audit", "--no-fund", "--silent")
 }
 
 const lint = async (tarball: string): Promise<void> => {
@@ -60,81 +58,44 @@ const lint = async (tarball: string): Promise<void> => {
 
 const EXAMPLE = "examples/reliable-broadcast"
 const PROTO = "rb/v1/broadcast.proto"
+const FILES = ["bracha.ts", "bracha.test.ts", "server.ts", "client.ts", `proto/${PROTO}`]
 
-/** Strict, and with the declarations of what is installed checked too. */
-const TSCONFIG = {
-  compilerOptions: {
-    target: "es2022",
-    // The declarations of effect name types of it.
-    lib: ["es2023", "dom"],
-    module: "nodenext",
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    verbatimModuleSyntax: true,
-    erasableSyntaxOnly: true,
-    rewriteRelativeImportExtensions: true,
-    skipLibCheck: false,
-    declaration: true,
-    types: ["node"],
-    rootDir: ".",
-    outDir: "build"
-  },
-  include: ["*.ts", "gen"]
-}
-
-const SIMULATION = `
-import { Effect } from "effect"
-import { Simulation } from "quorate/testing"
-import { Bracha } from "./bracha.ts"
-
-const held = Simulation.check(
-  Bracha,
-  { nodes: 4, byzantine: 1, runs: 20, calls: { broadcast: [{ text: "a" }, { text: "b" }] } },
-  (run) => [run.agreement("broadcast", (d) => d.text), run.answered("broadcast", 3)]
-)
-await Effect.runPromise(held)
-console.log("held")
-`
-
-const generateAndCompile = async (): Promise<void> => {
-  const [template] = blocksOf(readSource("plugin/README.md").text)
-  assert.strictEqual(template?.language, "yaml")
-  write("buf.gen.yaml", template!.code)
-  write(
-    "buf.yaml",
-    "version: v2\nmodules:\n  - path: proto\n  - path: node_modules/quorate/proto\n"
-  )
-  write(`proto/${PROTO}`, readSource(`${EXAMPLE}/proto/${PROTO}`).text)
-  for (const file of ["bracha.ts", "server.ts", "client.ts"]) {
-    copyFileSync(join(ROOT, EXAMPLE, file), join(app, file))
-  }
-  write("simulation.ts", SIMULATION)
-  write("tsconfig.json", JSON.stringify(TSCONFIG))
-  await inApp("buf", "generate")
+const generateAndCheck = async (): Promise<void> => {
+  for (const file of FILES) write(file, readSource(`${EXAMPLE}/${file}`).text)
+  await follow("check")
   assert.deepEqual(readdirSync(join(app, "gen/rb/v1")), ["broadcast_pb.ts", "broadcast_quorate.ts"])
-  assert.strictEqual(await inApp("tsc"), "")
 }
 
-const broadcast = async (): Promise<void> => {
-  const ports = await freePorts(4)
+/** The group file of the example, on ports of this test's own. */
+const writeGroup = async (): Promise<void> => {
+  const group = JSON.parse(readSource(`${EXAMPLE}/group.json`).text)
+  const ports = await freePorts(group.nodes.length)
   const nodes = ports.map((port, i) => ({ id: i + 1, address: `127.0.0.1:${port}` }))
-  const group = { group: "rb", faults: "byzantine", durable: false, nodes }
-  write("group.json", JSON.stringify(group))
-  const run = (program: string, ...args: ReadonlyArray<string>): Program =>
-    new Program(process.execPath, [`build/${program}.js`, ...args], { cwd: app, env: { PATH } })
-  const servers = nodes.map(({ id }) => run("server", String(id)))
-  await Promise.all(servers.map((server) => server.prints(/^node \d: group rb, /m)))
-  const { code, stdout, stderr } = await run("client").ended
+  write("group.json", JSON.stringify({ ...group, nodes }))
+}
+
+/** As the set-up says, or with what it compiles to. */
+const broadcast = async (fileOf: (file: string) => string): Promise<void> => {
+  await writeGroup()
+  const run = ([command, file, ...args]: ReadonlyArray<string>): Program =>
+    new Program(command!, [fileOf(file!), ...args], { cwd: app, env: { PATH } })
+  const commands = commandsOf("run")
+  const servers = commands.slice(0, -1).map(run)
+  assert.lengthOf(servers, 4)
+  const started = /^node \d: group reliable-broadcast, /m
+  await Promise.all(servers.map((server) => server.prints(started)))
+  const { code, stdout, stderr } = await run(commands.at(-1)!).ended
   assert.match(stdout, /hello\n/)
   assert.strictEqual(stderr, "")
   assert.strictEqual(code, 0)
   for (const server of servers) assert.strictEqual((await server.stop("SIGTERM")).code, 0)
-  assert.strictEqual(await inApp("node", "build/simulation.js"), "held\n")
 }
 
-it("installed elsewhere, a proto generates, compiles and runs reliable broadcast", async () => {
+it("installed elsewhere as the set-up says, a proto generates, compiles and runs", async () => {
   await packAndInstall()
   for (const tarball of tarballs()) await lint(tarball)
-  await generateAndCompile()
-  await broadcast()
+  await generateAndCheck()
+  await broadcast((file) => file)
+  await follow("compile")
+  await broadcast((file) => `build/${file.replace(/ts$/, "js")}`)
 }, 240_000)

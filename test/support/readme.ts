@@ -8,10 +8,12 @@ export interface Block {
   /** From `<!-- file: PATH -->` or `<!-- part of: PATH -->` on the line above the block. */
   readonly file: string | undefined
   readonly whole: boolean
+  /** From `<!-- set-up: NAME -->`: a file, or commands, that test/e2e/pack.test.ts takes. */
+  readonly setUp: string | undefined
 }
 
 const FENCE = /^```(\w*)$/
-const MARKER = /^<!-- (file|part of): (\S+) -->$/
+const MARKER = /^<!-- (file|part of|set-up): (\S+) -->$/
 
 /** The fenced blocks of a Markdown file. */
 export const blocksOf = (text: string): ReadonlyArray<Block> => {
@@ -26,8 +28,9 @@ export const blocksOf = (text: string): ReadonlyArray<Block> => {
       language: fence[1]!,
       code: lines.slice(at + 1, end).join("\n"),
       line: at + 1,
-      file: marker?.[2],
-      whole: marker?.[1] === "file"
+      file: marker?.[1] === "set-up" ? undefined : marker?.[2],
+      whole: marker?.[1] === "file",
+      setUp: marker?.[1] === "set-up" ? marker[2] : undefined
     })
     at = end < 0 ? lines.length : end
   }
@@ -36,20 +39,41 @@ export const blocksOf = (text: string): ReadonlyArray<Block> => {
 
 const PROGRAM = /^(ts|proto|json)$/
 
+/** The page whose set-up a test follows word by word. */
+export const SET_UP = "docs/guide/set-up.md"
+
+/** The block of a set-up page with that name; it must be there once. */
+export const setUpOf = (text: string, name: string): string => {
+  const found = blocksOf(text).filter(({ setUp }) => setUp === name)
+  if (found.length !== 1) throw new Error(`${found.length} blocks <!-- set-up: ${name} -->`)
+  return found[0]!.code
+}
+
 /** Programs must be the text of the file they name, or a run of its lines. */
 export const checkPrograms = (
   { path, text }: Source,
   read: (path: string) => string | undefined
 ): ReadonlyArray<Violation> =>
-  blocksOf(text).flatMap(({ language, code, line, file, whole }) => {
+  blocksOf(text).flatMap(({ language, code, line, file, whole, setUp }) => {
     const broken = (what: string) => [{ path, line, what }]
-    if (!PROGRAM.test(language)) return []
+    if (!PROGRAM.test(language) || (setUp !== undefined && path === SET_UP)) return []
     if (file === undefined) return broken("a program without `<!-- file: PATH -->` above it")
     const held = read(file)?.trimEnd()
     if (held === undefined) return broken(`${file} does not exist`)
     if (whole ? held === code : `\n${held}\n`.includes(`\n${code}\n`)) return []
     return broken(`differs from ${file}`)
   })
+
+/** `name@1.2.3` in a command must be the version that the repository's tests run with. */
+export const checkVersions = (
+  { path, text }: Source,
+  versions: { readonly [name: string]: string | undefined }
+): ReadonlyArray<Violation> =>
+  blocksOf(text).flatMap(({ language, code, line }) =>
+    (language === "sh" ? [...code.matchAll(/(?<=\s)(@?[\w/-]+)@(\d\S*)/g)] : [])
+      .filter(([, name, shown]) => versions[name!] !== shown)
+      .map(([, name]) => ({ path, line, what: `${name} is ${versions[name!] ?? "not used here"}` }))
+  )
 
 /** `npm run X`, `npm test` and `npm start` must be scripts of package.json. */
 export const checkCommands = (
