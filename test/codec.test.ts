@@ -15,8 +15,8 @@ const registry = createFileRegistry(
       import "google/protobuf/wrappers.proto";
       enum Colour { COLOUR_UNSPECIFIED = 0; RED = 1; FAR = 70000; NEGATIVE = -1; }
       message Plain {
-        uint32 u = 1; int32 i = 2; sint32 s = 3; bool b = 4; string t = 5; bytes y = 6; Colour e = 7;
-        Plain child = 8;
+        uint32 u = 1; int32 i = 2; sint32 s = 3; bool b = 4; string t = 5; bytes y = 6;
+        Colour e = 7; Plain child = 8;
         repeated uint32 us = 9; repeated string ts = 10; repeated Plain children = 11;
         repeated Colour es = 12; repeated bytes ys = 13; repeated int32 loose = 14 [packed = false];
         oneof one { uint32 ou = 15; string ot = 16; Plain oc = 17; bytes oy = 18; bool ob = 19; }

@@ -1,7 +1,7 @@
 /**
  * Bytes to messages for the plain kinds of fields, several times as fast as `fromBinary`. The same
  * message, or `undefined` for what is out of the ordinary (a field it does not know, a number that
- * does not fit, a message in two parts): then `fromBinary` decides. A twin test holds them together.
+ * does not fit, a message in two parts): then `fromBinary` decides. A twin test compares the two.
  */
 import { create, type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf"
 import { getTextEncoding } from "@bufbuild/protobuf/wire"

@@ -1,7 +1,7 @@
 /**
  * Messages to bytes for the plain kinds of fields, several times as fast as `toBinary`, which makes
- * a writer and a buffer for each message. The same bytes, or `undefined` where anything is out of the
- * ordinary: then `toBinary` decides. A twin test holds the two together.
+ * a writer and a buffer for each message. The same bytes, or `undefined` where anything is out of
+ * the ordinary: then `toBinary` decides. A twin test compares the two.
  */
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf"
 import { getTextEncoding } from "@bufbuild/protobuf/wire"
