@@ -49,6 +49,15 @@ describe("the set-up", () => {
     }
   })
 
+  it("installs and generates as the README does", () => {
+    const shown = blocksOf(readSource("README.md").text).flatMap(({ language, code }) =>
+      language === "sh" && code.includes("npm install") ? code.split("\n") : []
+    )
+    const followed = ["install", "check", "run"].flatMap((name) => setUpOf(text, name).split("\n"))
+    expect(shown.length).toBeGreaterThan(0)
+    expect(followed).toEqual(expect.arrayContaining(shown))
+  })
+
   it("is that of the plugin's README", () => {
     const [template] = blocksOf(readSource("plugin/README.md").text)
     expect(template?.code).toBe(`# buf.gen.yaml\n${setUpOf(text, "buf.gen.yaml")}`)
