@@ -1,6 +1,4 @@
 import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf"
-import { compileDecode } from "./fastDecode.ts"
-import { compileEncode } from "./fastEncode.ts"
 import type { Codec } from "../../server/Protocol.ts"
 
 // What a node does not understand it does not pass on: votes are compared by what is in them.
@@ -13,11 +11,9 @@ const codecs = new WeakMap<DescMessage, Codec>()
 export const codecOf = (schema: DescMessage): Codec => {
   let codec = codecs.get(schema)
   if (codec === undefined) {
-    const fastDecode = compileDecode(schema)
-    const fastEncode = compileEncode(schema)
     codec = {
-      decode: (bytes) => fastDecode?.(bytes) ?? fromBinary(schema, bytes, READ),
-      encode: (init) => fastEncode?.(init) ?? encode(schema, init)
+      decode: (bytes) => fromBinary(schema, bytes, READ),
+      encode: (init) => encode(schema, init)
     }
     codecs.set(schema, codec)
   }
