@@ -13,6 +13,7 @@ const run = async ({ runs, compare, json, profileFolder }: Command): Promise<num
   if (!json) process.stderr.write(`${machineText()}\n`)
   const results: Array<Result> = []
   for (const { bench, settings } of runs) {
+    if (!json) process.stderr.write(`${settings.bench}: ${bench.about}\n`)
     const measured =
       bench.kind === "local"
         ? await bench.run(settings)
@@ -45,10 +46,10 @@ const main = async (): Promise<number> => {
     return 0
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
-    process.stderr.write(`bench: ${text}\n`)
-    if (!(error instanceof Usage)) return 1
-    process.stderr.write("npm run bench -- --help lists names and options\n")
-    return 2
+    const wrong = error instanceof Usage
+    const remedy = wrong ? "; npm run bench -- --help lists names and options" : ""
+    process.stderr.write(`bench: ${text}${remedy}\n`)
+    return wrong ? 2 : 1
   }
 }
 

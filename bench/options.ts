@@ -42,7 +42,8 @@ const parse = (args: ReadonlyArray<string>) => {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
   } catch (error) {
-    throw new Usage((error as Error).message)
+    // Node's first sentence; the rest is about arguments that begin with a dash.
+    throw new Usage((error as Error).message.split(/\.\s/)[0]!)
   }
 }
 

@@ -59,7 +59,11 @@ const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
     { ...config, fault: 1 },
     /^g\.json: unknown key "fault"; known keys: group, faults, f, durable, nodes$/
   ],
-  ["a missing field", { ...config, durable: undefined }, /^g\.json: "durable" is missing; add it$/],
+  [
+    "a missing field",
+    { ...config, durable: undefined },
+    /^g\.json: "durable" is missing; write "durable": true or false$/
+  ],
   ["a bad name", { ...config, group: "a b" }, /^g\.json: "group": "a b" is no group name; /],
   [
     "a bad fault model",
@@ -74,7 +78,7 @@ const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
   ["a fractional f", { ...config, f: 0.5 }, /"f": 0\.5 is no number of faulty members; /],
   ["an f too high", { ...config, f: 2 }, /^g\.json: .*2.*; /],
   ["no list of nodes", { ...config, nodes: {} }, /^g\.json: "nodes": \{\} is no list; /],
-  ["no nodes", nodes(), /^g\.json: /],
+  ["no nodes", nodes(), /^g\.json: "nodes" lists no member; list at least one$/],
   ["too few nodes", { ...config, faults: "byzantine", f: 1 }, /^g\.json: .*; /],
   [
     "an unknown key of a node",
@@ -84,7 +88,7 @@ const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
   [
     "a node without address",
     nodes({ id: 1 }),
-    /^g\.json: nodes\[0\]: "address" is missing; add it$/
+    /^g\.json: nodes\[0\]: "address" is missing; write "address": "127\.0\.0\.1:7001"$/
   ],
   [
     "an id of 0",

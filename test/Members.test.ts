@@ -29,7 +29,7 @@ describe("parseMembers", () => {
   })
 
   it("says what is wrong with a list of members, and what to do", () => {
-    expect(line([])).toBe("a group without members; list at least one member")
+    expect(line([])).toBe('"nodes" lists no member; list at least one')
     expect(line("1,2,3")).toBe('"1,2,3" is no list of members; list the ids of the members')
     expect(line(undefined)).toBe("undefined is no list of members; list the ids of the members")
     expect(line([1, 2, 1])).toBe("node 1 is listed twice; give each member an id of its own")
@@ -61,22 +61,23 @@ describe("parseMembers", () => {
 
   it("says how many faults the members withstand", () => {
     expect(line(upTo(4), "byzantine", -1)).toBe(
-      "-1 is no number of faults; write an integer from 0 to 1, or leave it out for 1"
+      '"f": -1 is no number of faulty members; ' +
+        "write a whole number from 0 to 1, or leave it out for 1"
     )
     expect(line(upTo(5), "crash", 0.5)).toBe(
-      "0.5 is no number of faults; write an integer from 0 to 2, or leave it out for 2"
+      '"f": 0.5 is no number of faulty members; ' +
+        "write a whole number from 0 to 2, or leave it out for 2"
     )
-    expect(line(upTo(4), "byzantine", "1")).toMatch(/^"1" is no number of faults; /)
-    expect(line(upTo(4), "byzantine", null)).toMatch(/^null is no number of faults; /)
+    expect(line(upTo(4), "byzantine", "1")).toMatch(/^"f": "1" is no number of faulty members; /)
+    expect(line(upTo(4), "byzantine", null)).toMatch(/^"f": null is no number of faulty members; /)
     expect(line(upTo(6), "byzantine", 2)).toBe(
-      "6 members are too few for 2 byzantine faults; " +
-        "list at least 7 members, or lower the faults to 1"
+      '6 members are too few for "f": 2 in a byzantine group; list at least 7, or write "f": 1'
     )
     expect(line(upTo(4), "crash", 2)).toBe(
-      "4 members are too few for 2 crash faults; list at least 5 members, or lower the faults to 1"
+      '4 members are too few for "f": 2 in a crash group; list at least 5, or write "f": 1'
     )
     expect(line([1], "crash", 1)).toBe(
-      "1 member is too few for 1 crash fault; list at least 3 members, or lower the faults to 0"
+      '1 member is too few for "f": 1 in a crash group; list at least 3, or write "f": 0'
     )
   })
 

@@ -99,7 +99,8 @@ describe("sessions open", () => {
     const call = world.call({ call: "multiparty", deadlineMs: 10 })
     world.pass(10)
     expect(textOf(call.result)).toBe(
-      "deadline_exceeded 0/2; 1 pending (waiting for links to a quorum: 1 more node must answer); " +
+      "deadline_exceeded 0/2; " +
+        "1 pending (waiting for links to a quorum: 1 more node must answer); " +
         "2 pending (no link: not connected yet); 3 pending (no link: not connected yet)"
     )
   })

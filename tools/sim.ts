@@ -76,7 +76,8 @@ const readOptions = () => {
     })
     return values
   } catch (error) {
-    return usage((error as Error).message)
+    // Node's first sentence; the rest is about arguments that begin with a dash.
+    return usage((error as Error).message.split(/\.\s/)[0]!)
   }
 }
 
@@ -96,9 +97,10 @@ const main = (): void => {
   const values = readOptions()
   if (values.help) return void process.stdout.write(HELP)
   const { protocol, faults } = values
-  if (protocol === undefined) return usage("--protocol is missing")
+  const names = Object.keys(PROTOCOLS).join(", ")
+  if (protocol === undefined) return usage(`--protocol is missing, one of ${names}`)
   const entry = PROTOCOLS[protocol]
-  if (entry === undefined) return usage(`--protocol ${protocol} is unknown`)
+  if (entry === undefined) return usage(`--protocol ${protocol} is none of ${names}`)
   if (faults !== "all" && faults !== "none")
     return usage(`--faults ${faults} is neither all nor none`)
   const nodes = natural("nodes", values.nodes ?? String(entry.nodes), 1, 64)

@@ -1,4 +1,4 @@
-/** A client of running replicas. `node apps/paxos/client.ts --help` */
+/** A client of running replicas. `node --conditions=quorate-source apps/paxos/client.ts --help` */
 import { Effect, Layer } from "effect"
 import { NodeGroup, runMain } from "quorate/platform-node"
 import { KeyValue } from "../../gen/paxos/v1/paxos_quorate.ts"
@@ -7,7 +7,7 @@ import { options } from "./options.ts"
 import { runSession, standardConsole } from "./session.ts"
 
 const { group } = options({
-  usage: "client.ts --group FILE < LINES",
+  usage: "node --conditions=quorate-source apps/paxos/client.ts --group FILE < LINES",
   about: "Executes the lines of standard input: put KEY VALUE, get KEY, del KEY, cas KEY OLD NEW.",
   flags: { group: { type: "string", help: "the group file" } }
 })

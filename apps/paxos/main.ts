@@ -9,8 +9,17 @@ import { Effect, Layer } from "effect"
 import { NodeGroup, runMain } from "quorate/platform-node"
 import { KeyValue } from "../../gen/paxos/v1/paxos_quorate.ts"
 import { conclude, endWithReader } from "./conclude.ts"
+import { options } from "./options.ts"
 import { type Replicas, startReplicas } from "./replicas.ts"
 import { runSession, standardConsole } from "./session.ts"
+
+options({
+  usage: "npm start < LINES",
+  about:
+    "Starts three replicas on this machine and executes the lines of standard input:\n" +
+    "put KEY VALUE, get KEY, del KEY, cas KEY OLD NEW. On a terminal it is a prompt.",
+  flags: {}
+})
 
 const REPLICAS = 3
 

@@ -12,6 +12,7 @@ type Values<F extends Flags> = {
 
 /** Prints help and exits with 0 for `--help`; one line and 2 for options that do not fit. */
 export const options = <const F extends Flags>(spec: {
+  /** The command as it is typed in the repository. */
   readonly usage: string
   readonly about: string
   readonly flags: F
@@ -22,19 +23,24 @@ export const options = <const F extends Flags>(spec: {
     const flags = Object.fromEntries(names.map((name) => [name, { type: spec.flags[name]!.type }]))
     values = parseArgs({ options: { ...flags, help: { type: "boolean" } } }).values as typeof values
   } catch (cause) {
-    return refuse(spec.usage, cause instanceof Error ? cause.message : String(cause))
+    const text = cause instanceof Error ? cause.message : String(cause)
+    // Node's first sentence; the rest is about arguments that begin with a dash.
+    return refuse(spec.usage, text.split(/\.\s/)[0]!)
   }
   if (values["help"] === true) {
-    console.log(`${spec.about}\n\nusage: node ${spec.usage}\n`)
+    console.log(`${spec.about}\n\nusage: ${spec.usage}\n`)
     for (const name of names) console.log(`  --${name.padEnd(10)} ${spec.flags[name]!.help}`)
     process.exit(0)
   }
   const missing = names.filter((n) => spec.flags[n]!.type === "string" && values[n] === undefined)
-  if (missing.length > 0) return refuse(spec.usage, `--${missing.join(", --")} is missing`)
+  if (missing.length > 0) {
+    const listed = missing.map((name) => `--${name}`).join(" and ")
+    return refuse(spec.usage, `${listed} ${missing.length === 1 ? "is" : "are"} missing`)
+  }
   return Object.fromEntries(names.map((name) => [name, values[name] ?? false])) as Values<F>
 }
 
 const refuse = (usage: string, what: string): never => {
-  console.error(`${what}; usage: node ${usage}`)
+  console.error(`${what}; usage: ${usage}`)
   return process.exit(2)
 }

@@ -1,4 +1,4 @@
-/** One replica as a process. `node apps/paxos/server.ts --help` */
+/** One replica as a process. `node --conditions=quorate-source apps/paxos/server.ts --help` */
 import { Layer } from "effect"
 import { NodeGroup, runMain } from "quorate/platform-node"
 import { Replica } from "quorate/server"
@@ -6,7 +6,9 @@ import { options } from "./options.ts"
 import { Paxos } from "./protocol.ts"
 
 const { group, id, data, init } = options({
-  usage: "server.ts --group FILE --id N --data FOLDER [--init]",
+  usage:
+    "node --conditions=quorate-source apps/paxos/server.ts " +
+    "--group FILE --id N --data FOLDER [--init]",
   about: "Runs one replica of the key-value store until it is told to stop.",
   flags: {
     group: { type: "string", help: "the group file" },

@@ -29,12 +29,16 @@ export const standardConsole = (): Console => ({
 const GREETING = 'a replicated store; "help" lists the commands, "quit" ends'
 const HELP = [...USAGE, "help              this list", "quit              ends, as Ctrl-D does"]
 
-/** Ends with the input, or at `quit`. Lines that fail are printed as `error: …` and counted. */
+/**
+ * Ends with the input, or at `quit`. Lines that fail are counted and printed as `error: …`, with
+ * their number at the end where they come from a pipe.
+ */
 export const runSession = ({ input, output, interactive }: Console) =>
   Effect.gen(function* () {
     const store = yield* KeyValue
     const summary = new Summary()
     let errors = 0
+    let number = 0
     const prompt = interactive ? promptOn(input, output) : undefined
     const nextLine = yield* readLines(
       prompt === undefined ? pipedLines(input) : promptedLines(prompt)
@@ -42,7 +46,9 @@ export const runSession = ({ input, output, interactive }: Console) =>
     const print = (line: string): void => void output.write(`${line}\n`)
     const fail = (what: string): void => {
       errors++
-      print(`error: ${what}`)
+      summary.fail()
+      // Where a person types, the line is in sight.
+      print(interactive ? `error: ${what}` : `error: ${what} (line ${number})`)
     }
 
     const execute = Effect.fnUntraced(function* (line: string) {
@@ -65,6 +71,7 @@ export const runSession = ({ input, output, interactive }: Console) =>
     for (;;) {
       prompt?.prompt()
       const line = yield* nextLine
+      number++
       if (line === undefined || (interactive && line.trim() === "quit")) break
       if (interactive && line.trim() === "help") print(HELP.join("\n"))
       else yield* execute(line)
@@ -75,7 +82,10 @@ export const runSession = ({ input, output, interactive }: Console) =>
 const promptOn = (input: NodeJS.ReadableStream, output: NodeJS.WritableStream): Interface => {
   const lines = createInterface({ input, output, prompt: "> " })
   // On a terminal in raw mode Ctrl-C is a key: make it the signal that it is elsewhere.
-  lines.on("SIGINT", () => process.kill(process.pid, "SIGINT"))
+  lines.on("SIGINT", () => {
+    output.write("\n")
+    process.kill(process.pid, "SIGINT")
+  })
   return lines
 }
 

@@ -42,15 +42,15 @@ export const parseMembers = (
   if (f === undefined) return { members, model, faults: most }
   if (typeof f !== "number" || !Number.isSafeInteger(f) || f < 0) {
     return {
-      what: `${show(f)} is no number of faults`,
-      remedy: `write an integer from 0 to ${most}, or leave it out for ${most}`
+      what: `"f": ${show(f)} is no number of faulty members`,
+      remedy: `write a whole number from 0 to ${most}, or leave it out for ${most}`
     }
   }
   if (f > most) {
     const listed = members.length === 1 ? "1 member is" : `${members.length} members are`
     return {
-      what: `${listed} too few for ${f} ${model} ${f === 1 ? "fault" : "faults"}`,
-      remedy: `list at least ${membersMin(model, f)} members, or lower the faults to ${most}`
+      what: `${listed} too few for "f": ${f} in a ${model} group`,
+      remedy: `list at least ${membersMin(model, f)}, or write "f": ${most}`
     }
   }
   return { members, model, faults: f }
@@ -60,8 +60,9 @@ const parseIds = (ids: unknown): ReadonlyArray<NodeId> | MembersInvalid => {
   if (!Array.isArray(ids)) {
     return { what: `${show(ids)} is no list of members`, remedy: "list the ids of the members" }
   }
-  if (ids.length === 0)
-    return { what: "a group without members", remedy: "list at least one member" }
+  if (ids.length === 0) {
+    return { what: '"nodes" lists no member', remedy: "list at least one" }
+  }
   if (ids.length > LIMITS.membersMax) {
     return {
       what: `${ids.length} members are too many`,

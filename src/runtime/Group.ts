@@ -99,7 +99,7 @@ const groupOf = (config: Record<string, unknown>, where: string): Group["Service
     throw new Wrong(`${where}: "durable"`, `${shown(durable)} is no boolean`, "write true or false")
   }
   const addresses = addressesOf(required(config, "nodes", where), where)
-  const parsed = parseMembers([...addresses.keys()], faults, faultsOf(config["f"], where))
+  const parsed = parseMembers([...addresses.keys()], faults, config["f"])
   if ("what" in parsed) throw new Wrong(where, parsed.what, parsed.remedy)
   if (parsed.faults === 0 && config["f"] === undefined) {
     throw new Wrong(
@@ -119,22 +119,9 @@ const groupOf = (config: Record<string, unknown>, where: string): Group["Service
   }
 }
 
-const faultsOf = (f: unknown, where: string): number | undefined => {
-  if (f === undefined || (typeof f === "number" && Number.isSafeInteger(f) && f >= 0)) return f
-  throw new Wrong(
-    `${where}: "f"`,
-    `${shown(f)} is no number of faulty members`,
-    "write a whole number, or leave it out"
-  )
-}
-
 const addressesOf = (nodes: unknown, where: string): ReadonlyMap<NodeId, string> => {
   if (!Array.isArray(nodes)) {
-    throw new Wrong(
-      `${where}: "nodes"`,
-      `${shown(nodes)} is no list`,
-      'write [{ "id": 1, "address": "127.0.0.1:7001" }, …]'
-    )
+    throw new Wrong(`${where}: "nodes"`, `${shown(nodes)} is no list`, `write ${VALUES["nodes"]}`)
   }
   const addresses = new Map<NodeId, string>()
   const owners = new Map<string, NodeId>()
@@ -224,9 +211,19 @@ const fields = (
   return value as Record<string, unknown>
 }
 
+/** What to write behind a key that is missing. */
+const VALUES: { readonly [key: string]: string } = {
+  group: 'its name, e.g. "demo"',
+  faults: '"crash" or "byzantine"',
+  durable: "true or false",
+  nodes: '[{ "id": 1, "address": "127.0.0.1:7001" }, …]',
+  id: `a whole number from 1 to ${NODE_ID_MAX}`,
+  address: '"127.0.0.1:7001"'
+}
+
 const required = (value: Record<string, unknown>, key: string, where: string): unknown => {
   if (value[key] !== undefined) return value[key]
-  throw new Wrong(where, `"${key}" is missing`, "add it")
+  throw new Wrong(where, `"${key}" is missing`, `write "${key}": ${VALUES[key]}`)
 }
 
 const shown = (value: unknown): string => {

@@ -1,7 +1,7 @@
 /** `npm start`: three replicas, a client, and nothing left behind. */
 import { existsSync, readdirSync } from "node:fs"
 import { assert, it, vi } from "vitest"
-import { isAlive, outsidePath, Program, temporaryFolder } from "../support/processes.ts"
+import { isAlive, outsidePath, Program, runSource, temporaryFolder } from "../support/processes.ts"
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -66,11 +66,11 @@ it("says what is wrong with a line it cannot execute, goes on, and exits with 1"
   assert.deepEqual(
     stdout.split("\n").map((line) => line.replace(/ paxos\.v1.*/, "")),
     [
-      "error: expected: put KEY VALUE",
+      "error: expected: put KEY VALUE (line 1)",
       "ok",
       "zäh €\u2028🎉",
-      'error: unknown command "frob"; expected put, get, del or cas',
-      "error: expected: del KEY",
+      'error: unknown command "frob"; expected put, get, del or cas (line 6)',
+      "error: expected: del KEY (line 7)",
       "error: [invalid]",
       "error: [too_large]",
       "ok",
@@ -81,6 +81,17 @@ it("says what is wrong with a line it cannot execute, goes on, and exits with 1"
     stderr
   )
   assert.strictEqual(code, 1)
+})
+
+it.each([
+  [["--help"], 0, /^Starts three replicas .*\n.*\n\nusage: npm start < LINES\n\n$/, /^$/],
+  [["--nodes", "3"], 2, /^$/, /^Unknown option '--nodes'; usage: npm start < LINES\n$/],
+  [["3"], 2, /^$/, /^Unexpected argument '3'; usage: npm start < LINES\n$/]
+])("with arguments %j it ends with %d and says why", async (args, code, out, error) => {
+  const ended = await runSource("apps/paxos/main.ts", args).ended
+  assert.match(ended.stdout, out)
+  assert.match(ended.stderr, error)
+  assert.strictEqual(ended.code, code)
 })
 
 it.each([
@@ -115,8 +126,9 @@ it.runIf(existsSync(SCRIPT))("is a prompt on a terminal, where Ctrl-C stops all"
   type("help\r")
   await program.prints(/^get KEY +read/m)
   type("\u0003")
-  const { code } = await program.ended
+  const { code, stdout } = await program.ended
   assert.strictEqual(code, 130)
+  assert.match(stdout, /> \r?\n/)
   assert.deepEqual(replicas.filter(isAlive), [])
   assert.deepEqual(leftIn(folder), [])
 })

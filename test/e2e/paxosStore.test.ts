@@ -38,7 +38,7 @@ it.each([
   [
     "a missing field",
     { ...GOOD, nodes: [first, second, { id: 3 }] },
-    'nodes[2]: "address" is missing; add it'
+    'nodes[2]: "address" is missing; write "address": "127.0.0.1:7001"'
   ],
   [
     "an unknown key",
@@ -81,7 +81,8 @@ it("refuses wrong options with a line and the usage", async () => {
   const { code, stderr } = await program.ended
   assert.strictEqual(
     stderr,
-    "--id, --data is missing; usage: node server.ts --group FILE --id N --data FOLDER [--init]\n"
+    "--id and --data are missing; usage: node --conditions=quorate-source apps/paxos/server.ts " +
+      "--group FILE --id N --data FOLDER [--init]\n"
   )
   assert.strictEqual(code, 2)
 })

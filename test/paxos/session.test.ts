@@ -48,14 +48,20 @@ describe("lines from a pipe", () => {
       input.end("help\nquit\nput a\nput a 1\n")
     })
     assert.deepEqual(lines, [
-      'error: unknown command "help"; expected put, get, del or cas',
-      'error: unknown command "quit"; expected put, get, del or cas',
-      "error: expected: put KEY VALUE",
+      'error: unknown command "help"; expected put, get, del or cas (line 1)',
+      'error: unknown command "quit"; expected put, get, del or cas (line 2)',
+      "error: expected: put KEY VALUE (line 3)",
       "ok",
       ""
     ])
     assert.strictEqual(errors, 3)
-    assert.deepEqual(kinds, ["command", "put"])
+    assert.deepEqual(kinds, ["command", "put", "failed"])
+  })
+
+  it("may be none at all", async () => {
+    const { lines, kinds } = await session(false, (input) => input.end("\n"))
+    assert.deepEqual(lines, [""])
+    assert.deepEqual(kinds, ["no"])
   })
 
   it("may be cut anywhere, inside a character too", async () => {

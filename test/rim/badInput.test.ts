@@ -1,19 +1,17 @@
 /** What is wrong with a file, a folder or a port: one line, and the process ends with 1. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { assert, it, onTestFinished } from "vitest"
-import {
-  CLIENT,
-  groupFolder,
-  PAXOS_SERVER,
-  SERVER,
-  start,
-  temporaryFolder
-} from "./support/spawn.ts"
+import { temporaryFolder } from "../support/processes.ts"
+import { CLIENT, groupFolder, PAXOS_SERVER, SERVER, start } from "./support/spawn.ts"
 
 /** What the program said before it ended: one line and no stack. */
-const refusal = async (program: URL, args: ReadonlyArray<string>, cwd: string): Promise<string> => {
+const refusal = async (
+  program: string,
+  args: ReadonlyArray<string>,
+  cwd: string
+): Promise<string> => {
   const { code, stdout, stderr } = await start(program, args, cwd).ended
   assert.strictEqual(code, 1, stderr)
   assert.strictEqual(stdout, "")
@@ -32,8 +30,13 @@ const paxosArgs = (data: string, ...more: ReadonlyArray<string>) => [
 ]
 
 it("a group file that is not there", async () => {
-  const line = await refusal(SERVER, ["1"], temporaryFolder())
-  assert.match(line, /^group\.json: it cannot be read: no such file or directory \(ENOENT\); /)
+  const folder = temporaryFolder()
+  const line = await refusal(SERVER, ["1"], folder)
+  assert.include(
+    line,
+    `${join(realpathSync(folder), "group.json")}: it cannot be read: no such file`
+  )
+  assert.match(line, / \(ENOENT\); /)
 })
 
 it("a group file that is no JSON, for a client", async () => {
@@ -57,6 +60,16 @@ it("a node that is not in the group file", async () => {
   const { folder } = await groupFolder()
   const line = await refusal(SERVER, ["9"], folder)
   assert.strictEqual(line, 'group.json: group "demo" has no node 9; its nodes are 1, 2, 3, 4')
+})
+
+it.each([[[]], [["abc"]], [["1.5"]]])("a node id that is none: %j", async (args) => {
+  const { folder } = await groupFolder()
+  const line = await refusal(SERVER, args, folder)
+  assert.match(
+    line,
+    /^group\.json: the node id given to this process is missing or no whole number \((NaN|1\.5)\); /
+  )
+  assert.match(line, /; give one of 1, 2, 3, 4$/)
 })
 
 it("a port in use", async () => {

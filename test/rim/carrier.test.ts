@@ -14,7 +14,7 @@ import type {
 } from "../../src/runtime/Carrier.ts"
 import { makeMemoryNetwork } from "../../src/runtime/memoryCarrier.ts"
 import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
-import { freePorts } from "./support/worlds.ts"
+import { freePorts } from "../support/processes.ts"
 
 /** One end, as its owner sees it. */
 class Side {

@@ -3,14 +3,8 @@ import { connect } from "node:http2"
 import { connect as connectSocket } from "node:net"
 import { join } from "node:path"
 import { assert, it, onTestFinished } from "vitest"
-import {
-  COMES_AND_GOES,
-  groupFolder,
-  PAXOS_SERVER,
-  type Program,
-  SERVER,
-  start
-} from "./support/spawn.ts"
+import type { Program } from "../support/processes.ts"
+import { COMES_AND_GOES, groupFolder, PAXOS_SERVER, SERVER, start } from "./support/spawn.ts"
 
 const STOP_MS_MAX = 2_000
 

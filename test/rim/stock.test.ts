@@ -15,7 +15,8 @@ import {
   type GetReply
 } from "../plugin/golden/ts/kv/v1/kv_pb.ts"
 import { type Heard, Kv, kv } from "./support/services.ts"
-import { ROOT, temporaryFolder } from "./support/spawn.ts"
+import { temporaryFolder } from "../support/processes.ts"
+import { ROOT } from "../support/repo.ts"
 import { makeWorld } from "./support/worlds.ts"
 
 /** Three nodes; what the first was told, and its address. */

@@ -84,11 +84,12 @@ export class Program {
   }
 
   /** Waits until it has printed what matches, on either output; fails when it ends before. */
-  async prints(pattern: RegExp): Promise<RegExpExecArray> {
+  async prints(pattern: RegExp, outputs: "stdout" | "both" = "both"): Promise<RegExpExecArray> {
     let ended = false
     const end = this.ended.then(() => (ended = true))
     for (;;) {
-      const match = pattern.exec(this.stdout) ?? pattern.exec(this.stderr)
+      const match =
+        pattern.exec(this.stdout) ?? (outputs === "both" ? pattern.exec(this.stderr) : null)
       if (match !== null) return match
       if (ended) throw new Error(`it ended and never printed ${pattern}: ${this.stderr}`)
       const said = new AbortController()
@@ -98,6 +99,11 @@ export class Program {
       await Promise.race([...more, end])
       said.abort()
     }
+  }
+
+  /** The first line on standard output; fails when it ends before. */
+  get started(): Promise<string> {
+    return this.prints(/^(.*)\n/, "stdout").then(([, line]) => line!)
   }
 
   /** Sends the signal and waits for the end. */

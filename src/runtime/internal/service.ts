@@ -19,7 +19,7 @@ const protocolOf = (descriptor: DescService, args: ReadonlyArray<unknown>): obje
   return {
     "~quorate/Protocol": { self: identity, requirements: identity },
     descriptor,
-    /** Made when first asked for: while its module is evaluated, nobody could print its mistakes. */
+    /** Made when first asked for: while modules are evaluated, nobody could print its mistakes. */
     get spec(): ProtocolSpec {
       spec ??= compile(descriptor, handlers as AnyHandlers, world as AnyWorld | undefined)
       return spec

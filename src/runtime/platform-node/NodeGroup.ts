@@ -1,7 +1,8 @@
 /** A group in a JSON file, reached over HTTP/2: for clients and for processes of its members. */
 import { readFileSync } from "node:fs"
+import { resolve } from "node:path"
 import { Effect, Layer } from "effect"
-import type { NodeId } from "../../base/NodeId.ts"
+import { isNodeId, type NodeId } from "../../base/NodeId.ts"
 import { Carrier } from "../Carrier.ts"
 import { GroupInvalid, type ReplicaFailed, StoreInvalid } from "../Errors.ts"
 import { Group, parseGroup } from "../Group.ts"
@@ -61,11 +62,19 @@ const makeMember = Effect.fnUntraced(function* (
 ) {
   const group = yield* Group
   if (group.system.rank(id) < 0) {
-    return yield* new GroupInvalid({
-      where: path,
-      what: `group "${group.name}" has no node ${id}`,
-      remedy: `its nodes are ${group.system.members.join(", ")}`
-    })
+    const members = group.system.members.join(", ")
+    // `Number` of what was left out, or of what is no number, is NaN.
+    return yield* isNodeId(id)
+      ? new GroupInvalid({
+          where: path,
+          what: `group "${group.name}" has no node ${id}`,
+          remedy: `its nodes are ${members}`
+        })
+      : new GroupInvalid({
+          where: path,
+          what: `the node id given to this process is missing or no whole number (${id})`,
+          remedy: `give one of ${members}`
+        })
   }
   const init = options?.init === true
   if (!group.durable) return Member.of({ id, disk: undefined, init, halted })
@@ -102,7 +111,7 @@ const readJson = (path: string): unknown => {
     text = readFileSync(path, "utf8")
   } catch (error) {
     const what = `it cannot be read: ${systemErrorText(error)}`
-    return new GroupInvalid({ where: path, what, remedy: "name the group's file" })
+    return new GroupInvalid({ where: resolve(path), what, remedy: "name the group's file" })
   }
   try {
     return JSON.parse(text)

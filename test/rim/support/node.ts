@@ -7,7 +7,7 @@ import { type Group, parseGroup } from "../../../src/runtime/Group.ts"
 import { Host } from "../../../src/runtime/Host.ts"
 import { makeClock } from "../../../src/runtime/internal/random.ts"
 import { makeConnectCarrier } from "../../../src/runtime/platform-node/connectCarrier.ts"
-import { freePorts } from "./worlds.ts"
+import { freePorts } from "../../support/processes.ts"
 import { Kv, kv } from "./services.ts"
 
 export interface TestNode {

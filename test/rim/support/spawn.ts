@@ -1,25 +1,18 @@
-/** Programs of this repository as processes of their own. */
-import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+/** The example and the store as processes of their own, in groups on free ports. */
+import { writeFileSync } from "node:fs"
+import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
-import { onTestFinished } from "vitest"
 import type { GroupConfig } from "../../../src/runtime/Group.ts"
-import { freePorts } from "./worlds.ts"
+import { freePorts, type Program, runSource, temporaryFolder } from "../../support/processes.ts"
+import { ROOT } from "../../support/repo.ts"
 
-export const ROOT = join(import.meta.dirname, "../../..")
-const EXAMPLE = "../../../examples/reliable-broadcast"
-export const SERVER = new URL(`${EXAMPLE}/server.ts`, import.meta.url)
-export const CLIENT = new URL(`${EXAMPLE}/client.ts`, import.meta.url)
-export const PAXOS_SERVER = new URL("../../../apps/paxos/server.ts", import.meta.url)
-export const COMES_AND_GOES = new URL("./comesAndGoes.ts", import.meta.url)
-
-export const temporaryFolder = (): string => {
-  const folder = mkdtempSync(join(tmpdir(), "quorate-rim-"))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  return folder
-}
+export const SERVER = "examples/reliable-broadcast/server.ts"
+export const CLIENT = "examples/reliable-broadcast/client.ts"
+export const PAXOS_SERVER = "apps/paxos/server.ts"
+export const COMES_AND_GOES = relative(
+  ROOT,
+  fileURLToPath(new URL("./comesAndGoes.ts", import.meta.url))
+)
 
 /** A folder with `group.json` of a group on free ports. */
 export const groupFolder = async (change: Partial<GroupConfig> & { size?: number } = {}) => {
@@ -37,41 +30,6 @@ export const groupFolder = async (change: Partial<GroupConfig> & { size?: number
   return { folder, config, ports }
 }
 
-export interface Program {
-  readonly child: ChildProcess
-  /** Resolves with the first line on standard output. */
-  readonly started: Promise<string>
-  readonly ended: Promise<Ended>
-}
-export interface Ended {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
 /** Ends with the test, if not before. */
-export const start = (program: URL, args: ReadonlyArray<string>, cwd: string): Program => {
-  const child = spawn(
-    process.execPath,
-    ["--conditions=quorate-source", fileURLToPath(program), ...args],
-    { cwd, stdio: ["ignore", "pipe", "pipe"] }
-  )
-  onTestFinished(() => void child.kill("SIGKILL"))
-  let stdout = ""
-  let stderr = ""
-  child.stderr?.on("data", (text) => (stderr += text))
-  const started = new Promise<string>((resolve, reject) => {
-    child.stdout?.on("data", (text) => {
-      stdout += text
-      const end = stdout.indexOf("\n")
-      if (end >= 0) resolve(stdout.slice(0, end))
-    })
-    child.on("close", () => reject(new Error(`it ended before it started: ${stderr}`)))
-  })
-  started.catch(() => {})
-  const ended = new Promise<Ended>((resolve) => {
-    child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr }))
-  })
-  return { child, started, ended }
-}
+export const start = (program: string, args: ReadonlyArray<string>, cwd: string): Program =>
+  runSource(program, args, { cwd })

@@ -1,5 +1,4 @@
 /** A group and a carrier for tests: over memory, or over HTTP/2 on ports that were free. */
-import { createServer } from "node:net"
 import { Effect, Layer } from "effect"
 import { Carrier } from "../../../src/runtime/Carrier.ts"
 import { Group, type GroupConfig } from "../../../src/runtime/Group.ts"
@@ -9,24 +8,7 @@ import { makeConnectCarrier } from "../../../src/runtime/platform-node/connectCa
 import { openUnaryChannel } from "../../../src/runtime/platform-node/unaryCarrier.ts"
 import * as Replica from "../../../src/runtime/Replica.ts"
 import type { Protocol } from "../../../src/runtime/Service.ts"
-
-/** Ports nobody listens on, taken and given back. */
-export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) => {
-          server.listen(0, "127.0.0.1", () => {
-            const address = server.address()
-            resolve(typeof address === "object" && address !== null ? address.port : 0)
-          })
-        })
-    )
-  )
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
-}
+import { freePorts } from "../../support/processes.ts"
 
 export type Kind = "memory" | "http2" | "unary"
 
