@@ -135,7 +135,7 @@ Options
   --help            this text
 
 Exit code: 0 measured without an error, 1 an operation or a process failed, 2 wrong command line.
-CPU per operation counts all processes together. Absolute figures depend on the machine: compare
-figures of one machine, best of one run.
+CPU per operation counts all processes together. Absolute figures depend on the machine and on
+what else it does: compare what was measured in one run.
 `
 }
