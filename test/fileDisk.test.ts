@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest"
 import { LogCore, type StoreInvalid } from "../src/link/logCore.ts"
 import { FileDisk, openFileDisk } from "../src/runtime/platform-node/fileDisk.ts"
-import { opened, replayed } from "./support/logs.ts"
+import { open, opened, replayed } from "./support/logs.ts"
 
 const root = mkdtempSync(join(tmpdir(), "quorate-disk-"))
 const disks: Array<FileDisk> = []
@@ -52,7 +52,7 @@ const patch = <K extends "writev" | "fdatasync" | "fsync">(
 
 describe("a folder of files", () => {
   it("appends, makes, cuts, reads and lists", async () => {
-    const disk = diskAt(join(freshFolder(), "deep", "er"))
+    const disk = diskAt(freshFolder())
     disk.create("a", Uint8Array.of(65, 66))
     expect(await append(disk, "a", "cd", "", "ef")).toBe(undefined)
     expect(await append(disk, "b", "new")).toBe(undefined)
@@ -146,6 +146,32 @@ describe("a folder belongs to one process", () => {
     expect(missing.what).toBe("the folder is empty or missing")
     expect(existsSync(missing.where)).toBe(false)
     expect(refusedAt(join(root, "n".repeat(300))).what).toBe("name too long (ENAMETOOLONG)")
+  })
+  it("makes the folder itself, and no folder above it", () => {
+    const above = freshFolder()
+    expect(refusedAt(join(above, "data"))).toEqual({
+      where: join(above, "data"),
+      what: `there is no folder ${above} to make it in`,
+      remedy: "check that the disk is mounted and the path is right, or make that folder first"
+    })
+    expect(existsSync(above)).toBe(false)
+  })
+  it.runIf(existsSync("/proc/self/stat"))("refuses to be where no folder can be made", () => {
+    expect(refusedAt("/proc/foo").what).toBe("no such file or directory (ENOENT)")
+    expect(refusedAt("/proc/foo/bar").what).toBe("there is no folder /proc/foo to make it in")
+  })
+  it("with init takes a folder that a crash left empty, and none with files of others", () => {
+    const folder = freshFolder()
+    const disk = diskAt(folder)
+    writeFileSync(join(folder, "log-0000000001.making"), "")
+    expect(disk.list()).toEqual(["log-0000000001.making"])
+    opened(disk, { init: true })
+    disk.close()
+    const foreign = freshFolder()
+    mkdirSync(foreign)
+    writeFileSync(join(foreign, "notes.txt"), "")
+    const refused = open(diskAt(foreign), { init: true }) as StoreInvalid
+    expect(refused.what).toBe("it holds no store, and something else: notes.txt")
   })
   it("refuses a second opening in this process until the first is closed", () => {
     const folder = freshFolder()

@@ -28,7 +28,8 @@ class BrokenDisk extends SlowDisk {
 }
 
 const openLog = (disk: Disk): LogCore => {
-  const log = LogCore.open({ disk, limits: LIMITS, init: true, storeId: new Uint8Array(16) })
+  const storeId = new Uint8Array(16)
+  const log = LogCore.open({ disk, limits: LIMITS, init: true, storeId, owner: "node 1" })
   if (!(log instanceof LogCore)) throw new Error(log.what)
   return log
 }

@@ -3,8 +3,17 @@ import { recordMarks } from "../src/base/mark.ts"
 import { Prng } from "../src/base/prng.ts"
 import { crc32c } from "../src/link/crc32c.ts"
 import { LogCore, type StoreInvalid } from "../src/link/logCore.ts"
-import { changed, open, opened, replayed, STORE_ID, SteppedDisk, written } from "./support/logs.ts"
-import { twinBlock, twinCrc, twinHeader } from "./support/logTwin.ts"
+import {
+  changed,
+  OWNER,
+  open,
+  opened,
+  replayed,
+  STORE_ID,
+  SteppedDisk,
+  written
+} from "./support/logs.ts"
+import { TWIN_HEADER as HEADER, twinBlock, twinCrc, twinHeader } from "./support/logTwin.ts"
 
 const MAGIC = [...Buffer.from("\xf7QUORBLK", "latin1")]
 const recordOf = (...bytes: Array<number>): Uint8Array => Uint8Array.from(bytes)
@@ -53,7 +62,10 @@ describe("the bytes on disk", () => {
       for (const record of records) log.append(Uint8Array.from(record))
       disk.settle()
       const [first, ...others] = records
-      const twin = [...twinHeader([...STORE_ID], 1, 1), ...twinBlock([...STORE_ID], 1, [first!])]
+      const twin = [
+        ...twinHeader([...STORE_ID], OWNER, 1, 1),
+        ...twinBlock([...STORE_ID], 1, [first!])
+      ]
       if (others.length > 0) twin.push(...twinBlock([...STORE_ID], 2, others))
       expect([...disk.read("log-0000000001")]).toEqual(twin)
       expect(replayed(opened(new SteppedDisk(disk.snapshot())))).toEqual(records)
@@ -70,7 +82,7 @@ describe("the bytes on disk", () => {
     let found: Uint8Array | undefined
     log.replay((bytes) => (found = bytes))
     expect(Buffer.compare(found!, record)).toBe(0)
-    expect(log.bytes).toBe(44 + 28 + record.length + 3 * 5)
+    expect(log.bytes).toBe(HEADER + 28 + record.length + 3 * 5)
   })
   it("hold the block magic only where a block begins", () => {
     const files = written([MAGIC, [...MAGIC, ...MAGIC], [1, ...MAGIC, 2]])
@@ -79,10 +91,11 @@ describe("the bytes on disk", () => {
   })
   it("fill segments up to their limit, then the next; a larger record has one of its own", () => {
     const records = Array.from({ length: 30 }, (_, at) => new Array(at === 11 ? 300 : at).fill(at))
-    const files = written(records, 200)
+    const files = written(records, HEADER + 156)
     expect([...files.keys()]).toContain("log-0000000005")
     for (const [name, bytes] of files) {
-      if (bytes.length > 200) expect([name, bytes.length]).toEqual([name, 44 + 28 + 5 + 300])
+      if (bytes.length <= HEADER + 156) continue
+      expect([name, bytes.length]).toEqual([name, HEADER + 28 + 5 + 300])
     }
     const log = opened(new SteppedDisk(files))
     expect(replayed(log)).toEqual(records)
@@ -131,11 +144,12 @@ describe("group commit", () => {
   })
   it("puts no more into one write than a segment holds, and still all in order", () => {
     const disk = new SteppedDisk()
-    const log = opened(disk, { init: true, segment: 300 })
+    const log = opened(disk, { init: true, segment: HEADER + 256 })
     for (let at = 0; at < 40; at++) log.append(new Uint8Array(20).fill(at))
     disk.settle()
     expect(log.durable).toBe(40)
-    for (const bytes of disk.snapshot().values()) expect(bytes.length).toBeLessThanOrEqual(300)
+    for (const bytes of disk.snapshot().values())
+      expect(bytes.length).toBeLessThanOrEqual(HEADER + 256)
     expect(replayed(opened(disk)).map(([at]) => at)).toEqual([...Array(40).keys()])
   })
   it("a failed write is never tried again: told once, and durable stays", () => {
@@ -157,14 +171,14 @@ describe("group commit", () => {
   })
   it("is full from logBytesMax on, what waits included, and still takes records", () => {
     const disk = new SteppedDisk()
-    const log = opened(disk, { init: true, max: 200 })
+    const log = opened(disk, { init: true, max: HEADER + 156 })
     log.append(new Uint8Array(50))
-    expect([log.full, log.bytes]).toEqual([false, 44 + 28 + 5 + 50])
+    expect([log.full, log.bytes]).toEqual([false, HEADER + 83])
     log.append(new Uint8Array(68))
-    expect([log.full, log.bytes]).toEqual([true, 127 + 5 + 68])
+    expect([log.full, log.bytes]).toEqual([true, HEADER + 83 + 73])
     disk.settle()
-    expect(log.bytes).toBe(127 + 5 + 68 + 28)
-    expect(opened(disk, { max: 200 }).full).toBe(true)
+    expect(log.bytes).toBe(HEADER + 83 + 73 + 28)
+    expect(opened(disk, { max: HEADER + 156 }).full).toBe(true)
   })
 })
 
@@ -187,16 +201,50 @@ describe("opening", () => {
   })
   it("ignores files that are not its own", () => {
     const files = written([[1]])
-    for (const name of ["lost+found", "lock-1", "log-0000000002.making", "log-3"]) {
+    for (const name of ["lost+found", "notes.txt", "log-0000000002.making", "log-3"]) {
       files.set(name, recordOf(1))
     }
     expect(replayed(opened(new SteppedDisk(files)))).toEqual([[1]])
+  })
+  it("belongs to one node of one group: that of another is refused, and left as it is", () => {
+    const torn = changed(written([[1], [2]]), "log-0000000001", (file) => file.slice(0, -1))
+    for (const ours of ['node 2 of group "reg"', 'node 3 of group "other"']) {
+      const disk = new SteppedDisk(torn)
+      expect(invalid(open(disk, { owner: ours, init: true }))).toEqual({
+        where: "memory",
+        what: `this is the store of node 3 of group "reg", not of ${ours}`,
+        remedy: `name the data folder of ${ours}`
+      })
+      expect([disk.snapshot(), disk.truncated]).toEqual([new Map(torn), []])
+    }
+    const disk = new SteppedDisk()
+    const widest = `node 65535 of group "${"g".repeat(64)}"`
+    opened(disk, { init: true, owner: widest })
+    expect(invalid(open(disk)).what).toBe(`this is the store of ${widest}, not of ${OWNER}`)
+  })
+  it("with init makes no store among files of others, and names the first", () => {
+    for (const name of ["notes.txt", "log-3", "lock-1"]) {
+      const disk = new SteppedDisk(
+        new Map([
+          ["zebra", recordOf(1)],
+          [name, recordOf(1)]
+        ])
+      )
+      expect(invalid(open(disk, { init: true }))).toEqual({
+        where: "memory",
+        what: `it holds no store, and something else: ${name}`,
+        remedy: "name a folder of the node's own, empty or not yet made"
+      })
+      expect(disk.list()).toEqual([name, "zebra"])
+    }
+    const own = ["log-0000000001.making", "lost+found"].map((name) => [name, recordOf(1)] as const)
+    expect(opened(new SteppedDisk(new Map(own)), { init: true }).made).toBe(true)
   })
   it("makes a store anew where a crash interrupted its making, but only with init", () => {
     const header = written([]).get("log-0000000001")!
     for (let cut = 0; cut < header.length; cut++) {
       const zeros = header.slice().fill(0, cut)
-      for (const torn of [header.slice(0, cut), zeros].slice(0, cut < 41 ? 2 : 1)) {
+      for (const torn of [header.slice(0, cut), zeros].slice(0, cut < HEADER - 3 ? 2 : 1)) {
         const disk = new SteppedDisk(new Map([["log-0000000001", torn]]))
         expect(invalid(open(disk)).what).toContain("a crash interrupted the making of the store")
         let log: LogCore | undefined
@@ -209,14 +257,14 @@ describe("opening", () => {
     }
   })
   it("never makes a store where later segments or records stand", () => {
-    const two = written([new Array(90).fill(1), new Array(90).fill(2)], 150)
+    const two = written([new Array(90).fill(1), new Array(90).fill(2)], HEADER + 106)
     const emptied = changed(two, "log-0000000001", () => new Uint8Array(0))
     expect(invalid(open(new SteppedDisk(emptied), { init: true })).what).toContain("damaged")
-    const one = changed(written([[1]]), "log-0000000001", (file) => file.fill(0, 0, 44))
+    const one = changed(written([[1]]), "log-0000000001", (file) => file.fill(0, 0, HEADER))
     expect(invalid(open(new SteppedDisk(one), { init: true })).what).toContain("damaged")
   })
   it("refuses a newer format by its number, also in a later segment", () => {
-    const files = written([new Array(90).fill(1), new Array(90).fill(2)], 150)
+    const files = written([new Array(90).fill(1), new Array(90).fill(2)], HEADER + 106)
     for (const name of files.keys()) {
       const later = changed(files, name, (file) => file.fill(2, 11, 12))
       expect(invalid(open(new SteppedDisk(later)))).toEqual({
@@ -229,7 +277,7 @@ describe("opening", () => {
   it("refuses segments that are missing, renamed, or of another store", () => {
     const three = written(
       [1, 2, 3].map((at) => new Array(90).fill(at)),
-      150
+      HEADER + 106
     )
     expect(three.size).toBe(3)
     const [one, two, last] = [...three.values()] as [Uint8Array, Uint8Array, Uint8Array]
@@ -242,11 +290,11 @@ describe("opening", () => {
     expect(invalid(open(files(one, last, two))).what).toContain("under another name")
     expect(invalid(open(files(one, two, two))).what).toContain("under another name")
     const foreign = Uint8Array.from([
-      ...twinHeader(new Array(16).fill(9), 2, 2),
+      ...twinHeader(new Array(16).fill(9), OWNER, 2, 2),
       ...twinBlock(new Array(16).fill(9), 2, [[1]])
     ])
     expect(invalid(open(files(one, foreign))).what).toContain("another store")
-    const gap = Uint8Array.from(twinHeader([...STORE_ID], 2, 3))
+    const gap = Uint8Array.from(twinHeader([...STORE_ID], OWNER, 2, 3))
     expect(invalid(open(files(one, gap))).what).toContain("begins with block 3")
   })
   it("says what the disk said, and where", () => {
@@ -266,7 +314,7 @@ describe("opening", () => {
     }
   })
   it("syncs what it accepts, for the process before may have died between write and sync", () => {
-    const files = written([new Array(90).fill(1), new Array(90).fill(2)], 150)
+    const files = written([new Array(90).fill(1), new Array(90).fill(2)], HEADER + 106)
     const disk = new SteppedDisk(files)
     opened(disk)
     expect(disk.truncated).toEqual([`log-0000000002 ${files.get("log-0000000002")!.length}`])

@@ -6,6 +6,7 @@ import { LogCore } from "../src/link/logCore.ts"
 import {
   changed,
   type Files,
+  OWNER,
   open,
   opened,
   replayed,
@@ -13,7 +14,7 @@ import {
   SteppedDisk,
   written
 } from "./support/logs.ts"
-import { twinBlock, twinOpen } from "./support/logTwin.ts"
+import { TWIN_HEADER as HEADER, twinBlock, twinOpen } from "./support/logTwin.ts"
 
 const RECORDS = [
   [1, 1],
@@ -23,15 +24,15 @@ const RECORDS = [
   [5, 5, 5, 5]
 ]
 /** Header and three blocks of 35, 36 and 36 bytes; header and two blocks, of 35 and 37. */
-const TWO = written(RECORDS, 160)
+const TWO = written(RECORDS, HEADER + 116)
 const LAST = "log-0000000002"
-const LAST_BLOCK = 44 + 35
+const LAST_BLOCK = HEADER + 35
 const LAST_BYTES = LAST_BLOCK + 37
 
 /** Opens, appends [9], opens again: what is there at the end. `undefined` when refused. */
 const bootTwice = (files: Files): Array<Array<number>> | undefined => {
   const disk = new SteppedDisk(files)
-  const log = open(disk, { segment: 160 })
+  const log = open(disk, { segment: HEADER + 116 })
   if (!(log instanceof LogCore)) {
     expect(disk.snapshot()).toEqual(new Map(files))
     expect(disk.truncated).toEqual([])
@@ -48,7 +49,10 @@ const bootTwice = (files: Files): Array<Array<number>> | undefined => {
 
 describe("a torn tail", () => {
   it("is the layout these tests think of", () => {
-    expect([...TWO.values()].map((file) => file.length)).toEqual([44 + 35 + 36 + 36, LAST_BYTES])
+    expect([...TWO.values()].map((file) => file.length)).toEqual([
+      HEADER + 35 + 36 + 36,
+      LAST_BYTES
+    ])
   })
   it("cut at every byte of the last block: all earlier records stay, and the cut is told", () => {
     for (let cut = LAST_BLOCK; cut < LAST_BYTES; cut++) {
@@ -66,7 +70,7 @@ describe("a torn tail", () => {
     }
   })
   it("cut at every byte of a new segment's header and first block", () => {
-    const four = written(RECORDS.slice(0, 4), 160)
+    const four = written(RECORDS.slice(0, 4), HEADER + 116)
     for (let cut = 0; cut < LAST_BLOCK; cut++) {
       for (const zeros of [0, 1, (LAST_BLOCK - cut) >> 1, LAST_BLOCK - cut]) {
         const files = changed(four, LAST, (file) =>
@@ -77,9 +81,9 @@ describe("a torn tail", () => {
     }
     const empty = changed(four, LAST, () => new Uint8Array(0))
     expect(opened(new SteppedDisk(empty)).repaired).toBe(undefined)
-    const header = changed(four, LAST, (file) => file.slice(0, 43))
+    const header = changed(four, LAST, (file) => file.slice(0, HEADER - 1))
     const marks = recordMarks(() =>
-      expect(opened(new SteppedDisk(header)).repaired).toContain("cut 43")
+      expect(opened(new SteppedDisk(header)).repaired).toContain(`cut ${HEADER - 1} bytes`)
     )
     expect(marks.get("log: torn segment header")).toBe(1)
   })
@@ -102,7 +106,7 @@ describe("a torn tail", () => {
     const forged = [6, 7].flatMap((sequence) => twinBlock([...STORE_ID], sequence, [[66]]))
     const files = written([...RECORDS, forged])
     const name = "log-0000000001"
-    const start = 44 + RECORDS.reduce((sum, record) => sum + 28 + 5 + record.length, 0)
+    const start = HEADER + RECORDS.reduce((sum, record) => sum + 28 + 5 + record.length, 0)
     expect(replayed(opened(new SteppedDisk(files)))).toEqual([...RECORDS, forged])
     for (let end = start + 1; end <= start + 28; end++) {
       expect(bootTwice(changed(files, name, (file) => file.fill(0, start, end)))).toEqual(RECORDS)
@@ -141,12 +145,15 @@ describe("damage", () => {
       expect(bootTwice(changed(TWO, name, (file) => file.slice(0, cut)))).toBe(undefined)
     }
   })
-  it("names file, byte and remedy", () => {
-    const files = changed(TWO, LAST, (file) => file.fill(0xaa, 44, 45))
+  it("names file, byte and what can be done, which makes the node forget nothing it said", () => {
+    const files = changed(TWO, LAST, (file) => file.fill(0xaa, HEADER, HEADER + 1))
     expect(open(new SteppedDisk(files))).toEqual({
-      where: `memory/${LAST} at byte 44`,
-      what: "the log is damaged: block 4 does not read, and more was written at byte 79",
-      remedy: expect.stringMatching(/^delete nothing; put back a copy of this folder, or replace/)
+      where: `memory/${LAST} at byte ${HEADER}`,
+      what: `the log is damaged: block 4 does not read, and more was written at byte ${LAST_BLOCK}`,
+      remedy:
+        "delete nothing; restore this folder exactly as it last was (a copy from before lost " +
+        "words and must not be used), or leave this node off, " +
+        "or start the group anew under another name"
     })
   })
   it("bytes behind a block with a whole header prove that it was durable: refused", () => {
@@ -163,7 +170,7 @@ describe("damage", () => {
     ).toBe(undefined)
     expect(
       bootTwice(
-        changed(TWO, LAST, (file) => Uint8Array.from([...file.slice(0, 44), ...block(file)]))
+        changed(TWO, LAST, (file) => Uint8Array.from([...file.slice(0, HEADER), ...block(file)]))
       )
     ).toBe(undefined)
   })
@@ -196,7 +203,7 @@ describe("chance", () => {
     const outcomes = new Map<string, number>()
     for (let round = 0; round < 700; round++) {
       const disk = new SteppedDisk()
-      const log = opened(disk, { init: true, segment: 200 })
+      const log = opened(disk, { init: true, segment: HEADER + 156 })
       const records = Array.from({ length: 1 + random.below(8) }, () => [
         ...random.bytes(random.below(30))
       ])
@@ -207,7 +214,10 @@ describe("chance", () => {
       disk.settle()
       const files = disk.snapshot()
       for (let times = 1 + random.below(3); times > 0; times--) hurt(random, files)
-      const twin = twinOpen([...files.values()].map((file) => [...file]))
+      const twin = twinOpen(
+        [...files.values()].map((file) => [...file]),
+        OWNER
+      )
       const found = bootTwice(files)
       expect(found ?? "refuse", `round ${round}`).toEqual(twin === "refuse" ? twin : twin.records)
       if (found !== undefined) expect(found).toEqual(records.slice(0, found.length))
@@ -223,7 +233,7 @@ describe("chance", () => {
     for (let round = 0; round < 2000; round++) {
       const garbage = random.bytes(random.below(200))
       const file = random.chance(500)
-        ? Uint8Array.from([...TWO.get(LAST)!.slice(0, 44), ...garbage])
+        ? Uint8Array.from([...TWO.get(LAST)!.slice(0, HEADER), ...garbage])
         : garbage
       open(new SteppedDisk(new Map([["log-0000000001", file]])))
       bootTwice(changed(TWO, LAST, (whole) => Uint8Array.from([...whole, ...garbage])))

@@ -33,7 +33,9 @@ export const ERROR_CODES = {
   unsupported_version: { number: 31, retry: false },
   unauthenticated: { number: 32, retry: false },
   link_overrun: { number: 33, retry: true },
-  replaced: { number: 34, retry: true }
+  replaced: { number: 34, retry: true },
+  /** A member came back with another store: it lost what it said. */
+  wrong_store: { number: 35, retry: false }
 } as const
 
 export type ErrorCode = keyof typeof ERROR_CODES

@@ -25,7 +25,7 @@ export interface Limits {
   /** Kept final replies of one session, in bytes. A call beyond it is `overloaded`. */
   readonly replyBytesMax: number
   /**
-   * Early votes kept per sender, and at most `cursorBytesMax` of them in bytes. The oldest is dropped
+   * Early votes kept per sender, at most `cursorBytesMax` of them in bytes. The oldest is dropped
    * and asked for again.
    */
   readonly earlyVotesMax: number

@@ -27,6 +27,18 @@ export const checkHello = (ours: Hello, theirs: Hello): Goodbye | undefined => {
   return undefined
 }
 
+/**
+ * Whether a member still shows the store it first showed. With another one it does not know what it
+ * said, and might say otherwise now. `first`: undefined when it never showed one.
+ */
+export const checkStore = (first: Uint8Array | undefined, theirs: Hello): Goodbye | undefined => {
+  if (first === undefined || sameBytes(first, theirs.storeId)) return undefined
+  const stores = `${short(theirs.storeId)}, first ${short(first)}`
+  const what = `${who(theirs)} shows another store than before (${stores}): it lost what it said`
+  const remedy = "put its data folder back, or start the whole group anew under another name"
+  return { code: "wrong_store", detail: `${what}; ${remedy}` }
+}
+
 const who = (hello: Hello): string => (hello.node === 0 ? "a client" : `node ${hello.node}`)
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>

@@ -2,16 +2,18 @@
  * The bytes of a log: a segment is a header and blocks; a block is what one write made durable.
  *
  * ```text
- * segment header, 44 bytes             block header, 28 bytes
- *  0  8  magic                          0  8  magic
- *  8  4  format version                 8  8  block sequence
- * 12 16  storeId                       16  4  payload bytes
- * 28  4  segment number                20  4  CRC-32C of the payload
- * 32  8  sequence of the first block   24  4  CRC-32C of the bytes 0 … 23
- * 40  4  CRC-32C of the bytes 0 … 39
+ * segment header, 140 bytes            block header, 28 bytes
+ *   0  8  magic                          0  8  magic
+ *   8  4  format version                 8  8  block sequence
+ *  12 16  storeId                       16  4  payload bytes
+ *  28  4  segment number                20  4  CRC-32C of the payload
+ *  32  8  sequence of the first block   24  4  CRC-32C of the bytes 0 … 23
+ *  40 96  owner: ASCII, then zeros
+ * 136  4  CRC-32C of the bytes 0 … 135
  * ```
- * Numbers are big-endian. Checksums of blocks start from the storeId, so blocks of another store
- * that once lay on the same disk are never taken for ours. The payload is records, each a run of
+ * Numbers are big-endian. The owner says whose words these are, e.g. `node 3 of group "reg"`.
+ * Checksums of blocks start from the storeId, so blocks of another store that once lay on the same
+ * disk are never taken for ours. The payload is records, each a run of
  * pieces: `00` (last piece of its record) or `80`, three bytes of length, `00`, the bytes. A record
  * is cut wherever it holds the block magic, so the magic begins blocks and nothing else, whatever
  * a client sent: after a torn write a search for later blocks finds no forged one.
@@ -21,7 +23,11 @@ import { crc32c } from "./crc32c.ts"
 
 export const LOG_VERSION = 1
 export const STORE_ID_BYTES = 16
-export const SEGMENT_HEADER_BYTES = 44
+/** Of a group's name, 64 characters, the largest node id, and the words around them: 85. */
+const OWNER_BYTES = 96
+const OWNER_AT = 40
+const HEADER_CRC_AT = OWNER_AT + OWNER_BYTES
+export const SEGMENT_HEADER_BYTES = HEADER_CRC_AT + 4
 export const BLOCK_HEADER_BYTES = 28
 const PIECE_HEADER_BYTES = 5
 const PIECE_BYTES_MAX = 0xff_ffff
@@ -70,6 +76,8 @@ export const segmentNumber = (name: string): number | undefined =>
 
 export interface SegmentHeader {
   readonly storeId: Uint8Array
+  /** Printable ASCII. */
+  readonly owner: string
   readonly number: number
   /** Sequence of the segment's first block. */
   readonly sequence: number
@@ -83,8 +91,19 @@ export const encodeSegmentHeader = (header: SegmentHeader): Uint8Array => {
   bytes.set(header.storeId, 12)
   put4(bytes, 28, header.number)
   put8(bytes, 32, header.sequence)
-  put4(bytes, 40, crc32c(bytes, 0, 40))
+  putOwner(bytes, header.owner)
+  put4(bytes, HEADER_CRC_AT, crc32c(bytes, 0, HEADER_CRC_AT))
   return bytes
+}
+
+const putOwner = (into: Uint8Array, owner: string): void => {
+  assert(owner.length <= OWNER_BYTES && /^[ -~]*$/.test(owner), "an owner is a short ASCII text")
+  for (let at = 0; at < owner.length; at++) into[OWNER_AT + at] = owner.charCodeAt(at)
+}
+const getOwner = (from: Uint8Array): string => {
+  const bytes = from.subarray(OWNER_AT, HEADER_CRC_AT)
+  const end = bytes.indexOf(0)
+  return String.fromCharCode(...(end < 0 ? bytes : bytes.subarray(0, end)))
 }
 
 /** A number: the format version of a newer Quorate. `undefined`: unreadable. */
@@ -93,9 +112,10 @@ export const decodeSegmentHeader = (bytes: Uint8Array): SegmentHeader | number |
   const version = get4(bytes, 8)
   if (version > LOG_VERSION) return version
   if (bytes.length < SEGMENT_HEADER_BYTES || version !== LOG_VERSION) return undefined
-  if (get4(bytes, 40) !== crc32c(bytes, 0, 40)) return undefined
+  if (get4(bytes, HEADER_CRC_AT) !== crc32c(bytes, 0, HEADER_CRC_AT)) return undefined
   return {
     storeId: new Uint8Array(bytes.subarray(12, 28)),
+    owner: getOwner(bytes),
     number: get4(bytes, 28),
     sequence: get8(bytes, 32)
   }
@@ -104,7 +124,7 @@ export const decodeSegmentHeader = (bytes: Uint8Array): SegmentHeader | number |
 /** Whether a crash while the header was written could have left these bytes. */
 export const tornSegmentHeader = (bytes: Uint8Array): boolean =>
   bytes.length < SEGMENT_HEADER_BYTES ||
-  (bytes.length === SEGMENT_HEADER_BYTES && get4(bytes, 40) === 0)
+  (bytes.length === SEGMENT_HEADER_BYTES && get4(bytes, HEADER_CRC_AT) === 0)
 
 /** What the checksums of a store's blocks go on from. */
 export const blockSeed = (storeId: Uint8Array): number => crc32c(storeId, 0, storeId.length)

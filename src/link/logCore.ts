@@ -23,11 +23,13 @@ import {
 } from "./logBlock.ts"
 import {
   diskRefused,
+  foreignFile,
   readSegment,
   type Scan,
   type Segment,
   type StoreInvalid,
   scanStore,
+  storeForeign,
   storeMissing,
   storeUnfinished
 } from "./logScan.ts"
@@ -42,6 +44,11 @@ export interface LogOptions {
   readonly init: boolean
   /** 16 random bytes: the id of the store if it is made now. */
   readonly storeId: Uint8Array
+  /**
+   * Whose words the store holds, e.g. `node 3 of group "reg"`: at most 96 characters of ASCII. The
+   * store of another owner is refused, so that no node speaks out of another one's memory.
+   */
+  readonly owner: string
 }
 
 export interface LogListener {
@@ -60,6 +67,7 @@ export class LogCore {
 
   readonly #disk: Disk
   readonly #limits: LogOptions["limits"]
+  readonly #owner: string
   readonly #seed: number
   /** What was there at open, until it is replayed. */
   #found: ReadonlyArray<Segment>
@@ -85,6 +93,7 @@ export class LogCore {
     this.repaired = repaired
     this.#disk = options.disk
     this.#limits = options.limits
+    this.#owner = options.owner
     this.#seed = blockSeed(scan.storeId)
     this.#found = scan.segments
     this.#segment = last.number
@@ -101,7 +110,7 @@ export class LogCore {
   static open(options: LogOptions): LogCore | StoreInvalid {
     const { disk } = options
     assert(options.storeId.length === STORE_ID_BYTES, "a storeId has 16 bytes")
-    const scan = scanStore(disk)
+    const scan = scanStore(disk, options.owner)
     if (scan === "missing" || scan === "unfinished") {
       if (!options.init) return (scan === "missing" ? storeMissing : storeUnfinished)(disk.where)
       if (scan === "unfinished") mark("log: making a store was interrupted")
@@ -216,8 +225,8 @@ export class LogCore {
     }
     const chunks = [block]
     if (this.#segmentBytes === 0) {
-      const { storeId } = this
-      chunks.unshift(encodeSegmentHeader({ storeId, number: this.#segment, sequence: this.#block }))
+      const header = { storeId: this.storeId, owner: this.#owner, number: this.#segment }
+      chunks.unshift(encodeSegmentHeader({ ...header, sequence: this.#block }))
     }
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
     for (const record of records) this.#bytes -= record.bytes
@@ -261,10 +270,13 @@ export class LogCore {
 }
 
 const make = (options: LogOptions, opened: (scan: Scan) => LogCore): LogCore | StoreInvalid => {
-  const { disk } = options
+  const { disk, owner } = options
+  const foreign = foreignFile(disk)
+  if (typeof foreign === "string") return storeForeign(disk.where, foreign)
+  if (foreign !== undefined) return foreign
   const storeId = options.storeId.slice()
   const name = segmentName(1)
-  const header = encodeSegmentHeader({ storeId, number: 1, sequence: 1 })
+  const header = encodeSegmentHeader({ storeId, owner, number: 1, sequence: 1 })
   try {
     disk.create(name, header)
   } catch (thrown) {

@@ -44,7 +44,8 @@ export interface Scan {
 }
 
 const RESTORE =
-  "delete nothing; put back a copy of this folder, or replace the member by one with a new store"
+  "delete nothing; restore this folder exactly as it last was (a copy from before lost words " +
+  "and must not be used), or leave this node off, or start the group anew under another name"
 
 /** The folder is missing or holds no segment, and nobody said `init`. */
 export const storeMissing = (where: string): StoreInvalid => ({
@@ -60,6 +61,19 @@ export const storeUnfinished = (where: string): StoreInvalid => ({
   where,
   what: "a crash interrupted the making of the store; it holds nothing",
   remedy: "start with init only if this member never spoke"
+})
+
+/** `init` was said, and the folder is somebody else's. */
+export const storeForeign = (where: string, name: string): StoreInvalid => ({
+  where,
+  what: `it holds no store, and something else: ${name}`,
+  remedy: "name a folder of the node's own, empty or not yet made"
+})
+
+const wrongOwner = (where: string, found: string, ours: string): StoreInvalid => ({
+  where,
+  what: `this is the store of ${found}, not of ${ours}`,
+  remedy: `name the data folder of ${ours}`
 })
 
 const newer = (where: string, version: number): StoreInvalid => ({
@@ -89,11 +103,27 @@ export const diskRefused = (disk: Disk, where: string, thrown: unknown): StoreIn
   remedy: `check the disk and the rights of this user on ${disk.where}`
 })
 
+/** What a new file system or an interrupted `create` of ours leaves in a folder. */
+const HARMLESS = /^(lost\+found|log-\d{10}\.making)$/
+
+/** The first file in the folder of `disk` that no store put there. */
+export const foreignFile = (disk: Disk): string | StoreInvalid | undefined => {
+  try {
+    const names = disk.list()
+    return names.find((name) => segmentNumber(name) === undefined && !HARMLESS.test(name))
+  } catch (thrown) {
+    return diskRefused(disk, disk.where, thrown)
+  }
+}
+
 /**
  * `"missing"`: there is no segment. `"unfinished"`: there is one whose header was torn; no record
- * was ever appended to it.
+ * was ever appended to it. Refuses the store of another owner.
  */
-export const scanStore = (disk: Disk): Scan | StoreInvalid | "missing" | "unfinished" => {
+export const scanStore = (
+  disk: Disk,
+  owner: string
+): Scan | StoreInvalid | "missing" | "unfinished" => {
   let names: ReadonlyArray<string>
   try {
     names = disk.list()
@@ -121,6 +151,7 @@ export const scanStore = (disk: Disk): Scan | StoreInvalid | "missing" | "unfini
       continue
     }
     if ("what" in header) return header
+    if (header.owner !== owner) return wrongOwner(disk.where, header.owner, owner)
     const wrong = headerMismatch(header, number, storeId, blocks)
     if (wrong !== undefined) return damaged(disk, name, 0, wrong)
     storeId = header.storeId

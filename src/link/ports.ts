@@ -18,6 +18,7 @@ export type DiskFailure = string
 export interface Disk {
   /** For messages: the folder, or "memory". */
   readonly where: string
+  /** Names in the folder, sorted, but for what the disk itself keeps there. */
   readonly list: () => ReadonlyArray<string>
   /** The whole file; throws a plain Error whose message says what failed. */
   readonly read: (name: string) => Uint8Array

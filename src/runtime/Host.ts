@@ -6,7 +6,7 @@ import type { Limits } from "../base/limits.ts"
 import { mark } from "../base/mark.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import { type Goodbye, type Hello, INCARNATION_BYTES, LINK_VERSION } from "../link/frame.ts"
-import { checkHello } from "../link/hello.ts"
+import { checkHello, checkStore } from "../link/hello.ts"
 import { HostCore } from "../link/hostCore.ts"
 import type { LogCore, StoreInvalid } from "../link/logCore.ts"
 import type { Clock } from "../link/ports.ts"
@@ -62,6 +62,8 @@ export class Host {
   private readonly incarnation = randomBytes(INCARNATION_BYTES)
   private readonly links = new Set<Link>()
   private readonly peers = new Map<NodeId, Link>()
+  /** The store that each member first showed to this process, where the group is durable. */
+  private readonly stores = new Map<NodeId, Uint8Array>()
   private readonly routes = new Map<Route, RouteEnd>()
   private readonly dialers: Array<Dialer> = []
   private routeCount = 0
@@ -209,7 +211,10 @@ export class Host {
   private check(theirs: Hello, dialled: Dialled | undefined): Goodbye | undefined {
     const { group, self, limits } = this.options
     if (this.stopping) return STOPPING
-    if (dialled !== undefined) return wrongNode(dialled.node, dialled.address, theirs)
+    if (dialled !== undefined) {
+      const wrong = wrongNode(dialled.node, dialled.address, theirs)
+      return wrong ?? checkStore(this.stores.get(theirs.node), theirs)
+    }
     if (theirs.node === 0) {
       if (this.routes.size < limits.routesMax) return undefined
       return { code: "overloaded", detail: `${limits.routesMax} clients are connected` }
@@ -220,7 +225,7 @@ export class Host {
         detail: `node ${theirs.node} is no member of group "${group.name}"`
       }
     }
-    if (theirs.node < self) return undefined
+    if (theirs.node < self) return checkStore(this.stores.get(theirs.node), theirs)
     return {
       code: "conflict",
       detail: `node ${theirs.node} dialled node ${self}: of two members the lower id dials`
@@ -231,6 +236,9 @@ export class Host {
     if (theirs.node === 0) {
       link.id = this.openRoute(link)
       return
+    }
+    if (this.options.group.durable && !this.stores.has(theirs.node)) {
+      this.stores.set(theirs.node, theirs.storeId)
     }
     const old = this.peers.get(theirs.node)
     if (old !== undefined) {

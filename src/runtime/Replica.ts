@@ -121,7 +121,9 @@ const openLog = ({ group, member }: Parts): Effect.Effect<LogCore | undefined, R
       disk: member.disk,
       limits: LIMITS,
       init: member.init,
-      storeId: randomBytes(STORE_ID_BYTES)
+      storeId: randomBytes(STORE_ID_BYTES),
+      // The name and not the digest: addresses, f and members may change, words stay.
+      owner: `node ${member.id} of group "${group.name}"`
     })
     return log instanceof LogCore ? Effect.succeed(log) : new ReplicaFailed(log)
   })

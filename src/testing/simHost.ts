@@ -123,7 +123,13 @@ export class SimHost {
     const { disk, checkers, limits, decorate } = this.#options
     if (disk === undefined) return undefined
     const init = this.#boots === 1
-    const log = LogCore.open({ disk: disk.mount(), limits, init, storeId: this.#storeId })
+    const log = LogCore.open({
+      disk: disk.mount(),
+      limits,
+      init,
+      storeId: this.#storeId,
+      owner: `node ${this.node}`
+    })
     if (!(log instanceof LogCore)) {
       checkers.fail(`the store of node ${this.node} is refused: ${log.where}: ${log.what}`)
       return undefined

@@ -1,5 +1,13 @@
 /** What keeps a replica from starting is one line; a torn end is repaired, and told. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { assert, it, vi } from "vitest"
 import { PaxosCluster } from "../support/paxosCluster.ts"
@@ -114,6 +122,35 @@ it("refuses a port in use", async () => {
   )
 })
 
+it("refuses the data folder of another node, by name", async () => {
+  const cluster = await PaxosCluster.make()
+  await cluster.start(3, "--init")
+  await cluster.program(3).stop("SIGTERM")
+  cpSync(cluster.dataFolder(3), cluster.dataFolder(2), { recursive: true })
+  const wrong =
+    `${cluster.dataFolder(2)}: this is the store of node 3 of group "paxos-kv", not of node 2 of ` +
+    'group "paxos-kv"; name the data folder of node 2 of group "paxos-kv"'
+  assert.strictEqual(await refusal(cluster.run(2)), wrong)
+  assert.strictEqual(await refusal(cluster.run(2, "--init")), wrong)
+  assert.match(await cluster.start(3), /^node 3: group paxos-kv, /)
+})
+
+it("refuses a member that spoke and comes back with an empty store, on both sides", async () => {
+  const cluster = await PaxosCluster.make()
+  await cluster.startAll("--init")
+  assert.strictEqual(await cluster.client().execute("put a 1"), "ok")
+  await cluster.kill(3)
+  rmSync(cluster.dataFolder(3), { recursive: true })
+  assert.match(await cluster.start(3, "--init"), /\(made\)$/)
+  const line =
+    /wrong_store: node 3 shows another store than before \([0-9a-f]{16}, first [0-9a-f]{16}\): /
+  for (const id of [1, 2]) {
+    await cluster.program(id).prints(new RegExp(`link refused .*${line.source}`))
+  }
+  await cluster.program(3).prints(new RegExp(`link refused by .*${line.source}`))
+  assert.strictEqual(await cluster.client().execute("get a"), "1")
+})
+
 /** The only segment of node 3 in a cluster that executed commands, one write after another. */
 const writtenStore = async (): Promise<{ cluster: PaxosCluster; segment: string }> => {
   const cluster = await PaxosCluster.make()
@@ -147,7 +184,10 @@ it("stops with open streams; repairs a torn end and tells; refuses damage inside
   const line = await refusal(cluster.run(3))
   assert.isTrue(line.startsWith(`${segment} at byte `), line)
   assert.match(line, /: the log is damaged: block \d+ does not read, and more was written at byte /)
-  assert.match(line, /; delete nothing; put back a copy of this folder, or replace the member by /)
+  assert.match(
+    line,
+    /; delete nothing; restore this folder exactly as it last was \(a copy from before lost words /
+  )
   assert.deepEqual(readFileSync(segment), damaged)
 
   cpSync(copy, segment)

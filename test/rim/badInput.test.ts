@@ -107,6 +107,16 @@ it("a data folder that is a file", async () => {
   assert.match(line, /data: a file stands where the data folder should be; /)
 })
 
+it("a data folder that holds other things", async () => {
+  const { folder } = await groupFolder({ size: 3, faults: "crash", durable: true })
+  const line = await refusal(PAXOS_SERVER, paxosArgs(".", "--init"), folder)
+  assert.include(
+    line,
+    `${folder}: it holds no store, and something else: group.json; name a folder`
+  )
+  assert.deepEqual(readdirSync(folder), ["group.json"])
+})
+
 it("a data folder with a corrupt log", async () => {
   const { folder } = await groupFolder({ size: 3, faults: "crash", durable: true })
   const data = join(folder, "data")

@@ -202,6 +202,44 @@ describe("in a stream", () => {
   })
 })
 
+describe("a member that shows another store than before", () => {
+  const shows = (to: TestNode, store: number): Promise<Answer> => {
+    const theirs = { node: 1, clientKey: bytes(0, 0), storeId: bytes(16, store) }
+    return post([batch(helloFrame({ ...theirs, groupDigest: to.group.digest }))], {}, to.port)
+  }
+  const goodbye = ({ frames }: Answer) => {
+    const last = frames.at(-1)?.content
+    return last?.kind === "goodbye" ? last.goodbye : undefined
+  }
+  /** The end of the first of two links that ends. */
+  const displaced = async (...links: ReadonlyArray<Promise<Answer>>) =>
+    goodbye(await Promise.race(links))
+
+  it("is refused in a durable group, and both sides learn what to do", async () => {
+    const durable = await startNode({}, { durable: true })
+    onTestFinished(() => durable.stop())
+    const link = shows(durable, 3)
+    const newer = shows(durable, 3)
+    assert.strictEqual((await displaced(link, newer))?.code, "replaced")
+    const detail =
+      "node 1 shows another store than before (0404040404040404, first 0303030303030303): it " +
+      "lost what it said; put its data folder back, " +
+      "or start the whole group anew under another name"
+    const refused = { code: "wrong_store", detail }
+    assert.deepStrictEqual(goodbye(await shows(durable, 4)), refused)
+    const lines = durable.printed.filter((line) => line.includes("link refused "))
+    assert.strictEqual(lines.length, 1)
+    assert.isTrue(lines[0]!.endsWith(`: wrong_store: ${detail}`), lines[0])
+    const back = shows(durable, 3)
+    assert.strictEqual((await displaced(back, shows(durable, 3)))?.code, "replaced")
+  })
+
+  it("is taken where nothing is durable: it draws one at every start", async () => {
+    const links = [shows(node, 3), shows(node, 4)]
+    assert.strictEqual((await displaced(...links))?.code, "replaced")
+  })
+})
+
 describe("beyond a limit", () => {
   let small: TestNode
   beforeAll(async () => {

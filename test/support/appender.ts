@@ -7,6 +7,7 @@ import { writeSync } from "node:fs"
 import { LIMITS } from "../../src/base/limits.ts"
 import { LogCore } from "../../src/link/logCore.ts"
 import { openFileDisk } from "../../src/runtime/platform-node/fileDisk.ts"
+import { OWNER } from "./logs.ts"
 
 const fail = (invalid: { where: string; what: string; remedy: string }): never => {
   writeSync(2, `${invalid.where}: ${invalid.what}; ${invalid.remedy}\n`)
@@ -17,7 +18,8 @@ const disk = openFileDisk({ folder: process.argv[2]!, init: true })
 if ("what" in disk) fail(disk)
 else {
   const limits = { ...LIMITS, logSegmentBytes: 50_000 }
-  const log = LogCore.open({ disk, init: true, storeId: new Uint8Array(16).fill(7), limits })
+  const storeId = new Uint8Array(16).fill(7)
+  const log = LogCore.open({ disk, init: true, storeId, owner: OWNER, limits })
   if (!(log instanceof LogCore)) fail(log)
   else {
     let last = 0

@@ -25,8 +25,15 @@ const numberOf = (bytes: ReadonlyArray<number>): number =>
 const same = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
   a.length === b.length && a.every((byte, at) => byte === b[at])
 
+const OWNER_BYTES = 96
+const padded = (owner: string): Array<number> =>
+  [...owner.padEnd(OWNER_BYTES, "\0")].map((letter) => letter.charCodeAt(0))
+/** A segment's header: 44 bytes and the owner. */
+export const TWIN_HEADER = 44 + OWNER_BYTES
+
 export const twinHeader = (
   storeId: ReadonlyArray<number>,
+  owner: string,
   number: number,
   sequence: number
 ): Array<number> => {
@@ -35,7 +42,8 @@ export const twinHeader = (
     ...numberBytes(1, 4),
     ...storeId,
     ...numberBytes(number, 4),
-    ...numberBytes(sequence, 8)
+    ...numberBytes(sequence, 8),
+    ...padded(owner)
   ]
   return [...head, ...numberBytes(twinCrc(head), 4)]
 }
@@ -99,16 +107,20 @@ const twinRecords = (payload: ReadonlyArray<number>): Array<Array<number>> => {
 
 /** What a boot must make of the files `log-0000000001` …: the records it keeps, or a refusal. */
 export const twinOpen = (
-  files: ReadonlyArray<ReadonlyArray<number>>
+  files: ReadonlyArray<ReadonlyArray<number>>,
+  owner: string
 ): { records: Array<Array<number>>; cut: number } | "refuse" => {
   const storeId = files[0]!.slice(12, 28)
   const records: Array<Array<number>> = []
   let sequence = 1
   for (const [index, file] of files.entries()) {
     const last = index === files.length - 1
-    const wholeHeader = same(file.slice(0, 44), twinHeader(storeId, index + 1, sequence))
+    const wholeHeader = same(
+      file.slice(0, TWIN_HEADER),
+      twinHeader(storeId, owner, index + 1, sequence)
+    )
     if (!wholeHeader && (index === 0 || !last || headerDiffers(file))) return "refuse"
-    let at = wholeHeader ? 44 : 0
+    let at = wholeHeader ? TWIN_HEADER : 0
     while (wholeHeader && at < file.length) {
       const block = twinBlockAt(storeId, file, at)
       if (block !== undefined && block.sequence !== sequence) return "refuse"
@@ -135,8 +147,8 @@ const headerDiffers = (file: ReadonlyArray<number>): boolean => {
   if (!same(file.slice(0, 8), SEGMENT_MAGIC) || file.length < 12) return false
   if (numberOf(file.slice(8, 12)) > 1) return true
   return (
-    file.length >= 44 &&
+    file.length >= TWIN_HEADER &&
     numberOf(file.slice(8, 12)) === 1 &&
-    numberOf(file.slice(40, 44)) === twinCrc(file.slice(0, 40))
+    numberOf(file.slice(TWIN_HEADER - 4, TWIN_HEADER)) === twinCrc(file.slice(0, TWIN_HEADER - 4))
   )
 }

@@ -4,6 +4,7 @@ import { LogCore, type StoreInvalid } from "../../src/link/logCore.ts"
 import { MemoryDisk } from "../../src/link/memoryDisk.ts"
 import type { Disk, DiskFailure } from "../../src/link/ports.ts"
 
+export const OWNER = 'node 3 of group "reg"'
 export const STORE_ID = Uint8Array.from({ length: 16 }, (_, at) => at + 1)
 export type Files = ReadonlyMap<string, Uint8Array>
 
@@ -41,12 +42,19 @@ export class SteppedDisk extends MemoryDisk {
 
 export const open = (
   disk: Disk,
-  options: { init?: boolean; segment?: number; max?: number; storeId?: Uint8Array } = {}
+  options: {
+    init?: boolean
+    segment?: number
+    max?: number
+    storeId?: Uint8Array
+    owner?: string
+  } = {}
 ): LogCore | StoreInvalid =>
   LogCore.open({
     disk,
     init: options.init ?? false,
     storeId: options.storeId ?? STORE_ID,
+    owner: options.owner ?? OWNER,
     limits: {
       ...LIMITS,
       logSegmentBytes: options.segment ?? 1_000_000,

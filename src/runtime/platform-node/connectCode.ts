@@ -46,7 +46,8 @@ const CODES: { readonly [K in ErrorCode]: ConnectCode } = {
   unsupported_version: FAILED_PRECONDITION,
   unauthenticated: as(Code.Unauthenticated, "unauthenticated", 401),
   link_overrun: UNAVAILABLE,
-  replaced: UNAVAILABLE
+  replaced: UNAVAILABLE,
+  wrong_store: FAILED_PRECONDITION
 }
 
 export const connectCode = (code: ErrorCode): ConnectCode => CODES[code]

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path"
 import { assert } from "../../base/assert.ts"
 import { type StoreInvalid, storeMissing } from "../../link/logCore.ts"
 import type { Disk, DiskFailure } from "../../link/ports.ts"
-import { lockFolder } from "./folderLock.ts"
+import { isLock, lockFolder } from "./folderLock.ts"
 import { systemErrorCode, systemErrorText } from "./systemError.ts"
 
 type Done = (failure: DiskFailure | undefined) => void
@@ -17,8 +17,8 @@ interface Handle {
 }
 
 /**
- * Opens `folder` and locks it until `close`. With `init` a missing folder is made, without it
- * refused. A refusal is one line for the operator.
+ * Opens `folder` and locks it until `close`. With `init` a missing folder is made (none above it),
+ * without it refused. A refusal is one line for the operator.
  */
 export const openFileDisk = (options: {
   readonly folder: string
@@ -29,6 +29,8 @@ export const openFileDisk = (options: {
     const stat = fs.statSync(folder, { throwIfNoEntry: false })
     if (stat === undefined) {
       if (!options.init) return storeMissing(folder)
+      const above = dirname(folder)
+      if (fs.statSync(above, { throwIfNoEntry: false }) === undefined) return nowhere(folder, above)
       makeFolder(folder)
     } else if (!stat.isDirectory()) return notAFolder(folder)
     const lock = lockFolder(folder)
@@ -42,6 +44,13 @@ export const openFileDisk = (options: {
     }
   }
 }
+
+/** A path that is wrong, or a disk that is not mounted: to make all of it would hide that. */
+const nowhere = (folder: string, above: string): StoreInvalid => ({
+  where: folder,
+  what: `there is no folder ${above} to make it in`,
+  remedy: "check that the disk is mounted and the path is right, or make that folder first"
+})
 
 const notAFolder = (folder: string): StoreInvalid => ({
   where: folder,
@@ -64,7 +73,12 @@ export class FileDisk implements Disk {
   }
 
   list(): ReadonlyArray<string> {
-    return this.#said(() => fs.readdirSync(this.where).sort())
+    return this.#said(() =>
+      fs
+        .readdirSync(this.where)
+        .filter((name) => !isLock(name))
+        .sort()
+    )
   }
 
   read(name: string): Uint8Array {
@@ -216,8 +230,7 @@ const syncFolderSoon = (folder: string, ended: fs.NoParamCallback): void => {
 }
 
 const makeFolder = (folder: string): void => {
-  const first = fs.mkdirSync(folder, { recursive: true }) ?? folder
-  for (let made = folder; made.length >= first.length; made = dirname(made)) {
-    syncFolder(dirname(made))
-  }
+  // Never recursive: below /proc Node's recursion spins.
+  fs.mkdirSync(folder)
+  syncFolder(dirname(folder))
 }

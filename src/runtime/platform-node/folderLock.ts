@@ -61,6 +61,9 @@ const lockOwner = (name: string): Owner | undefined => {
   return { pid: Number(pid), start: start!, boot: boot!, space: space!, host: host! }
 }
 
+/** Whether a file of this name is a lock of some process on the folder. */
+export const isLock = (name: string): boolean => lockOwner(name) !== undefined
+
 type Life = "alive" | "dead" | "unknown"
 
 const lifeOf = (owner: Owner, own: Owner): Life => {

@@ -19,11 +19,14 @@ export interface TestNode {
 }
 
 /** Node 2 of 3; the others are away. */
-export const startNode = async (change: Partial<Limits> = {}): Promise<TestNode> => {
+export const startNode = async (
+  change: Partial<Limits> = {},
+  { durable = false } = {}
+): Promise<TestNode> => {
   const limits: Limits = { ...LIMITS, ...change }
   const ports = await freePorts(3)
   const nodes = ports.map((port, i) => ({ id: i + 1, address: `127.0.0.1:${port}` }))
-  const group = parseGroup({ group: "demo", faults: "crash", durable: false, nodes }, "test")
+  const group = parseGroup({ group: "demo", faults: "crash", durable, nodes }, "test")
   if (!("system" in group)) throw group
   const carrier = makeConnectCarrier()
   const printed: Array<string> = []
