@@ -138,15 +138,14 @@ it("refuses the data folder of another node, by name", async () => {
 it("refuses a member that spoke and comes back with an empty store, on both sides", async () => {
   const cluster = await PaxosCluster.make()
   await cluster.startAll("--init")
-  assert.strictEqual(await cluster.client().execute("put a 1"), "ok")
+  // Node 3 answers only once it has heard the leader, which has then seen its store.
+  assert.deepEqual(await cluster.client().everywhere("put a 1"), ["ok", "ok", "ok"])
   await cluster.kill(3)
   rmSync(cluster.dataFolder(3), { recursive: true })
   assert.match(await cluster.start(3, "--init"), /\(made\)$/)
   const line =
     /wrong_store: node 3 shows another store than before \([0-9a-f]{16}, first [0-9a-f]{16}\): /
-  for (const id of [1, 2]) {
-    await cluster.program(id).prints(new RegExp(`link refused .*${line.source}`))
-  }
+  await cluster.program(1).prints(new RegExp(`link refused .*${line.source}`))
   await cluster.program(3).prints(new RegExp(`link refused by .*${line.source}`))
   assert.strictEqual(await cluster.client().execute("get a"), "1")
 })
