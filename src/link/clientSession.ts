@@ -79,8 +79,8 @@ export interface SessionPoolOptions<C> {
 /**
  * The sessions of one kind of call: `clientSessionsMax`, and stale ones that still hold calls.
  * One is used until a call that stays open while most others have settled closes its window; then
- * the next takes over, so that a slow call does not stop all. Costs `windowCalls` words each, and a session
- * at the nodes; when all are closed, calls wait.
+ * the next takes over, so that a slow call does not stop all. Costs `windowCalls` words each, and a
+ * session at the nodes; when all are closed, calls wait.
  */
 export class SessionPool<C> {
   readonly #options: SessionPoolOptions<C>
