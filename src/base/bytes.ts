@@ -1,3 +1,6 @@
+/** No bytes: shared, since nobody can write into it. */
+export const NO_BYTES: Uint8Array = new Uint8Array(0)
+
 export const bytesEqual = (a: Uint8Array, b: Uint8Array): boolean => {
   if (a === b) return true
   if (a.length !== b.length) return false

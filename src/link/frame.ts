@@ -1,4 +1,5 @@
 /** A frame of a link: `quorate.v1.Frame`, `Hello` and `Goodbye` of proto/quorate/v1/link.proto. */
+import { NO_BYTES } from "../base/bytes.ts"
 import { assert } from "../base/assert.ts"
 import { type ErrorCode, errorCodeNumber, errorCodeOf } from "../base/errorCode.ts"
 import { LIMITS, type Limits } from "../base/limits.ts"
@@ -6,7 +7,7 @@ import { isNodeId, type NodeId } from "../base/NodeId.ts"
 import type { Message } from "../server/Message.ts"
 import { appendMessage, type DecodeOptions, DETAIL_BYTES_MAX, decodeMessage } from "./envelope.ts"
 import { utf8Bytes, utf8Cut } from "./utf8.ts"
-import { EMPTY, Reader, UINT32_MAX, Writer } from "./wire.ts"
+import { Reader, UINT32_MAX, Writer } from "./wire.ts"
 
 /** Of frames, hellos and envelopes. A node refuses any other with `unsupported_version`. */
 export const LINK_VERSION = 1
@@ -240,11 +241,11 @@ const readHello = (outer: Reader): Hello | undefined => {
   const hello = {
     version: 0,
     group: "",
-    groupDigest: EMPTY,
+    groupDigest: NO_BYTES,
     node: 0,
-    clientKey: EMPTY,
-    storeId: EMPTY,
-    incarnation: EMPTY,
+    clientKey: NO_BYTES,
+    storeId: NO_BYTES,
+    incarnation: NO_BYTES,
     horizonMs: 0
   }
   while (reader.more) {

@@ -2,6 +2,7 @@
  * The host of one node: an inbox, the engine, and the gate that lets nothing leave before what it
  * depends on is durable (P11). Plain synchronous code; the rim and the simulator both drive it.
  */
+import { NO_BYTES } from "../base/bytes.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
@@ -268,8 +269,6 @@ export class HostCore {
     this.ports.sendToClient(route, reply)
   }
 }
-
-const NO_BYTES = new Uint8Array(0)
 
 const undecodable = (position: number): StoreInvalid => ({
   where: `log record ${position}`,

@@ -3,10 +3,10 @@
  * numbers up to 2^53 - 1. `@bufbuild/protobuf/wire` reads 64-bit varints as bigint or string and
  * throws on bad input; these two do neither.
  */
+import { NO_BYTES } from "../base/bytes.ts"
 import { assert } from "../base/assert.ts"
 import { scalarAt, utf8Bytes, utf8Decode } from "./utf8.ts"
 
-export const EMPTY: Uint8Array = new Uint8Array(0)
 export const UINT32_MAX = 0xffff_ffff
 /** 2^53 - 1 has 53 bits: 8 groups of 7, of the last one 4 bits. */
 const VARINT_BYTES_MAX = 8
@@ -213,7 +213,7 @@ const varintBytes = (value: number): number =>
  * not fit clears `ok` and ends the range, so a loop over `more` ends; later reads give zeros.
  */
 export class Reader {
-  bytes: Uint8Array = EMPTY
+  bytes: Uint8Array = NO_BYTES
   at = 0
   end = 0
   ok = true

@@ -2,6 +2,7 @@
  * A node's host: the host core, the links to the other members and to clients, and the turns in
  * which they work. Plain synchronous code; `Replica` owns it. Between members the lower id dials.
  */
+import { NO_BYTES } from "../base/bytes.ts"
 import type { Limits } from "../base/limits.ts"
 import { mark } from "../base/mark.ts"
 import type { NodeId } from "../base/NodeId.ts"
@@ -49,7 +50,6 @@ export interface RouteEnd {
 
 /** Nobody waits there. */
 const NO_ROUTE: Route = 0
-const NOTHING = new Uint8Array(0)
 const STOPPING: Goodbye = { code: "not_ready", detail: "the node stops" }
 
 export class Host {
@@ -179,7 +179,7 @@ export class Host {
       group: group.name,
       groupDigest: group.digest,
       node: self,
-      clientKey: NOTHING,
+      clientKey: NO_BYTES,
       storeId,
       incarnation: this.incarnation,
       horizonMs: this.core.horizonMs

@@ -2,7 +2,7 @@
  * Votes in, directives out: counts a vote, runs the handler it is for, and does what it says.
  * Own words become own votes in the step that says them, one at a time, in order.
  */
-import { bytesEqual } from "../base/bytes.ts"
+import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"
 import type { Application, Applied } from "./application.ts"
 import type { CallState } from "./calls.ts"
@@ -320,8 +320,6 @@ export class Agreement {
     this.answer(lane!.key, at.index, answer, logged(owner))
   }
 }
-
-export const NO_BYTES = new Uint8Array(0)
 
 /** Calls without phases run once per incarnation: their answers are not logged. */
 const logged = (owner: Owner): boolean =>

@@ -2,6 +2,7 @@
  * A handler's directives, checked and encoded before any of them is done: what an author got
  * wrong changes nothing but the instance.
  */
+import { NO_BYTES } from "../base/bytes.ts"
 import type { ErrorCode, FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Owner } from "./agreement.ts"
@@ -64,7 +65,6 @@ export const plan = (core: Core, owner: Owner, step: Step): ReadonlyArray<Planne
   return planned
 }
 
-const NO_BYTES = new Uint8Array(0)
 const FAIL_CODES: ReadonlySet<FailCode> = new Set([
   "invalid",
   "not_found",

@@ -1,7 +1,7 @@
 /** Clients' calls at this node: admitted, run, answered at most once. */
-import { bytesEqual } from "../base/bytes.ts"
+import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { ErrorCode } from "../base/errorCode.ts"
-import { type Agreement, NO_BYTES, type Owner } from "./agreement.ts"
+import type { Agreement, Owner } from "./agreement.ts"
 import type { CallState } from "./calls.ts"
 import { entryContext, oneWayContext } from "./contexts.ts"
 import type { Core } from "./core.ts"

@@ -1,4 +1,4 @@
-import { bytesEqual } from "../base/bytes.ts"
+import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import { type LaneKey, laneBytes, laneOfBytes, laneText } from "../server/laneKey.ts"
 import type { Decided } from "../server/LogRecord.ts"
@@ -110,8 +110,6 @@ const sameDecision = (a: Decided, b: Decided): boolean =>
   a.call?.index === b.call?.index &&
   a.call?.method === b.call?.method &&
   bytesEqual(a.call?.session ?? NO_BYTES, b.call?.session ?? NO_BYTES)
-
-const NO_BYTES = new Uint8Array(0)
 
 const setOf = <K, V>(sets: Map<K, Set<V>>, key: K): Set<V> => {
   let set = sets.get(key)

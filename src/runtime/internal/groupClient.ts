@@ -1,4 +1,5 @@
 /** A client of one group: the call table over links to all members. Plain code; a scope owns it. */
+import { NO_BYTES } from "../../base/bytes.ts"
 import { LIMITS, type Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
 import { sha256 } from "../../base/sha256.ts"
@@ -23,7 +24,6 @@ import { Link, type LinkOwner } from "./link.ts"
 import { makeClock, randomBytes } from "./random.ts"
 import { Turn } from "./turn.ts"
 
-const NOTHING = new Uint8Array(0)
 const SESSION_DIGEST_BYTES = 16
 
 export interface GroupClientOptions {
@@ -56,7 +56,7 @@ export class GroupClient implements CallPort {
       groupDigest: group.digest,
       node: 0,
       clientKey: randomBytes(CLIENT_KEY_BYTES),
-      storeId: NOTHING,
+      storeId: NO_BYTES,
       incarnation: randomBytes(INCARNATION_BYTES),
       horizonMs: 0
     }

@@ -2,6 +2,7 @@
  * Calls that come outside any link: of clients on the unary transport, which bring their ids, and
  * of strangers with stock clients, for whom the host makes the call as a client of its own group.
  */
+import { NO_BYTES } from "../../base/bytes.ts"
 import type { Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
 import type { CallResult } from "../../link/callTypes.ts"
@@ -25,7 +26,6 @@ export interface StrangersOptions {
 }
 type Done = (reply: UnaryReply) => void
 
-const NOTHING = new Uint8Array(0)
 const noInterest = (): void => {}
 
 export class Strangers {
@@ -68,7 +68,7 @@ export class Strangers {
         method: methodId(method.fullName),
         body: call.body
       })
-      done({ body: NOTHING })
+      done({ body: NO_BYTES })
       return noInterest
     }
     if (call.ids !== undefined) return this.known(call, call.ids, method, done)
@@ -139,14 +139,14 @@ const agreed: Policy<Uint8Array, Uint8Array> = matching((body) => body)
 const anybody: Policy<Uint8Array, Uint8Array> = first()
 
 const replyOf = (result: CallResult<Uint8Array>): UnaryReply => {
-  if (result.ok) return { body: result.answer ?? NOTHING }
+  if (result.ok) return { body: result.answer ?? NO_BYTES }
   const { code, detail, outcomes, got, needed } = result
   const nodes = outcomes.map((it) => `node ${it.node} ${it.detail ?? it.code ?? it.outcome}`)
   return refusal(code, detail ?? `${got} of ${needed} replies; ${nodes.join("; ")}`)
 }
 
 const refusal = (code: NonNullable<UnaryReply["code"]>, detail: string): UnaryReply => ({
-  body: NOTHING,
+  body: NO_BYTES,
   code,
   detail
 })

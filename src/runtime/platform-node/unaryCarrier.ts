@@ -3,6 +3,7 @@
  * in headers. Written on HTTP/2 itself, so that the bytes of a body leave as the call table has
  * them.
  */
+import { NO_BYTES } from "../../base/bytes.ts"
 import { fromBinary, toBinary } from "@bufbuild/protobuf"
 import {
   type ClientHttp2Session,
@@ -25,7 +26,6 @@ import { helloFromWire, helloToWire } from "./wireHello.ts"
 export const openUnaryChannel = (options: NodeChannelOptions): NodeChannel =>
   new UnaryChannel(options)
 
-const NOTHING = new Uint8Array(0)
 const GREET_PATH = "/quorate.v1.Peer/Greet"
 /** A body in an error. */
 const ERROR_BYTES_MAX = 65_536
@@ -209,7 +209,7 @@ const answerOf = (
     if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) return
     if (body === undefined) {
       stream.close(constants.NGHTTP2_CANCEL)
-      done({ body: NOTHING, code: "too_large", detail: `a reply of more than ${bytesMax} bytes` })
+      done({ body: NO_BYTES, code: "too_large", detail: `a reply of more than ${bytesMax} bytes` })
     } else if (headers[":status"] === 200) done({ body })
     else if (headers[":status"] !== undefined) done(failure(headers, body))
   })
@@ -222,7 +222,7 @@ const failure = (headers: ResponseHeaders, body: Uint8Array): Answer => {
   const node = counter(headers[HEADER.node])
   const horizonMs = counter(headers[HEADER.horizon])
   return {
-    body: NOTHING,
+    body: NO_BYTES,
     code,
     detail: messageOf(body) ?? `HTTP status ${headers[":status"]}`,
     ...(node === undefined ? {} : { node }),

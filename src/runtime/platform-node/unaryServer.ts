@@ -2,6 +2,7 @@
  * Calls of clients on the unary transport, which bring their ids: Connect's unary protocol, served
  * on the HTTP/2 stream itself, so that the bytes of a body reach the engine as they came.
  */
+import { NO_BYTES } from "../../base/bytes.ts"
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
 import type { Limits } from "../../base/limits.ts"
 import { isSession, laneOfBytes } from "../../server/laneKey.ts"
@@ -9,8 +10,6 @@ import type { Door, UnaryIds, UnaryReply } from "../Carrier.ts"
 import { connectCode, HEADER, replyHeaders } from "./connectCode.ts"
 
 const CONTENT_TYPE = "application/proto"
-const NOTHING = new Uint8Array(0)
-
 /** Whether {@link serveKnown} is the one to serve this. */
 export const bringsIds = (headers: IncomingHttpHeaders): boolean =>
   headers[HEADER.call] !== undefined && headers["content-type"] === CONTENT_TYPE
@@ -38,7 +37,7 @@ export const serveKnown = (
   readBody(stream, limits.bodyBytesMax, (body) => {
     if (body === undefined) {
       const detail = `a body of more than ${limits.bodyBytesMax} bytes`
-      return answer({ body: NOTHING, code: "too_large", detail })
+      return answer({ body: NO_BYTES, code: "too_large", detail })
     }
     const method = String(headers[":path"]).slice(1)
     const deadlineMs = counter(headers["connect-timeout-ms"]) ?? 0
@@ -47,7 +46,7 @@ export const serveKnown = (
 }
 
 const MALFORMED: UnaryReply = {
-  body: NOTHING,
+  body: NO_BYTES,
   code: "malformed",
   detail: `the headers ${Object.values(HEADER).slice(0, 4).join(", ")} do not fit together`
 }
