@@ -1,8 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Prng } from "../src/base/prng.ts"
-import { utf8Bytes, utf8Cut, utf8Decode } from "../src/link/utf8.ts"
-import { Reader, Writer } from "../src/link/wire.ts"
+import { utf8Bytes, utf8Cut, utf8Decode } from "../src/base/utf8.ts"
+import { Reader, Writer } from "../src/base/wire.ts"
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 const twinDecode = (bytes: Uint8Array): string | undefined => {

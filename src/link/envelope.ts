@@ -10,8 +10,8 @@ import { NODE_ID_MAX } from "../base/NodeId.ts"
 import { isSession, type LaneKey, SESSION_BYTES } from "../server/laneKey.ts"
 import type { Message, Reply, Word } from "../server/Message.ts"
 import { laneAt } from "./laneAt.ts"
-import { utf8Cut } from "./utf8.ts"
-import { Reader, UINT32_MAX, Writer } from "./wire.ts"
+import { utf8Cut } from "../base/utf8.ts"
+import { Reader, UINT32_MAX, Writer } from "../base/wire.ts"
 
 /** A reply's or goodbye's detail, in UTF-8. The sender cuts it, a receiver refuses more. */
 export const DETAIL_BYTES_MAX = 512

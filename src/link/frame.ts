@@ -6,8 +6,8 @@ import { LIMITS, type Limits } from "../base/limits.ts"
 import { isNodeId, type NodeId } from "../base/NodeId.ts"
 import type { Message } from "../server/Message.ts"
 import { appendMessage, type DecodeOptions, DETAIL_BYTES_MAX, decodeMessage } from "./envelope.ts"
-import { utf8Bytes, utf8Cut } from "./utf8.ts"
-import { Reader, UINT32_MAX, Writer } from "./wire.ts"
+import { utf8Bytes, utf8Cut } from "../base/utf8.ts"
+import { Reader, UINT32_MAX, Writer } from "../base/wire.ts"
 
 /** Of frames, hellos and envelopes. A node refuses any other with `unsupported_version`. */
 export const LINK_VERSION = 1

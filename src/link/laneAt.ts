@@ -1,6 +1,6 @@
 import type { LaneKey } from "../server/laneKey.ts"
 import { LANE_NAME, SESSION_BYTES } from "../server/laneKey.ts"
-import type { Reader } from "./wire.ts"
+import type { Reader } from "../base/wire.ts"
 
 /** Reads a block that is a session's id or a protocol lane's name; else fails the reader: "". */
 export const laneAt = (reader: Reader): LaneKey => {

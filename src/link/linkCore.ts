@@ -21,7 +21,7 @@ import {
   type Hello,
   writeHeader
 } from "./frame.ts"
-import { Writer } from "./wire.ts"
+import { Writer } from "../base/wire.ts"
 
 export interface LinkOptions {
   readonly limits: Limits

@@ -11,7 +11,7 @@ import type { Decided, Final, LogEntry, LogRecord, Stored } from "../server/LogR
 import type { Word } from "../server/Message.ts"
 import { decodeMessage, encodeMessage } from "./envelope.ts"
 import { laneAt } from "./laneAt.ts"
-import { Reader, Writer } from "./wire.ts"
+import { Reader, Writer } from "../base/wire.ts"
 
 /** First byte of every record. */
 export const RECORD_VERSION = 1

@@ -3,8 +3,8 @@
  * numbers up to 2^53 - 1. `@bufbuild/protobuf/wire` reads 64-bit varints as bigint or string and
  * throws on bad input; these two do neither.
  */
-import { NO_BYTES } from "../base/bytes.ts"
-import { assert } from "../base/assert.ts"
+import { NO_BYTES } from "./bytes.ts"
+import { assert } from "./assert.ts"
 import { scalarAt, utf8Bytes, utf8Decode } from "./utf8.ts"
 
 export const UINT32_MAX = 0xffff_ffff
