@@ -63,18 +63,6 @@ describe("reliable broadcast with one Byzantine node of four", () => {
   })
 })
 
-describe("one seed", () => {
-  it("gives one run, to the byte (P13), and another seed another", () => {
-    for (const seed of [1, 2, 3, 4, 5]) {
-      const run = simulate({ ...OPTIONS, seed })
-      const again = simulate({ ...OPTIONS, seed })
-      expect(again.hash).toBe(run.hash)
-      expect([again.steps, again.virtualMs]).toEqual([run.steps, run.virtualMs])
-      expect(simulate({ ...OPTIONS, seed: seed + 100 }).hash).not.toBe(run.hash)
-    }
-  })
-})
-
 describe("a planted bug", () => {
   const bugs: ReadonlyArray<readonly [string, Decorate, RegExp]> = [
     ["a quorum one short", quorumOneShort, /agreement|no correct node gave|totality/],
