@@ -63,7 +63,6 @@ describe("the check of imports", () => {
     ["gen/quorate/v1/link_pb.ts", 'import "quorate"', []],
     ["gen/paxos/v1/x_quorate.ts", 'import "../../pbft/x_pb.ts"', ["gen/pbft/x_pb.ts"]],
     ["bench/load.ts", 'import "../src/server/engine.ts"', ["src/server/engine.ts"]],
-    ["test/promises/P01.test.ts", 'import "../../src/index.ts"', ["src/index.ts"]],
     ["lib/new.ts", "export {}", []],
     ["src/base/prng.ts", 'import { x } from "./gone.ts"', []]
   ])("refuses, in %s, %s", (from, text, others) => {

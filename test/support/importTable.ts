@@ -123,13 +123,6 @@ export const TABLE: ReadonlyArray<Row> = [
     packages: [...ALL_DOORS, ...EFFECT, ...PROTOBUF, ...CONNECT, "hdr-histogram-js", "node:"]
   },
   {
-    // A test opens the module it tests; what is promised to users is tested through the doors.
-    floor: "the tests of a promise",
-    files: ["test/promises/**"],
-    imports: ["test/**", "gen/**", "apps/**", "examples/**"],
-    packages: [...ALL_DOORS, ...EFFECT, ...PROTOBUF, ...CONNECT, ...TEST_KIT, "node:"]
-  },
-  {
     floor: "tests",
     files: ["test/**", "*.config.ts"],
     imports: ["**"],
