@@ -10,7 +10,7 @@ import {
   hasOption
 } from "@bufbuild/protobuf"
 import { nestedTypes } from "@bufbuild/protobuf/reflect"
-import { call, forwards } from "./gen/quorate/v1/options_pb.ts"
+import { call, forwards, signed } from "./gen/quorate/v1/options_pb.ts"
 
 export type Kind = "rpc" | "unicast" | "multicast" | "quorum" | "multiparty" | "phase"
 // By number of quorate.v1.Call; 0: not said.
@@ -23,6 +23,7 @@ const KINDS: ReadonlyArray<Kind> = [
   "multiparty",
   "phase"
 ]
+const OPTIONS = [call, forwards, signed]
 /** Spells "forwards to no phase". */
 const NONE = "none"
 
@@ -76,7 +77,7 @@ const lineOf = (desc: Named, file: DescFile): number | "?" => {
 
 /** Services without one option of ours are left to other plugins. */
 export const isOurs = (service: DescService): boolean =>
-  service.methods.some((method) => hasOption(method, call) || hasOption(method, forwards))
+  service.methods.some((method) => OPTIONS.some((option) => hasOption(method, option)))
 
 /** The methods of a service; they count only where nothing was added to `problems`. */
 export const readService = (service: DescService, problems: Problems): ReadonlyArray<Method> => {
@@ -86,6 +87,7 @@ export const readService = (service: DescService, problems: Problems): ReadonlyA
   const methods = service.methods.map((desc): Method => {
     const kind = kinds.get(desc)!
     if (kind === "phase") checkPhase(desc, problems)
+    checkSigned(desc, kind, problems)
     if (kind === "multiparty" && phases.length === 0) {
       const what = `is MULTIPARTY, but ${service.name} has no PHASE method`
       problems.add(desc, `${what}; add one, or make it QUORUM`)
@@ -109,16 +111,31 @@ const kindOf = (method: DescMethod, problems: Problems): Kind => {
   return kind
 }
 
+const checkSigned = (method: DescMethod, kind: Kind, problems: Problems): void => {
+  if (!getOption(method, signed) || kind === "phase") return
+  if (kind !== "multiparty") {
+    const what = `is ${kind.toUpperCase()} and signed`
+    problems.add(method, `${what}, but only MULTIPARTY and PHASE methods are; remove the option`)
+  }
+  checkMaps(method, "signatures are of bytes", problems)
+}
+
 const checkPhase = (phase: DescMethod, problems: Problems): void => {
   if (phase.name === NONE) {
     problems.add(phase, `is a PHASE method, but "none" spells "forwards to nothing"; rename it`)
   }
-  const map = findMap(phase.input, new Set())
+  checkMaps(phase, "members agree on bytes", problems)
+}
+
+const checkMaps = (method: DescMethod, why: string, problems: Problems): void => {
+  const map = findMap(method.input, new Set())
   if (map === undefined) return
-  const path = [phase.input.name, ...map.map((field) => field.name)].join(".")
+  const path = [method.input.name, ...map.map((field) => field.name)].join(".")
   const remedy = "use a repeated message of key and value, sorted by its author"
-  const why = "members agree on bytes, and a map has no one order of them"
-  problems.add(phase, `sends ${path}, a map; ${why}: ${remedy}`)
+  problems.add(
+    method,
+    `sends ${path}, a map; ${why}, and a map has no one order of them: ${remedy}`
+  )
 }
 
 /** The way to the first map field in a message, through its fields. */

@@ -25,6 +25,10 @@ const MAP = [
   "members agree on bytes, and a map has no one order of them",
   "use a repeated message of key and value, sorted by its author"
 ].join(": ")
+const SIGNED = "but only MULTIPARTY and PHASE methods are; remove the option"
+/** A method called by its kind's first letter and 1. */
+const signed = (kind: string): string =>
+  rpc(`${kind[0]}1`, kind).replace(" }", " option (quorate.v1.signed) = true; }")
 
 const CASES: ReadonlyArray<Case> = [
   {
@@ -111,6 +115,22 @@ message Flat { map<int32, string> names = 7; }`,
     ]
   },
   {
+    why: "signatures where none are checked, and of maps",
+    methods: [
+      ...["QUORUM", "UNICAST"].map(signed),
+      "  rpc R(M) returns (M) { option (quorate.v1.signed) = true; }",
+      signed("MULTIPARTY").replace("(M)", "(Flat)"),
+      rpc("P", "PHASE")
+    ],
+    after: "message Flat { map<int32, string> names = 7; }",
+    expected: [
+      ...["QUORUM", "UNICAST", "RPC"].map(
+        (kind, i) => `${6 + i}: S.${["Q1", "U1", "R"][i]} is ${kind} and signed, ${SIGNED}`
+      ),
+      `9: S.M1 sends Flat.names, a map; ${MAP.replace("members agree on", "signatures are of")}`
+    ]
+  },
+  {
     why: "names that would hide what is printed",
     methods: [rpc("A", "QUORUM")],
     after: `message SClient {}
@@ -143,7 +163,8 @@ service TClient { ${rpc("A", "QUORUM")} }`,
 const FINE = [
   [rpc("A", "MULTIPARTY", ["none"]), rpc("P", "PHASE", ["none"])],
   [rpc("P", "PHASE"), rpc("Q", "PHASE", ["P"])],
-  [rpc("none", "QUORUM")]
+  [rpc("none", "QUORUM")],
+  [signed("MULTIPARTY"), signed("PHASE")]
 ]
 
 const path = (i: number): string => `p${i}/p${i}.proto`

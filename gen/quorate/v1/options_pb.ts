@@ -12,7 +12,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file quorate/v1/options.proto.
  */
 export const file_quorate_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChhxdW9yYXRlL3YxL29wdGlvbnMucHJvdG8SCnF1b3JhdGUudjEqaAoEQ2FsbBIUChBDQUxMX1VOU1BFQ0lGSUVEEAASBwoDUlBDEAESCwoHVU5JQ0FTVBACEg0KCU1VTFRJQ0FTVBADEgoKBlFVT1JVTRAEEg4KCk1VTFRJUEFSVFkQBRIJCgVQSEFTRRAGOkYKBGNhbGwSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi/jAMgASgOMhAucXVvcmF0ZS52MS5DYWxsUgRjYWxsOjwKCGZvcndhcmRzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYwIwDIAMoCVIIZm9yd2FyZHNiBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("ChhxdW9yYXRlL3YxL29wdGlvbnMucHJvdG8SCnF1b3JhdGUudjEqaAoEQ2FsbBIUChBDQUxMX1VOU1BFQ0lGSUVEEAASBwoDUlBDEAESCwoHVU5JQ0FTVBACEg0KCU1VTFRJQ0FTVBADEgoKBlFVT1JVTRAEEg4KCk1VTFRJUEFSVFkQBRIJCgVQSEFTRRAGOkYKBGNhbGwSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi/jAMgASgOMhAucXVvcmF0ZS52MS5DYWxsUgRjYWxsOjwKCGZvcndhcmRzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYwIwDIAMoCVIIZm9yd2FyZHM6OAoGc2lnbmVkEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYwYwDIAEoCFIGc2lnbmVkYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
  * What happens when a method is called.
@@ -97,4 +97,13 @@ export const call: GenExtension<MethodOptions, Call> = /*@__PURE__*/
  */
 export const forwards: GenExtension<MethodOptions, string[]> = /*@__PURE__*/
   extDesc(file_quorate_v1_options, 1);
+
+/**
+ * PHASE: each word carries its author's signature. MULTIPARTY: each request its client's. Both
+ * are verified before a handler sees them, and can be shown to others.
+ *
+ * @generated from extension: bool signed = 50753;
+ */
+export const signed: GenExtension<MethodOptions, boolean> = /*@__PURE__*/
+  extDesc(file_quorate_v1_options, 2);
 

@@ -1,6 +1,6 @@
 /** The methods of a descriptor with what their options say: the same reading as the plugin's. */
 import { type DescMethod, type DescService, getOption } from "@bufbuild/protobuf"
-import { Call, call, forwards } from "../../../gen/quorate/v1/options_pb.ts"
+import { Call, call, forwards, signed } from "../../../gen/quorate/v1/options_pb.ts"
 import { ProtocolInvalid } from "../../server/handlers.ts"
 import { methodId, type MethodId } from "../../server/Message.ts"
 import type { CallKind } from "../../server/Protocol.ts"
@@ -17,6 +17,8 @@ export interface MethodInfo {
   readonly forwards: ReadonlyArray<string>
   /** Local names of the calls it can answer; phases only. */
   readonly replies: ReadonlyArray<string>
+  /** Its words, or requests, are signed. */
+  readonly signed: boolean
 }
 
 const KINDS: { readonly [number: number]: CallKind } = {
@@ -57,7 +59,8 @@ const read = (service: DescService): ReadonlyArray<MethodInfo> => {
       id: methodId(fullName),
       call: kind,
       forwards: targets.get(desc)!.map((m) => m.localName),
-      replies: kind === "phase" ? repliesOf(desc, calls, reach) : []
+      replies: kind === "phase" ? repliesOf(desc, calls, reach) : [],
+      signed: signedOf(desc, kind)
     }
   })
 }
@@ -70,6 +73,12 @@ const kindOf = (method: DescMethod): CallKind => {
   if (kind === undefined) throw invalid(method, "has a call kind this version does not know")
   if (method.methodKind !== "unary") throw invalid(method, "streams; make it unary")
   return kind
+}
+
+const signedOf = (method: DescMethod, kind: CallKind): boolean => {
+  const isSigned = getOption(method, signed)
+  if (!isSigned || kind === "phase" || kind === "multiparty") return isSigned
+  throw invalid(method, "is signed; only MULTIPARTY and PHASE methods are")
 }
 
 const forwardsOf = (
