@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest"
-import { LIMITS, type Limits } from "../src/base/limits.ts"
+import { LIMITS } from "../src/base/limits.ts"
 import { HostCore, type HostOptions } from "../src/link/hostCore.ts"
 import { LogCore } from "../src/link/logCore.ts"
 import { MemoryDisk } from "../src/link/memoryDisk.ts"
 import type { Disk, DiskFailure } from "../src/link/ports.ts"
 import { makeSystem } from "../src/quorum/QuorumSystem.ts"
-import { bracha, request } from "./support/engines.ts"
+import { bracha, json, protocolOf, request } from "./support/engines.ts"
 
 /** A disk whose writes end when the test says so. */
 class SlowDisk extends MemoryDisk {
@@ -36,14 +36,14 @@ const openLog = (disk: Disk): LogCore => {
 
 const hostOn = (
   log: LogCore | undefined,
-  more: { limits?: Limits; makeEngine?: HostOptions["makeEngine"] } = {}
+  more: Partial<Pick<HostOptions, "limits" | "makeEngine" | "protocols">> = {}
 ) => {
   const out: Array<string> = []
   let wakes = 0
   const host = new HostCore({
     self: 1,
     system: makeSystem([1, 2, 3, 4], "byzantine"),
-    protocols: [bracha],
+    protocols: more.protocols ?? [bracha],
     limits: more.limits ?? LIMITS,
     log,
     isEffect: () => false,
@@ -230,5 +230,50 @@ describe("boot", () => {
     disk.writes.shift()!()
     const { host } = hostOn(openLog(disk))
     expect(host.boot()).toMatchObject({ where: "log record 1" })
+  })
+})
+
+describe("deliveries", () => {
+  const shout = (to: () => void) =>
+    protocolOf(
+      "shout",
+      {
+        ask: ["multiparty", ({ message, forward }) => forward.say(message)],
+        say: ["phase", ({ message, deliver }) => deliver(message)]
+      },
+      { deliver: { message: json, to } }
+    )
+  const ask = request("shout", "ask", { text: "a" })
+
+  it("P11: what is delivered is handed in once it is durable, and again at boot", () => {
+    const disk = new SlowDisk()
+    let got = 0
+    const protocols = [shout(() => got++)]
+    const { host, take } = hostOn(openLog(disk), { protocols })
+    host.boot()
+    host.fromClient(7, ask)
+    host.drain()
+    expect([got, take()]).toEqual([0, []])
+    disk.writes.shift()!()
+    host.drain()
+    expect([got, take()]).toEqual([1, ["answer to client 7"]])
+    const again = hostOn(openLog(disk), { protocols })
+    again.host.boot()
+    again.host.drain()
+    expect(got).toBe(2)
+  })
+
+  it("a node whose program throws on a delivery halts, and says nothing more", () => {
+    const to = () => {
+      throw new Error("full")
+    }
+    const disk = new SlowDisk()
+    const { host, take } = hostOn(openLog(disk), { protocols: [shout(to)] })
+    host.boot()
+    host.fromClient(7, ask)
+    host.drain()
+    disk.writes.shift()!()
+    host.drain()
+    expect(take()).toEqual(["halt: deliver of shout threw: Error: full"])
   })
 })

@@ -11,6 +11,7 @@ import type { Input, Route } from "../server/Input.ts"
 import type { ClientMessage, PeerMessage, Reply } from "../server/Message.ts"
 import type { Output, Report } from "../server/Output.ts"
 import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.ts"
+import { Deliveries } from "./deliveries.ts"
 import { Fifo } from "./fifo.ts"
 import type { LogCore, StoreInvalid } from "./logCore.ts"
 import type { Clock } from "./ports.ts"
@@ -58,6 +59,7 @@ export class HostCore {
   private readonly limits: Limits
   private readonly log: LogCore | undefined
   private readonly ports: HostPorts
+  private readonly deliveries: Deliveries
   private readonly inbox = new Fifo<Input>()
   private readonly gate = new Fifo<Gated>()
   /** Number of the link to each peer: the one that stands, and the one the engine knows of. */
@@ -78,6 +80,7 @@ export class HostCore {
     this.limits = options.limits
     this.log = options.log
     this.ports = options.ports
+    this.deliveries = new Deliveries(options.self, options.protocols)
     const make = (): Engine => new Engine(options)
     this.engine = options.makeEngine === undefined ? make() : options.makeEngine(make)
   }
@@ -236,6 +239,10 @@ export class HostCore {
         return
       case "reply":
         return ports.sendToClient(output.route, output.reply)
+      case "deliver": {
+        const failure = this.deliveries.handIn(output.delivered)
+        return failure === undefined ? undefined : this.halt(failure)
+      }
       case "run":
         return ports.run(output.token, output.effect)
       case "interrupt":

@@ -7,7 +7,7 @@ import { errorCodeNumber, errorCodeOf } from "../base/errorCode.ts"
 import { isNodeId, type NodeId } from "../base/NodeId.ts"
 import type { CallId } from "../server/Directive.ts"
 import { isSession, SESSION_BYTES } from "../server/laneKey.ts"
-import type { Decided, Final, LogEntry, LogRecord, Stored } from "../server/LogRecord.ts"
+import type { Decided, Delivered, Final, LogEntry, LogRecord, Stored } from "../server/LogRecord.ts"
 import type { Word } from "../server/Message.ts"
 import { decodeMessage, encodeMessage } from "./envelope.ts"
 import { laneAt } from "./laneAt.ts"
@@ -16,7 +16,7 @@ import { Reader, Writer } from "../base/wire.ts"
 /** First byte of every record. */
 export const RECORD_VERSION = 1
 
-const KIND = { word: 1, final: 2, stored: 3, decided: 4 } as const
+const KIND = { word: 1, final: 2, stored: 3, decided: 4, delivered: 10 } as const
 /** No field of a record is longer than a segment could be. */
 const BLOCK_BYTES_MAX = 0x7fff_ffff
 const FIXED_BYTES_MAX = 96
@@ -42,6 +42,8 @@ const writeEntry = (entry: LogEntry): void => {
       return writeStored(entry)
     case "decided":
       return writeDecided(entry)
+    case "delivered":
+      return writeDelivered(entry)
   }
 }
 
@@ -80,15 +82,12 @@ const writeStored = (stored: Stored): void => {
 }
 
 const writeDecided = (decided: Decided): void => {
-  const { length } = decided.lane
-  assert(length >= 1 && length <= SESSION_BYTES, "a lane is a session or a short name")
   const call = decided.call
   const callBytes = call === undefined ? 0 : call.session.length + 3 * call.method.length
   scratch.reserve(FIXED_BYTES_MAX + decided.command.length + callBytes)
   scratch.byte(KIND.decided)
   scratch.fixed32(decided.protocol)
-  scratch.latin(decided.lane)
-  scratch.uint(decided.index)
+  writeAt(decided)
   scratch.block(decided.command)
   scratch.byte(call === undefined ? 0 : 1)
   if (call === undefined) return
@@ -96,6 +95,22 @@ const writeDecided = (decided: Decided): void => {
   scratch.block(call.session)
   scratch.uint(call.index)
   scratch.text(call.method)
+}
+
+const writeDelivered = (delivered: Delivered): void => {
+  const { call, body } = delivered
+  scratch.reserve(FIXED_BYTES_MAX + 3 * call.length + body.length)
+  scratch.byte(KIND.delivered)
+  scratch.fixed32(delivered.protocol)
+  writeAt(delivered)
+  scratch.text(call)
+  scratch.block(body)
+}
+
+const writeAt = ({ lane, index }: Decided | Delivered): void => {
+  assert(lane.length >= 1 && lane.length <= SESSION_BYTES, "a lane is a session or a short name")
+  scratch.latin(lane)
+  scratch.uint(index)
 }
 
 /**
@@ -135,6 +150,8 @@ const readEntry = (reader: Reader): LogEntry | undefined => {
       return readStored(reader)
     case KIND.decided:
       return readDecided(reader)
+    case KIND.delivered:
+      return readDelivered(reader)
     default:
       return undefined
   }
@@ -195,4 +212,14 @@ const readDecided = (reader: Reader): Decided | undefined => {
     method: reader.text(BLOCK_BYTES_MAX)
   }
   return reader.ok ? { kind: "decided", protocol, lane, index, command, call } : undefined
+}
+
+const readDelivered = (reader: Reader): Delivered | undefined => {
+  const protocol = reader.fixed32()
+  const lane = laneAt(reader)
+  const index = reader.uint()
+  const call = reader.text(BLOCK_BYTES_MAX)
+  const body = block(reader)
+  if (!reader.ok || index < 1) return undefined
+  return { kind: "delivered", protocol, lane, index, call, body }
 }

@@ -155,3 +155,17 @@ export interface OfLane<M, K extends keyof M, Command> {
    */
   readonly apply: (command: Command, options?: ReplyOptions) => Directive
 }
+/** What a phase has beside it where the world delivers. */
+export interface Delivers<Message> {
+  /**
+   * Hands `message` to this node's own application, in no order, and ends the instance: nothing
+   * more is said in it, and a call that got no other reply gets an empty one. Names the delivery:
+   * lane and index. A lane's indexes are all delivered, or all applied.
+   */
+  readonly deliver: (message: Message) => Directive
+}
+/** What `apply` takes and what `deliver` takes. */
+export interface Ends<Command, Message> {
+  readonly command: Command
+  readonly message: Message
+}

@@ -4,6 +4,8 @@ import type { Agreement } from "../quorum/Tally.ts"
 import type { Step } from "../server/Directive.ts"
 import type {
   CallContext,
+  Delivers,
+  Ends,
   MessageContext,
   OfCall,
   OfLane,
@@ -30,9 +32,10 @@ export type Requirements<A> = { readonly [K in keyof A]: RequirementsOf<A[K]> }
 
 // A conditional type in a handler's own shape would fix what `agreeOn` returns before it is
 // inferred. So one shape serves calls and lanes; contexts and LaneKeys say which of them it is.
-type Place<M, K extends keyof M, L extends string, Command> = [L] extends [never]
-  ? OfCall<M, K>
-  : OfLane<M, K, Command>
+type Place<M, K extends keyof M, L extends string, E> = DeliversOf<E> &
+  ([L] extends [never] ? OfCall<M, K> : OfLane<M, K, E extends Ends<infer C, any> ? C : never>)
+type DeliversOf<E> =
+  E extends Ends<any, infer D> ? ([D] extends [never] ? unknown : Delivers<D>) : unknown
 
 interface Key<M, K extends keyof M, L extends string> {
   /** A lane of the world; phases of a protocol without lanes belong to the call. */
@@ -43,29 +46,28 @@ interface Key<M, K extends keyof M, L extends string> {
   readonly round?: (message: Input<M, K>) => number
 }
 /** Tallies the votes of a phase, per call or per index and round of a lane. */
-export interface QuorumFunction<M, K extends keyof M, W, L extends string, Command, A, P>
+export interface QuorumFunction<M, K extends keyof M, W, L extends string, E, A, P>
   extends Key<M, K, L> {
   /** What members must agree on, compared by value; default: the whole message as received. */
   readonly agreeOn?: (message: Input<M, K>) => P
   /** Called for each vote, one at a time. Synchronous and pure. */
-  readonly quorum: (context: VotesContext<M, K, P> & Place<M, K, L, Command> & W) => A
+  readonly quorum: (context: VotesContext<M, K, P> & Place<M, K, L, E> & W) => A
   readonly each?: never
 }
 /** Takes every message of a phase, at most one per author, index and round. */
-export interface EachMessage<M, K extends keyof M, W, L extends string, Command, A>
-  extends Key<M, K, L> {
+export interface EachMessage<M, K extends keyof M, W, L extends string, E, A> extends Key<M, K, L> {
   /** Synchronous and pure. */
-  readonly each: MessageFunction<M, K, W, L, Command, A>
+  readonly each: MessageFunction<M, K, W, L, E, A>
   readonly agreeOn?: never
   readonly quorum?: never
 }
-type MessageFunction<M, K extends keyof M, W, L extends string, Command, A> = (
-  context: MessageContext<M, K> & Place<M, K, L, Command> & W
+type MessageFunction<M, K extends keyof M, W, L extends string, E, A> = (
+  context: MessageContext<M, K> & Place<M, K, L, E> & W
 ) => A
-type PhaseHandler<M, K extends keyof M, W, L extends string, Command, A, P> =
-  | QuorumFunction<M, K, W, L, Command, A, P>
-  | EachMessage<M, K, W, L, Command, A>
-  | MessageFunction<M, K, W, L, Command, A>
+type PhaseHandler<M, K extends keyof M, W, L extends string, E, A, P> =
+  | QuorumFunction<M, K, W, L, E, A, P>
+  | EachMessage<M, K, W, L, E, A>
+  | MessageFunction<M, K, W, L, E, A>
 
 /** Where a protocol has lanes, each phase names one, and the instance its messages are about. */
 export type LaneKeys<M, L extends string> = {
@@ -81,10 +83,10 @@ export type AgreeOn<M, P> = {
 }
 
 /** The handler of method `K`: a function of every message, or of the votes of a phase. */
-export type Handler<M, K extends keyof M, W, L extends string, Command, A, P> = M[K] extends {
+export type Handler<M, K extends keyof M, W, L extends string, E, A, P> = M[K] extends {
   readonly call: "phase"
 }
-  ? PhaseHandler<M, K, W, L, Command, A, P>
+  ? PhaseHandler<M, K, W, L, E, A, P>
   : M[K] extends { readonly call: "oneway" }
     ? (context: OneWayContext<M, K> & W) => A
     : M[K] extends { readonly call: "unary" }
@@ -93,12 +95,12 @@ export type Handler<M, K extends keyof M, W, L extends string, Command, A, P> = 
 
 type Unknown<K> = `"${K & string}" is not a method of this service`
 /**
- * One handler per method. `W`: what the world adds to contexts; `L`: its lanes; `Command`: what
- * `apply` takes; `A`: what each handler returns; `P`: what each `agreeOn` returns.
+ * One handler per method. `W`: what the world adds to contexts; `L`: its lanes; `E`: what
+ * `apply` and `deliver` take; `A`: what each handler returns; `P`: what each `agreeOn` returns.
  */
-export type Handlers<M, W, L extends string, Command, A, P> = {
+export type Handlers<M, W, L extends string, E, A, P> = {
   readonly [K in keyof A]: K extends keyof M
-    ? Handler<M, K, W, L, Command, A[K], K extends keyof P ? P[K] : Value>
+    ? Handler<M, K, W, L, E, A[K], K extends keyof P ? P[K] : Value>
     : Unknown<K>
 }
 

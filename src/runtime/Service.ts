@@ -5,7 +5,7 @@
 import type { DescMessage, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
 import type { Context, Layer } from "effect"
 import type { ProtocolSpec } from "../server/Protocol.ts"
-import type { Value } from "./Context.ts"
+import type { Ends, Value } from "./Context.ts"
 import type { Mock, MockOptions, MultipartyCall } from "./Call.ts"
 import type { Carrier } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
@@ -52,7 +52,7 @@ export interface MakeProtocol<Self, M> {
       M,
       unknown,
       never,
-      never,
+      Ends<never, never>,
       A,
       Projections<M, [P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11]>
     > &
@@ -65,6 +65,7 @@ export interface MakeProtocol<Self, M> {
     L extends string = never,
     Cmd extends DescMessage = never,
     App = undefined,
+    Del extends DescMessage = never,
     P0 extends Value = Value,
     P1 extends Value = Value,
     P2 extends Value = Value,
@@ -78,12 +79,12 @@ export interface MakeProtocol<Self, M> {
     P10 extends Value = Value,
     P11 extends Value = Value
   >(
-    world: World<M, State, Rec, L, Cmd, App>,
+    world: World<M, State, Rec, L, Cmd, App, Del>,
     handlers: Handlers<
       M,
       InWorld<State, MessageInitShape<Rec>, L>,
       L,
-      MessageInitShape<Cmd>,
+      Ends<MessageInitShape<Cmd>, MessageInitShape<Del>>,
       A,
       Projections<M, [P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11]>
     > &

@@ -15,7 +15,8 @@ export interface World<
   Rec extends DescMessage,
   L extends string,
   Cmd extends DescMessage,
-  App
+  App,
+  Del extends DescMessage
 > {
   /** A node's state when it starts; plain data. Handlers read it, `evolve` alone changes it. */
   readonly state?: (node: { readonly self: NodeId; readonly system: System }) => State
@@ -29,6 +30,27 @@ export interface World<
   /** Ordered runs of instances that outlive calls, e.g. log slots. A name has 1 to 20 letters. */
   readonly lanes?: { readonly [Name in L]: LaneSpec }
   readonly application?: Application<M, Cmd, App>
+  readonly deliver?: Deliver<Del>
+}
+
+/** Where messages go that a node hands to its own application, in no order. */
+export interface Deliver<Del extends DescMessage> {
+  /** The message that `deliver` hands over. */
+  readonly message: Del
+  /**
+   * Called once it is durable, and for what was delivered before, again after a restart: lane and
+   * index name a delivery, by which the receiver knows it. A throw halts the node.
+   */
+  readonly to: (message: MessageShape<NoInfer<Del>>, delivery: Delivery) => void
+}
+export interface Delivery {
+  /** The node that delivers. */
+  readonly self: NodeId
+  /** The lane's name, or its session in hexadecimal digits. */
+  readonly lane: string
+  readonly index: number
+  /** In a session: the call. `method` is empty where several calls share the phase. */
+  readonly call: CallName | undefined
 }
 
 /** What the protocol decides about: runs decided commands in lane order, on every node alike. */

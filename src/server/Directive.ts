@@ -54,6 +54,8 @@ export type Directive =
    * `call`.
    */
   | { readonly kind: "apply"; readonly command: object; readonly call?: CallId }
+  /** Hands `message` to this node's own application, without an order, and ends the instance. */
+  | { readonly kind: "deliver"; readonly message: object }
 
 /** One directive, or several in order. An empty list waits. */
 export type Step = Directive | ReadonlyArray<Directive>

@@ -33,7 +33,17 @@ export interface Decided {
   readonly command: Uint8Array
   readonly call?: CallId
 }
-export type LogEntry = Word | Final | Stored | Decided
+/** A message was handed to the node's own application; at boot it is handed in again. */
+export interface Delivered {
+  readonly kind: "delivered"
+  readonly protocol: MethodId
+  readonly lane: LaneKey
+  readonly index: number
+  /** Local name of the call's method; empty in a protocol lane, and where it is not known. */
+  readonly call: string
+  readonly body: Uint8Array
+}
+export type LogEntry = Word | Final | Stored | Decided | Delivered
 
 /** Entries in the order in which the step made them. */
 export interface LogRecord {

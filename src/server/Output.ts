@@ -5,7 +5,7 @@
  */
 import type { NodeId } from "../base/NodeId.ts"
 import type { Route } from "./Input.ts"
-import type { LogRecord } from "./LogRecord.ts"
+import type { Delivered, LogRecord } from "./LogRecord.ts"
 import type { PeerMessage, Reply } from "./Message.ts"
 
 export type Output =
@@ -13,12 +13,14 @@ export type Output =
   | { readonly kind: "store"; readonly record: LogRecord }
   | { readonly kind: "send"; readonly to: NodeId; readonly message: PeerMessage }
   | { readonly kind: "reply"; readonly route: Route; readonly reply: Reply }
+  /** Hand it to the node's own application. */
+  | { readonly kind: "deliver"; readonly delivered: Delivered }
   /** Run an entry handler's Effect; `interrupt` when nobody waits for it any more. */
   | { readonly kind: "run"; readonly token: number; readonly effect: unknown }
   | { readonly kind: "interrupt"; readonly token: number }
   /** Worth telling the operator: a poisoned instance, a lost one, equivocation. */
   | { readonly kind: "report"; readonly what: Report; readonly detail: string }
-  /** This node must stop: our application or `evolve` threw. */
+  /** This node must stop: our application, `deliver` or `evolve` threw. */
   | { readonly kind: "halt"; readonly reason: string }
 
 export type Report = "poisoned" | "lost" | "equivocation" | "ignored"

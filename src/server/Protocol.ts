@@ -65,6 +65,24 @@ export interface WorldSpec {
   readonly evolve?: (state: any, record: any) => void
   readonly lanes?: { readonly [name: string]: LaneSpec }
   readonly application?: ApplicationSpec
+  readonly deliver?: DeliverSpec
+}
+
+/** Where `deliver` hands messages to: this node's own application. */
+export interface DeliverSpec {
+  readonly message: Codec
+  /**
+   * Called when it is durable that this index delivered, and again after a restart: lane and index
+   * name the delivery. A throw halts the node.
+   */
+  readonly to: (message: any, delivery: Delivery) => void
+}
+export interface Delivery {
+  readonly self: NodeId
+  readonly lane: string
+  readonly index: number
+  /** In a session lane. */
+  readonly call: unknown
 }
 
 /** What `apply` runs, in lane order, once per index, the same on every node. */

@@ -6,12 +6,14 @@ import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"
 import type { Application, Applied } from "./application.ts"
 import type { CallState } from "./calls.ts"
+import { calledAs } from "./callView.ts"
 import { type Cast, messageContext, votesContext } from "./contexts.ts"
 import type { Core } from "./core.ts"
 import type { Step } from "./Directive.ts"
 import type { Method } from "./handlers.ts"
 import { type CastVote, type Instance, ProtocolLane, type Row } from "./lanes.ts"
 import { type LaneKey, laneText } from "./laneKey.ts"
+import type { Delivered } from "./LogRecord.ts"
 import type { Word } from "./Message.ts"
 import { AuthorMistake, type Planned, plan, type Spoken } from "./plan.ts"
 import type { HandlerResult } from "./Protocol.ts"
@@ -137,6 +139,8 @@ export class Agreement {
         return this.evolve(owner.method, todo.body)
       case "apply":
         return this.decide(owner, todo)
+      case "deliver":
+        return this.deliver(owner, todo)
     }
   }
 
@@ -285,9 +289,31 @@ export class Agreement {
     this.execute(application, lane)
   }
 
+  private deliver(owner: Owner, todo: Extract<Planned, { kind: "deliver" }>): void {
+    const { instance, body } = todo
+    const { lane, index } = instance
+    const call = lane instanceof Session ? calledAs(instance, owner.method.spec.replies) : ""
+    const { id } = owner.method.protocol
+    this.delivered({ kind: "delivered", protocol: id, lane: lane.key, index, call, body })
+  }
+
+  /** A session's instance ends with its call's answer, which follows. */
+  delivered(entry: Delivered): void {
+    const { core } = this
+    core.outbox.log(entry)
+    core.outbox.emit({ kind: "deliver", delivered: entry })
+    const lane = core.lanes.get(entry.lane)
+    if (lane === undefined) return
+    const { own } = lane
+    lane.use = "deliver"
+    lane.finish(entry.index)
+    if (lane.own !== own) this.recovery.regain(lane.key)
+  }
+
   /** Runs what is decided without a hole before it. */
   execute(application: Application, lane: ProtocolLane): void {
     const { own } = lane
+    lane.use = "apply"
     for (;;) {
       let applied: false | Applied | undefined
       try {

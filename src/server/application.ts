@@ -79,7 +79,7 @@ export class Application {
     const command = spec.command.decode(decision.command)
     const result = spec.apply(this.state, command, { lane: lane.key, index, call: view })
     this.decided.get(lane.key)!.delete(index)
-    lane.finishLowest()
+    lane.finish(index)
     if (call === undefined || result === undefined) return undefined
     const method = this.protocol.methods.get(call.method)
     if (method === undefined) return undefined

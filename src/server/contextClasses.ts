@@ -4,7 +4,7 @@
  * fields.
  */
 import type { NodeId } from "../base/NodeId.ts"
-import { CallView } from "./callView.ts"
+import { CallView, calledAs } from "./callView.ts"
 import { isSession, type LaneKey } from "./laneKey.ts"
 
 /** The instance a phase message belongs to. */
@@ -23,9 +23,6 @@ export interface ContextClasses {
 
 /** @param replies local names of the calls a phase can answer */
 export const contextClasses = (shared: object, replies: ReadonlyArray<string>): ContextClasses => {
-  const [only, more] = replies
-  const otherwise = more === undefined ? (only ?? "") : ""
-
   class Entry {
     readonly message: object
     readonly call: CallView
@@ -56,9 +53,9 @@ export const contextClasses = (shared: object, replies: ReadonlyArray<string>): 
     }
     /** In a session lane; in a protocol lane the message itself names calls. */
     get call(): CallView | undefined {
-      const { lane, index, call } = this.#at
+      const { lane, index } = this.#at
       if (!isSession(lane.key)) return undefined
-      return new CallView(lane.key, index, call?.method.spec.name ?? otherwise)
+      return new CallView(lane.key, index, calledAs(this.#at, replies))
     }
   }
   class Message extends Phase {

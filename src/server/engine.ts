@@ -237,8 +237,9 @@ export class Engine {
     const { core } = this
     for (const entry of record.entries) if (!core.halted) this.replayEntry(entry)
     // What was said and answered in an earlier life is not said now; why this one cannot be, is.
-    const halts = core.outbox.take().filter(({ kind }) => kind === "halt")
-    for (const halt of halts) core.outbox.emit(halt)
+    // Nobody knows how much of what was delivered was received.
+    const again = core.outbox.take().filter(({ kind }) => kind === "halt" || kind === "deliver")
+    for (const output of again) core.outbox.emit(output)
   }
 
   private replayEntry(entry: LogEntry): void {
@@ -263,6 +264,8 @@ export class Engine {
         application.decide(lane.key, entry.index, { command: entry.command, call: entry.call })
         return this.agreement.execute(application, lane)
       }
+      case "delivered":
+        return this.agreement.delivered(entry)
     }
   }
 

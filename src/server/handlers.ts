@@ -56,7 +56,7 @@ export interface Protocol {
 export interface LaneView {
   /** Highest index this node may forward to now. */
   readonly last: number
-  /** Lowest index that is not applied yet. */
+  /** Lowest index that is not finished yet: neither applied nor delivered. */
   readonly own: number
 }
 
@@ -72,6 +72,7 @@ export interface Tools {
   readonly store: (record: object) => Directive
   readonly note: (record: object) => Directive
   readonly apply: (command: object, options?: { readonly call?: CallId }) => Directive
+  readonly deliver: (message: object) => Directive
 }
 
 const wait: Directive = Object.freeze({ kind: "wait" })
@@ -83,6 +84,7 @@ const apply = (command: object, options?: { readonly call?: CallId }): Directive
   options?.call === undefined
     ? { kind: "apply", command }
     : { kind: "apply", command, call: options.call }
+const deliver = (message: object): Directive => ({ kind: "deliver", message })
 const refuse = Object.freeze({
   redirect: (node: NodeId): Directive => ({ kind: "refuse", code: "redirect", node }),
   overloaded: (): Directive => ({ kind: "refuse", code: "overloaded" })
@@ -203,7 +205,8 @@ export class Handlers {
       fail,
       store,
       note,
-      apply
+      apply,
+      deliver
     }
     const { state, lanes } = protocol
     return {

@@ -146,19 +146,23 @@ export abstract class Lane {
   }
 }
 
-/**
- * A lane of the protocol's own. Its instances finish in order: `own` is one above the last
- * applied.
- */
+/** A lane of the protocol's own. */
 export class ProtocolLane extends Lane {
+  /** What its instances end with, all of them: the first one says. */
+  use: "apply" | "deliver" | undefined = undefined
+  /** Finished above `own`. At most `window`. */
+  private readonly ahead = new Set<number>()
+
   override finished(index: number): boolean {
-    return index < this.own
+    return index < this.own || this.ahead.has(index)
   }
 
-  finishLowest(): void {
-    const instance = this.open.get(this.own)
+  /** In any order within the window: `own` moves past what is finished without a hole. */
+  finish(index: number): void {
+    const instance = this.open.get(index)
     if (instance !== undefined) instance.ended = true
-    this.open.delete(this.own)
-    this.own++
+    this.open.delete(index)
+    this.ahead.add(index)
+    while (this.ahead.delete(this.own)) this.own++
   }
 }

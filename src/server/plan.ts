@@ -53,6 +53,7 @@ export type Planned =
       readonly command: Uint8Array
       readonly call: CallId | undefined
     }
+  | { readonly kind: "deliver"; readonly instance: Instance; readonly body: Uint8Array }
 
 /** @throws AuthorMistake, or what a codec throws on a message it cannot encode */
 export const plan = (core: Core, owner: Owner, step: Step): ReadonlyArray<Planned> => {
@@ -62,6 +63,19 @@ export const plan = (core: Core, owner: Owner, step: Step): ReadonlyArray<Planne
     const todo = planOne(core, owner, directive)
     if (todo !== undefined) planned.push(todo)
   }
+  const delivers = planned.findIndex(({ kind }) => kind === "deliver")
+  return delivers < 0 ? planned : deliverLast(planned, delivers)
+}
+
+/** What is said beside a delivery is said before it ends the instance. */
+const deliverLast = (planned: Array<Planned>, at: number): ReadonlyArray<Planned> => {
+  const ends = planned.filter(({ kind }) => kind === "deliver" || kind === "apply")
+  if (ends.length > 1) throw new AuthorMistake("delivers and ends its instance twice")
+  const [deliver] = planned.splice(at, 1) as [Extract<Planned, { kind: "deliver" }>]
+  planned.push(deliver)
+  // Somebody called there: it is told that it is done, unless the step replied otherwise.
+  if (deliver.instance.lane instanceof Session)
+    planned.push({ kind: "answer", call: undefined, answer: { body: NO_BYTES } })
   return planned
 }
 
@@ -111,6 +125,8 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
     }
     case "apply":
       return planApply(core, owner, directive)
+    case "deliver":
+      return planDeliver(core, owner, directive)
     default:
       throw new AuthorMistake("returned what is no directive")
   }
@@ -175,9 +191,28 @@ const planApply = (
   if (!(instance?.lane instanceof ProtocolLane)) {
     throw new AuthorMistake("applies outside a protocol lane")
   }
+  only("apply", instance.lane)
   const command = bounded(core, application.command.encode(directive.command))
   const call = callName(directive.call) === undefined ? undefined : directive.call
   return { kind: "apply", lane: instance.lane, index: instance.index, command, call }
+}
+
+const planDeliver = (
+  core: Core,
+  owner: Owner,
+  directive: Extract<Directive, { kind: "deliver" }>
+): Planned => {
+  const { instance, method } = owner
+  const message = method.protocol.spec.world?.deliver?.message
+  if (message === undefined) throw new AuthorMistake("delivers, but its world declares no deliver")
+  if (instance === undefined) throw new AuthorMistake("delivers outside a phase")
+  if (instance.lane instanceof ProtocolLane) only("deliver", instance.lane)
+  return { kind: "deliver", instance, body: bounded(core, message.encode(directive.message)) }
+}
+
+const only = (use: "apply" | "deliver", lane: ProtocolLane): void => {
+  if (lane.use === undefined || lane.use === use) return
+  throw new AuthorMistake(`cannot ${use} in lane ${lane.key}: its other indexes ${lane.use}`)
 }
 
 const bounded = (core: Core, body: Uint8Array): Uint8Array => {

@@ -11,6 +11,7 @@ import type { PeerMessage, Reply } from "../server/Message.ts"
 import type { MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
 import { isSession, type LaneKey, laneText } from "../server/laneKey.ts"
 import { AnswerCheck, type CallKey, callKey, callText } from "./checkAnswers.ts"
+import { DeliveryCheck } from "./checkDeliveries.ts"
 import { DecisionCheck } from "./checkDecisions.ts"
 import { WordCheck } from "./checkWords.ts"
 import type { Endpoint } from "./simNetwork.ts"
@@ -60,6 +61,7 @@ export class Checkers {
   readonly answers: AnswerCheck
   readonly words: WordCheck
   readonly decisions: DecisionCheck
+  readonly deliveries: DeliveryCheck
   readonly #options: CheckersOptions
   readonly #correct: ReadonlySet<NodeId>
   readonly #byKey = new Map<CallKey, SimCall>()
@@ -72,6 +74,7 @@ export class Checkers {
     this.#correct = new Set(correct)
     const fail = (what: string): void => this.fail(what)
     this.decisions = new DecisionCheck(fail, spec)
+    this.deliveries = new DeliveryCheck(fail, durable)
     this.answers = new AnswerCheck({
       fail,
       durable,
@@ -86,7 +89,8 @@ export class Checkers {
       finishedAt: (node, lane, index) =>
         isSession(lane)
           ? this.#settledAt(node, callKey(lane, index))
-          : this.decisions.finishedAt(node, lane, index)
+          : this.decisions.finishedAt(node, lane, index) ||
+            this.deliveries.finishedAt(node, lane, index)
     })
   }
 
@@ -127,6 +131,9 @@ export class Checkers {
       else if (entry.kind === "final") {
         this.answers.logged(node, entry)
         if (entry.code === undefined) this.#quorum(node, entry.session, entry.index)
+      } else if (entry.kind === "delivered") {
+        this.deliveries.logged(node, entry)
+        this.#quorum(node, entry.lane, entry.index)
       } else if (entry.kind === "decided") {
         this.decisions.logged(node, entry)
         this.#quorum(node, entry.lane, entry.index)

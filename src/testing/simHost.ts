@@ -139,13 +139,14 @@ export class SimHost {
   }
 
   #makeCore(life: number, log: LogCore | undefined): HostCore {
-    const { system, spec, limits, isEffect, decorate } = this.#options
+    const { system, limits, isEffect, decorate, adversary, checkers } = this.#options
+    const spec = decorate.spec?.(this.#options.spec, this.node) ?? this.#options.spec
     const ports = this.#ports(life)
     const { engine } = decorate
     const options: HostOptions = {
       self: this.node,
       system: decorate.system?.(system, this.node) ?? system,
-      protocols: [frozen(decorate.spec?.(spec, this.node) ?? spec)],
+      protocols: [frozen(adversary === undefined ? checkers.deliveries.over(spec) : spec)],
       limits,
       log,
       isEffect,

@@ -143,7 +143,9 @@ export class Nodes {
     const log = this.logs.get(id) ?? []
     this.logs.set(id, log)
     this.engines.set(id, engine)
-    for (const record of log) engine.step({ kind: "replay", record })
+    for (const record of log) {
+      for (const output of engine.step({ kind: "replay", record })) this.output(id, output)
+    }
     this.input(id, { kind: "booted", horizonMs })
   }
 

@@ -146,7 +146,15 @@ export const entry: fc.Arbitrary<LogEntry> = fc.oneof(
       call: callId
     },
     { requiredKeys: ["kind", "protocol", "lane", "index", "command"] }
-  )
+  ),
+  fc.record({
+    kind: fc.constant("delivered" as const),
+    protocol: uint32,
+    lane,
+    index: counter(1),
+    call: fc.string({ maxLength: 20 }),
+    body
+  })
 )
 
 /** What the message is in the generated type, field by field. */

@@ -7,7 +7,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { ROOT } from "../support/repo.ts"
 import { type Diagnostic, LanguageServer } from "./lsp.ts"
 
-const FILES = { "negative.ts": 39, "negativeWorlds.ts": 25, "negativeClients.ts": 23 }
+const FILES = {
+  "negative.ts": 39,
+  "negativeWorlds.ts": 25,
+  "negativeClients.ts": 23,
+  "negativeDirectives.ts": 5
+}
 const EXPECTED = /^\s*\/\/ @ts-expect-error (?<said>.+)$/
 
 const show = (file: string, lines: ReadonlyArray<string>, diagnostics: ReadonlyArray<Diagnostic>) =>

@@ -4,6 +4,7 @@ import { ProtocolInvalid } from "../../server/handlers.ts"
 import type {
   AnyHandler,
   ApplicationSpec,
+  DeliverSpec,
   LaneSpec,
   MethodSpec,
   ProtocolSpec,
@@ -18,6 +19,7 @@ export interface AnyWorld {
   readonly record?: DescMessage
   readonly evolve?: NonNullable<WorldSpec["evolve"]>
   readonly lanes?: { readonly [name: string]: LaneSpec }
+  readonly deliver?: { readonly message: DescMessage; readonly to: DeliverSpec["to"] }
   readonly application?: {
     readonly command: DescMessage
     readonly initial: () => unknown
@@ -81,13 +83,14 @@ const checkForm = (info: MethodInfo, handler: AnyHandler, lanes: ReadonlyArray<s
 }
 
 const worldOf = (world: AnyWorld): WorldSpec => {
-  const { state, record, evolve, lanes, application } = world
+  const { state, record, evolve, lanes, application, deliver } = world
   return {
     ...(state && { state }),
     ...(record && { record: codecOf(record) }),
     ...(evolve && { evolve }),
     ...(lanes && { lanes }),
-    ...(application && { application: applicationOf(application) })
+    ...(application && { application: applicationOf(application) }),
+    ...(deliver && { deliver: { message: codecOf(deliver.message), to: deliver.to } })
   }
 }
 
