@@ -2,7 +2,7 @@
  * The battery of Gorums' multiparty branch (tests/broadcast/broadcast_test.go), by its names, over
  * memory and over HTTP/2: three nodes, client -> all -> all to all -> all to all -> client.
  * Its test of authentication (B21) waits for keys; its unit tests of ids and shards have their like
- * in test/clientSession.test.ts and test/promises/P07.test.ts.
+ * in test/clientSession.test.ts.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Ref, Schedule, Scope } from "effect"
