@@ -4,11 +4,11 @@
  */
 import { NO_BYTES } from "../base/bytes.ts"
 import { assert } from "../base/assert.ts"
-import { errorCodeNumber, errorCodeOf } from "../base/errorCode.ts"
+import { errorCodeNumber } from "../base/errorCode.ts"
 import { LIMITS } from "../base/limits.ts"
-import { NODE_ID_MAX } from "../base/NodeId.ts"
 import { isSession, type LaneKey, SESSION_BYTES } from "../server/laneKey.ts"
 import type { Message, Reply, Word } from "../server/Message.ts"
+import { build, Fields, KIND } from "./envelopeFields.ts"
 import { laneAt } from "./laneAt.ts"
 import { utf8Cut } from "../base/utf8.ts"
 import { Reader, UINT32_MAX, Writer } from "../base/wire.ts"
@@ -16,21 +16,9 @@ import { Reader, UINT32_MAX, Writer } from "../base/wire.ts"
 /** A reply's or goodbye's detail, in UTF-8. The sender cuts it, a receiver refuses more. */
 export const DETAIL_BYTES_MAX = 512
 /** What an envelope takes beside its body and its detail, at most. */
-const FIXED_BYTES_MAX = 128
+const FIXED_BYTES_MAX = 256
 /** What a small envelope takes beside its body, usually. */
 const FIXED_BYTES_USUAL = 44
-
-const KIND = {
-  word: 1,
-  want: 2,
-  wantLane: 3,
-  taken: 4,
-  request: 5,
-  oneWay: 6,
-  cancel: 7,
-  reply: 8,
-  resume: 9
-} as const
 
 /** Field number * 8 + wire type: 0 varint, 2 block, 5 fixed32. */
 const TAG = {
@@ -48,9 +36,17 @@ const TAG = {
   code: 0x60,
   detail: 0x6a,
   node: 0x70,
-  horizonMs: 0x78
+  horizonMs: 0x78,
+  author: 0x88,
+  signature: 0x92,
+  clientKey: 0xa2,
+  nonce: 0xaa
 } as const
-const FIELD_MAX = 15
+/** Known fields beside those from 1 to 15. */
+const FIELDS_ABOVE: ReadonlySet<number> = new Set([17, 18, 20, 21])
+const SIGNATURE_BYTES = 64
+const CLIENT_KEY_BYTES = 32
+const NONCE_BYTES = 16
 
 const scratch = new Writer(1024)
 
@@ -115,7 +111,11 @@ const writeMessage = (writer: Writer, message: Message): void => {
       method(writer, message.method)
       field(writer, TAG.ackedBelow, message.ackedBelow)
       field(writer, TAG.deadlineMs, message.deadlineMs)
-      return body(writer, message.body)
+      body(writer, message.body)
+      if (message.proof === undefined) return
+      block(writer, TAG.signature, message.proof.signature)
+      block(writer, TAG.clientKey, message.proof.clientKey)
+      return block(writer, TAG.nonce, message.proof.nonce)
     case "oneWay":
       method(writer, message.method)
       return body(writer, message.body)
@@ -136,6 +136,8 @@ const writeWord = (writer: Writer, word: Word): void => {
   field(writer, TAG.round, word.round)
   field(writer, TAG.ackedBelow, word.ackedBelow)
   body(writer, word.body)
+  if (word.author !== undefined) field(writer, TAG.author, word.author)
+  if (word.signature !== undefined) block(writer, TAG.signature, word.signature)
 }
 
 const writeReply = (writer: Writer, reply: Reply): void => {
@@ -155,8 +157,12 @@ const writeReply = (writer: Writer, reply: Reply): void => {
 /** Zero is absence, as everywhere in proto3. */
 const field = (writer: Writer, tag: number, value: number): void => {
   if (value === 0) return
-  writer.byte(tag)
+  writer.uint(tag)
   writer.uint(value)
+}
+const block = (writer: Writer, tag: number, bytes: Uint8Array): void => {
+  writer.uint(tag)
+  writer.block(bytes)
 }
 const lane = (writer: Writer, key: LaneKey): void => {
   assert(key.length >= 1 && key.length <= SESSION_BYTES, "a lane is a session or a short name")
@@ -177,32 +183,6 @@ const body = (writer: Writer, bytes: Uint8Array): void => {
   if (bytes.length === 0) return
   writer.byte(TAG.body)
   writer.block(bytes)
-}
-
-/** The fields of the envelope being read; one, used again for each. */
-class Fields {
-  kind = 0
-  position = 0
-  done = 0
-  lane = ""
-  index = 0
-  indexEnd = 0
-  method = 0
-  round = 0
-  ackedBelow = 0
-  deadlineMs = 0
-  body: Uint8Array = NO_BYTES
-  code = 0
-  detail = ""
-  node = 0
-  horizonMs = 0
-
-  clear(): void {
-    this.kind = this.position = this.done = this.index = this.indexEnd = this.method = 0
-    this.round = this.ackedBelow = this.deadlineMs = this.code = this.node = this.horizonMs = 0
-    this.lane = this.detail = ""
-    this.body = NO_BYTES
-  }
 }
 
 const reader = new Reader()
@@ -231,7 +211,7 @@ export const decodeMessage = (
   fields.clear()
   while (reader.more) readField(options)
   const message = reader.ok ? build(fields) : undefined
-  fields.body = NO_BYTES
+  fields.clear()
   reader.bytes = NO_BYTES
   return message
 }
@@ -291,11 +271,32 @@ const readRareField = (tag: number): void => {
     case TAG.horizonMs:
       fields.horizonMs = reader.uint()
       return
+    case TAG.author:
+      fields.author = reader.uint()
+      return
+    case TAG.signature:
+      fields.signature = exactly(SIGNATURE_BYTES)
+      return
+    case TAG.clientKey:
+      fields.clientKey = exactly(CLIENT_KEY_BYTES)
+      return
+    case TAG.nonce:
+      fields.nonce = exactly(NONCE_BYTES)
+      return
     default:
       // A known field with another wire type, or field 0, is no envelope of ours.
-      if (tag >>> 3 <= FIELD_MAX) reader.fail()
+      if (tag >>> 3 <= 15 || FIELDS_ABOVE.has(tag >>> 3)) reader.fail()
       else reader.skip(tag & 7)
   }
+}
+
+/** Absent, or of this length. */
+const exactly = (length: number): Uint8Array => {
+  const got = reader.blockLength(length)
+  if (got === 0) return NO_BYTES
+  if (got === length) return reader.copy(length)
+  reader.fail()
+  return NO_BYTES
 }
 
 /**
@@ -314,75 +315,4 @@ const readBody = (options: DecodeOptions): Uint8Array => {
     (length <= BODY_COPIED_BYTES && fields.kind !== KIND.word) ||
     (reader.bytes.length > 2 * LIMITS.batchBytesTarget && 4 * length < reader.bytes.length)
   return copied ? reader.copy(length) : reader.view(length)
-}
-
-const build = (f: Fields): Message | undefined => {
-  switch (f.kind) {
-    case KIND.word:
-      return buildWord(f)
-    case KIND.want:
-      return { kind: "want", position: f.position }
-    case KIND.resume:
-      return f.position < 1 ? undefined : { kind: "resume", position: f.position }
-    case KIND.wantLane:
-      if (f.lane === "" || f.index < 1 || f.indexEnd <= f.index) return undefined
-      return { kind: "wantLane", lane: f.lane, from: f.index, to: f.indexEnd }
-    case KIND.taken:
-      return { kind: "taken", taken: f.position, done: f.done }
-    case KIND.request:
-      return buildRequest(f)
-    case KIND.oneWay:
-      return { kind: "oneWay", method: f.method, body: f.body }
-    case KIND.cancel:
-      if (!isSession(f.lane) || f.index < 1) return undefined
-      return { kind: "cancel", session: f.lane, index: f.index }
-    case KIND.reply:
-      return buildReply(f)
-    default:
-      return undefined
-  }
-}
-
-const buildWord = (f: Fields): Message | undefined => {
-  if (f.position < 1 || f.lane === "" || f.index < 1) return undefined
-  return {
-    kind: "word",
-    position: f.position,
-    lane: f.lane,
-    index: f.index,
-    method: f.method,
-    round: f.round,
-    ackedBelow: f.ackedBelow,
-    body: f.body
-  }
-}
-
-const buildRequest = (f: Fields): Message | undefined => {
-  if (!isSession(f.lane) || f.index < 1) return undefined
-  return {
-    kind: "request",
-    session: f.lane,
-    index: f.index,
-    ackedBelow: f.ackedBelow,
-    method: f.method,
-    deadlineMs: f.deadlineMs,
-    body: f.body
-  }
-}
-
-const buildReply = (f: Fields): Message | undefined => {
-  if (!isSession(f.lane) || f.index < 1 || f.node > NODE_ID_MAX) return undefined
-  if (f.code === 0) return { kind: "reply", session: f.lane, index: f.index, body: f.body }
-  const code = errorCodeOf(f.code)
-  if (code === undefined || (code === "redirect" && f.node === 0)) return undefined
-  return {
-    kind: "reply",
-    session: f.lane,
-    index: f.index,
-    body: f.body,
-    code,
-    ...(f.detail === "" ? undefined : { detail: f.detail }),
-    ...(f.node === 0 ? undefined : { node: f.node }),
-    ...(f.horizonMs === 0 ? undefined : { horizonMs: f.horizonMs })
-  }
 }

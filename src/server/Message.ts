@@ -24,6 +24,12 @@ export interface Word {
   readonly body: Uint8Array
   /** Members it is for; absent: all. Not on the wire between members, but in the say record. */
   readonly to?: ReadonlyArray<NodeId>
+  /** The member whose word it is; absent: the one it came from. */
+  readonly author?: NodeId
+  /** Of a word in a signed phase, once it has left the gate: the log holds the word without. */
+  signature?: Uint8Array
+  /** Its signature, or a proof in it, is none: it has a position, and counts for nothing. */
+  readonly forged?: true
   /** The encoded envelope, kept by the codec so that a word to many is encoded once. */
   wire?: Uint8Array
 }
@@ -74,6 +80,17 @@ export interface Request {
   /** Milliseconds the client will still wait; 0: not told. */
   readonly deadlineMs: number
   readonly body: Uint8Array
+  /** Of a signed method. */
+  readonly proof?: RequestProof
+}
+/** That the client whose session it is asks for this. */
+export interface RequestProof {
+  /** Its ed25519 key, 32 bytes. */
+  readonly clientKey: Uint8Array
+  /** 16 bytes: the session's name is a digest of both. */
+  readonly nonce: Uint8Array
+  /** 64 bytes. */
+  readonly signature: Uint8Array
 }
 /** A unicast or multicast: nobody answers. */
 export interface OneWay {

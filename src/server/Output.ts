@@ -23,4 +23,4 @@ export type Output =
   /** This node must stop: our application, `deliver` or `evolve` threw. */
   | { readonly kind: "halt"; readonly reason: string }
 
-export type Report = "poisoned" | "lost" | "equivocation" | "ignored"
+export type Report = "poisoned" | "lost" | "equivocation" | "bad_signature" | "ignored"

@@ -6,6 +6,7 @@ import type { System } from "../quorum/QuorumSystem.ts"
 import type { Agreement } from "../quorum/Tally.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Step } from "./Directive.ts"
+import type { Proof } from "./Proof.ts"
 
 export type { Agreement }
 
@@ -46,6 +47,10 @@ export interface MethodSpec {
   /** Local names of the calls this phase can answer. */
   readonly replies: ReadonlyArray<string>
   readonly handler: AnyHandler
+  /** PHASE: words carry their author's signature. MULTIPARTY: requests their client's. */
+  readonly signed?: boolean
+  /** The proofs in a decoded input, for the host to verify; absent: it has no place for any. */
+  readonly proofs?: (message: object) => ReadonlyArray<Proof>
 }
 
 export interface LaneSpec {

@@ -36,6 +36,8 @@ export interface Evidence {
   readonly round: number
   readonly first: Uint8Array
   readonly second: Uint8Array
+  /** In a signed phase: theirs, which convince anyone. */
+  readonly signatures?: readonly [Uint8Array, Uint8Array]
 }
 
 export class Agreement {
@@ -54,25 +56,30 @@ export class Agreement {
   }
 
   /** A vote of `rank`, decoded and checked to be for this instance. */
-  cast(cast: Cast, body: Uint8Array): void {
-    const { method, instance, row, rank } = cast
+  cast(cast: Cast, word: Word): void {
+    const { method, instance, row, rank, message } = cast
+    const { body } = word
     const before = row.tally.of(rank)
-    if (before !== undefined) return this.again(cast, before, body)
-    const value = this.valueOf(method, cast.message, body)
+    if (before !== undefined) return this.again(cast, before, word)
+    const value = this.valueOf(method, message, body)
     if (value === undefined) return
-    const group = row.tally.add(rank, value, { message: cast.message, body })
+    const kept = method.spec.signed === true ? word : undefined
+    const group = row.tally.add(rank, value, { message, body, word: kept })
     if (typeof group === "string" || !this.core.booted || instance.ended) return
     this.run(cast, group)
   }
 
-  private again(cast: Cast, before: CastVote, body: Uint8Array): void {
+  private again(cast: Cast, before: CastVote, word: Word): void {
+    const { body } = word
     if (bytesEqual(before.body, body)) return this.core.count("duplicate")
     const { method, instance, round, rank } = cast
     if (this.evidence.length >= this.core.limits.evidenceMax) this.evidence.shift()
     const author = this.core.system.member(rank)
     const [lane, index] = [instance.lane.key, instance.index]
     const kept = { author, lane, index, method: method.id, round, first: before.body, second: body }
-    this.evidence.push(kept)
+    const first = before.word?.signature
+    const signed = first && word.signature && ([first, word.signature] as const)
+    this.evidence.push(signed === undefined ? kept : { ...kept, signatures: signed })
     const where = `${laneText(lane)}/${index} ${method.spec.name} round ${round}`
     this.core.report("equivocation", `node ${author} said two values at ${where}`)
   }
@@ -152,7 +159,7 @@ export class Agreement {
     this.draining = true
     for (let next = this.spoken.shift(); next !== undefined; next = this.spoken.shift()) {
       if (next.instance.ended || this.core.halted) continue
-      this.cast(next, next.word.body)
+      this.cast(next, next.word)
     }
     this.draining = false
   }
@@ -196,7 +203,7 @@ export class Agreement {
       return this.core.halt(`${method.spec.fullName} cannot read its log: ${textOf(thrown)}`)
     }
     const { round } = word
-    this.cast({ method, instance, row, round, rank: this.core.rank, message }, word.body)
+    this.cast({ method, instance, row, round, rank: this.core.rank, message }, word)
   }
 
   private ownCall(owner: Owner): { readonly session: LaneKey; readonly index: number } | undefined {

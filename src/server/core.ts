@@ -7,10 +7,14 @@ import type { System } from "../quorum/QuorumSystem.ts"
 import type { Handlers } from "./handlers.ts"
 import type { Lane, ProtocolLane } from "./lanes.ts"
 import { isSession, type LaneKey, laneText } from "./laneKey.ts"
+import type { Word } from "./Message.ts"
 import type { LogEntry } from "./LogRecord.ts"
 import type { Output, Report } from "./Output.ts"
 import type { Says } from "./says.ts"
 import type { Session, Sessions } from "./sessions.ts"
+
+/** The 64 bytes of ed25519 for an own word. */
+export type Sign = (word: Word) => Uint8Array
 
 /** Why something was not done, counted by name; names are a closed, short list in the code. */
 export type Counters = { [reason: string]: number }
@@ -47,6 +51,8 @@ export class Core {
   readonly sessions: Sessions
   readonly lanes: ReadonlyMap<LaneKey, ProtocolLane>
   readonly says: Says
+  /** A word's signature, made now where the host has not made it yet. */
+  readonly sign: Sign
   readonly outbox = new Outbox()
   readonly counters: Counters = {}
   /** False while the log is replayed: votes are counted and nothing runs. */
@@ -65,6 +71,7 @@ export class Core {
     readonly sessions: Sessions
     readonly lanes: ReadonlyMap<LaneKey, ProtocolLane>
     readonly says: Says
+    readonly sign: Sign
   }) {
     this.self = parts.self
     this.rank = parts.system.rank(parts.self)
@@ -74,6 +81,7 @@ export class Core {
     this.sessions = parts.sessions
     this.lanes = parts.lanes
     this.says = parts.says
+    this.sign = parts.sign
   }
 
   count(reason: string): void {

@@ -8,15 +8,17 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Agreement, type Evidence } from "./agreement.ts"
 import { Application } from "./application.ts"
-import { Core, type Counters } from "./core.ts"
+import { Core, type Counters, type Sign } from "./core.ts"
 import { type EarlyVote, EarlyVotes } from "./early.ts"
 import { Handlers, type LaneView, type Method } from "./handlers.ts"
+import { countable, fits, read, votable } from "./incoming.ts"
 import type { Input } from "./Input.ts"
 import { type Instance, ProtocolLane } from "./lanes.ts"
-import { COUNT_MAX, isSession, type LaneKey } from "./laneKey.ts"
+import { isSession, type LaneKey, laneText } from "./laneKey.ts"
 import type { LogEntry, LogRecord } from "./LogRecord.ts"
 import type { PeerMessage, Word } from "./Message.ts"
 import type { Output } from "./Output.ts"
+import { AuthorMistake } from "./plan.ts"
 import type { IsEffect, ProtocolSpec } from "./Protocol.ts"
 import { Recovery } from "./recovery.ts"
 import { Requests } from "./requests.ts"
@@ -29,6 +31,8 @@ export interface EngineOptions {
   readonly protocols: ReadonlyArray<ProtocolSpec>
   readonly limits: Limits
   readonly isEffect: IsEffect
+  /** Signs an own word for a proof. Absent: no phase is signed. */
+  readonly sign?: Sign
 }
 
 export class Engine {
@@ -41,7 +45,7 @@ export class Engine {
 
   /** @throws ProtocolInvalid */
   constructor(options: EngineOptions) {
-    const { self, system, limits, protocols } = options
+    const { self, system, limits, protocols, sign = unsigned } = options
     assert(system.rank(self) >= 0, "a node is a member of its group")
     const lanes = new Map<LaneKey, ProtocolLane>()
     const view = (name: string): LaneView => viewOf(() => lanes.get(name)!)
@@ -50,7 +54,16 @@ export class Engine {
       lanes.set(name, new ProtocolLane(name, lane.window))
     }
     const sessions = new Sessions(limits, system.size)
-    this.core = new Core({ self, system, limits, handlers, sessions, lanes, says: new Says() })
+    this.core = new Core({
+      self,
+      system,
+      limits,
+      handlers,
+      sessions,
+      lanes,
+      says: new Says(),
+      sign
+    })
     this.recovery = new Recovery(this.core)
     for (const protocol of handlers.protocols.values()) {
       this.applications.set(protocol.id, new Application(protocol, limits.bodyBytesMax))
@@ -138,6 +151,8 @@ export class Engine {
     const known = method !== undefined && fits(method, word)
     this.recovery.took(from, word, known)
     if (!known) return core.count("malformed")
+    if (word.forged === true) return this.forged(from, method, word)
+    if (word.author !== undefined && word.author !== from) return this.relayed(rank, method, word)
     const lane = core.lane(word.lane)
     if (lane === undefined) return this.stranger(rank, word)
     if (lane instanceof Session) this.spread(lane, rank, word.ackedBelow)
@@ -150,6 +165,27 @@ export class Engine {
     if (instance !== undefined) return this.vote(instance, method, rank, word)
     if (lane instanceof Session) return this.keep(rank, word)
     this.vote(lane.instance(word.index), method, rank, word)
+  }
+
+  private forged(from: NodeId, method: Method, word: Word): void {
+    const where = `${laneText(word.lane)}/${word.index} ${method.spec.name} round ${word.round}`
+    const author = word.author === undefined || word.author === from ? "" : `, for ${word.author}`
+    this.core.report("bad_signature", `node ${from}${author} at ${where}`)
+  }
+
+  /**
+   * Another member's word, which its signature makes that member's vote. The sender answers for the
+   * position alone: it is neither asked again for the word nor kept early.
+   */
+  private relayed(sender: number, method: Method, word: Word): void {
+    const { core } = this
+    if (method.spec.signed !== true) return core.count("unsigned_author")
+    const rank = core.system.rank(word.author!)
+    const lane = core.lane(word.lane)
+    const instance = lane === undefined ? undefined : votable(lane, word.index)
+    if (rank < 0 || rank === core.rank || rank === sender) return core.count("no_author")
+    if (instance === undefined) return core.count("relayed_dropped")
+    this.vote(instance, method, rank, word)
   }
 
   /**
@@ -220,15 +256,10 @@ export class Engine {
   private vote(instance: Instance, method: Method, rank: number, word: Word): void {
     const { core } = this
     if (instance.ended) return core.count("late_word")
-    let message: object
-    try {
-      message = method.spec.input.decode(word.body)
-      if (!keyMatches(method, message, word)) return core.count("key_mismatch")
-    } catch {
-      return core.count("malformed")
-    }
+    const message = read(method, word)
+    if (typeof message === "string") return core.count(message)
     const row = instance.row(method.slot, word.round, core.system.size)
-    this.agreement.cast({ method, instance, row, round: word.round, rank, message }, word.body)
+    this.agreement.cast({ method, instance, row, round: word.round, rank, message }, word)
   }
 
   // ---------------------------------------------------------------- boot
@@ -327,20 +358,6 @@ const viewOf = (lane: () => ProtocolLane): LaneView => ({
   }
 })
 
-const countable = (word: Word): boolean =>
-  word.position <= COUNT_MAX && word.index <= COUNT_MAX && word.ackedBelow <= COUNT_MAX
-
-/** The word names a phase, and a lane and a round of its kind. */
-const fits = (method: Method, word: Word): boolean =>
-  method.call === "phase" &&
-  (method.keyed.lane === undefined ? isSession(word.lane) : method.keyed.lane === word.lane) &&
-  word.index >= 1 &&
-  word.round < method.rounds
-
-/** The message itself must say what its envelope says: tallies go by the envelope. */
-const keyMatches = (method: Method, message: object, word: Word): boolean => {
-  const { lane, index, round } = method.keyed
-  return (
-    (lane === undefined || index!(message) === word.index) && (round?.(message) ?? 0) === word.round
-  )
+const unsigned: Sign = () => {
+  throw new AuthorMistake("asks for a proof, but nothing is signed here")
 }

@@ -13,6 +13,8 @@ import type { Word } from "./Message.ts"
 export interface CastVote {
   readonly message: object
   readonly body: Uint8Array
+  /** In a signed phase: what a proof is made of. */
+  readonly word: Word | undefined
 }
 
 /** One (phase, round) of an instance: the votes that came, and the word this node said. */

@@ -43,16 +43,25 @@ const wireCode = (code: ErrorCode | undefined): WireCode =>
 const codes = Object.keys(ERROR_CODES) as ReadonlyArray<ErrorCode>
 const code = fc.constantFrom(...codes)
 
-export const word = fc.record({
-  kind: fc.constant("word" as const),
-  position: counter(1),
-  lane,
-  index: counter(1),
-  method: uint32,
-  round: uint32,
-  ackedBelow: counter(0),
-  body
-})
+const signature = exactly(64)
+export const word = fc.record(
+  {
+    kind: fc.constant("word" as const),
+    position: counter(1),
+    lane,
+    index: counter(1),
+    method: uint32,
+    round: uint32,
+    ackedBelow: counter(0),
+    body,
+    author: node,
+    signature
+  },
+  {
+    requiredKeys: ["kind", "position", "lane", "index", "method", "round", "ackedBelow", "body"]
+  }
+)
+const proof = fc.record({ clientKey: exactly(32), nonce: exactly(16), signature })
 
 const call = { session, index: counter(1) }
 const failed = fc.record(
@@ -80,14 +89,20 @@ export const message: fc.Arbitrary<Message> = fc.oneof(
     .record({ kind: fc.constant("wantLane" as const), lane, from: counter(1), to: counter(1) })
     .filter(({ from, to }) => from < to),
   fc.record({ kind: fc.constant("taken" as const), taken: counter(0), done: counter(0) }),
-  fc.record({
-    kind: fc.constant("request" as const),
-    ...call,
-    ackedBelow: counter(0),
-    method: uint32,
-    deadlineMs: uint32,
-    body
-  }),
+  fc.record(
+    {
+      kind: fc.constant("request" as const),
+      ...call,
+      ackedBelow: counter(0),
+      method: uint32,
+      deadlineMs: uint32,
+      body,
+      proof
+    },
+    {
+      requiredKeys: ["kind", "session", "index", "ackedBelow", "method", "deadlineMs", "body"]
+    }
+  ),
   fc.record({ kind: fc.constant("oneWay" as const), method: uint32, body }),
   fc.record({ kind: fc.constant("cancel" as const), ...call }),
   reply
@@ -169,7 +184,9 @@ export const twinOf = (m: Message): Envelope => {
         method: m.method,
         round: m.round,
         acknowledgedBelow: BigInt(m.ackedBelow),
-        body: m.body
+        body: m.body,
+        ...(m.author && { author: m.author }),
+        ...(m.signature && { signature: m.signature })
       })
     case "want":
       return create(EnvelopeSchema, { kind: Envelope_Kind.WANT, position: BigInt(m.position) })
@@ -211,7 +228,8 @@ const callTwinOf = (m: Extract<Message, { session: string }>): Envelope => {
       method: m.method,
       acknowledgedBelow: BigInt(m.ackedBelow),
       deadlineMs: m.deadlineMs,
-      body: m.body
+      body: m.body,
+      ...m.proof
     })
   }
   return create(EnvelopeSchema, {

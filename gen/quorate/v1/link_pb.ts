@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file quorate/v1/link.proto.
  */
 export const file_quorate_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChVxdW9yYXRlL3YxL2xpbmsucHJvdG8SCnF1b3JhdGUudjEiFgoFQmF0Y2gSDQoFZnJhbWUYASABKAwioAEKBUZyYW1lEhAKCHNlcXVlbmNlGAEgASgEEhQKDGFja25vd2xlZGdlZBgCIAEoBBIgCgVoZWxsbxgDIAEoCzIRLnF1b3JhdGUudjEuSGVsbG8SJwoJZW52ZWxvcGVzGAQgAygLMhQucXVvcmF0ZS52MS5FbnZlbG9wZRIkCgdnb29kYnllGAUgASgLMhMucXVvcmF0ZS52MS5Hb29kYnllIpoBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgJEhQKDGdyb3VwX2RpZ2VzdBgDIAEoDBIMCgRub2RlGAQgASgNEhIKCmNsaWVudF9rZXkYBSABKAwSEAoIc3RvcmVfaWQYBiABKAwSEwoLaW5jYXJuYXRpb24YByABKAwSEgoKaG9yaXpvbl9tcxgIIAEoBCI+CgdHb29kYnllEiMKBGNvZGUYASABKA4yFS5xdW9yYXRlLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAkiwgMKCEVudmVsb3BlEicKBGtpbmQYASABKA4yGS5xdW9yYXRlLnYxLkVudmVsb3BlLktpbmQSEAoIcG9zaXRpb24YAiABKAQSDAoEZG9uZRgDIAEoBBIMCgRsYW5lGAQgASgMEg0KBWluZGV4GAUgASgEEhEKCWluZGV4X2VuZBgGIAEoBBIOCgZtZXRob2QYByABKAcSDQoFcm91bmQYCCABKA0SGgoSYWNrbm93bGVkZ2VkX2JlbG93GAkgASgEEhMKC2RlYWRsaW5lX21zGAogASgNEgwKBGJvZHkYCyABKAwSIwoEY29kZRgMIAEoDjIVLnF1b3JhdGUudjEuRXJyb3JDb2RlEg4KBmRldGFpbBgNIAEoCRIMCgRub2RlGA4gASgNEhIKCmhvcml6b25fbXMYDyABKAQihwEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEggKBFdPUkQQARIICgRXQU5UEAISDQoJV0FOVF9MQU5FEAMSCQoFVEFLRU4QBBILCgdSRVFVRVNUEAUSCwoHT05FX1dBWRAGEgoKBkNBTkNFTBAHEgkKBVJFUExZEAgSCgoGUkVTVU1FEAkyZwoEUGVlchIwCgRMaW5rEhEucXVvcmF0ZS52MS5CYXRjaBoRLnF1b3JhdGUudjEuQmF0Y2goATABEi0KBUdyZWV0EhEucXVvcmF0ZS52MS5IZWxsbxoRLnF1b3JhdGUudjEuSGVsbG9iBnByb3RvMw", [file_quorate_v1_error]);
+  fileDesc("ChVxdW9yYXRlL3YxL2xpbmsucHJvdG8SCnF1b3JhdGUudjEiFgoFQmF0Y2gSDQoFZnJhbWUYASABKAwioAEKBUZyYW1lEhAKCHNlcXVlbmNlGAEgASgEEhQKDGFja25vd2xlZGdlZBgCIAEoBBIgCgVoZWxsbxgDIAEoCzIRLnF1b3JhdGUudjEuSGVsbG8SJwoJZW52ZWxvcGVzGAQgAygLMhQucXVvcmF0ZS52MS5FbnZlbG9wZRIkCgdnb29kYnllGAUgASgLMhMucXVvcmF0ZS52MS5Hb29kYnllIpoBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgJEhQKDGdyb3VwX2RpZ2VzdBgDIAEoDBIMCgRub2RlGAQgASgNEhIKCmNsaWVudF9rZXkYBSABKAwSEAoIc3RvcmVfaWQYBiABKAwSEwoLaW5jYXJuYXRpb24YByABKAwSEgoKaG9yaXpvbl9tcxgIIAEoBCI+CgdHb29kYnllEiMKBGNvZGUYASABKA4yFS5xdW9yYXRlLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAkiiAQKCEVudmVsb3BlEicKBGtpbmQYASABKA4yGS5xdW9yYXRlLnYxLkVudmVsb3BlLktpbmQSEAoIcG9zaXRpb24YAiABKAQSDAoEZG9uZRgDIAEoBBIMCgRsYW5lGAQgASgMEg0KBWluZGV4GAUgASgEEhEKCWluZGV4X2VuZBgGIAEoBBIOCgZtZXRob2QYByABKAcSDQoFcm91bmQYCCABKA0SGgoSYWNrbm93bGVkZ2VkX2JlbG93GAkgASgEEhMKC2RlYWRsaW5lX21zGAogASgNEgwKBGJvZHkYCyABKAwSIwoEY29kZRgMIAEoDjIVLnF1b3JhdGUudjEuRXJyb3JDb2RlEg4KBmRldGFpbBgNIAEoCRIMCgRub2RlGA4gASgNEhIKCmhvcml6b25fbXMYDyABKAQSDgoGYXV0aG9yGBEgASgNEhEKCXNpZ25hdHVyZRgSIAEoDBISCgpjbGllbnRfa2V5GBQgASgMEg0KBW5vbmNlGBUgASgMIocBCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIICgRXT1JEEAESCAoEV0FOVBACEg0KCVdBTlRfTEFORRADEgkKBVRBS0VOEAQSCwoHUkVRVUVTVBAFEgsKB09ORV9XQVkQBhIKCgZDQU5DRUwQBxIJCgVSRVBMWRAIEgoKBlJFU1VNRRAJMmcKBFBlZXISMAoETGluaxIRLnF1b3JhdGUudjEuQmF0Y2gaES5xdW9yYXRlLnYxLkJhdGNoKAEwARItCgVHcmVldBIRLnF1b3JhdGUudjEuSGVsbG8aES5xdW9yYXRlLnYxLkhlbGxvYgZwcm90bzM", [file_quorate_v1_error]);
 
 /**
  * One message of the stream. `frame` holds a serialized Frame: Connect copies it, Quorate decodes
@@ -263,6 +263,32 @@ export type Envelope = Message<"quorate.v1.Envelope"> & {
    * @generated from field: uint64 horizon_ms = 15;
    */
   horizonMs: bigint;
+
+  /**
+   * WORD: whose it is, where not the sender's.
+   *
+   * @generated from field: uint32 author = 17;
+   */
+  author: number;
+
+  /**
+   * WORD in a signed phase, REQUEST of a signed method: 64 bytes.
+   *
+   * @generated from field: bytes signature = 18;
+   */
+  signature: Uint8Array;
+
+  /**
+   * REQUEST of a signed method: 32 bytes, and 16 bytes.
+   *
+   * @generated from field: bytes client_key = 20;
+   */
+  clientKey: Uint8Array;
+
+  /**
+   * @generated from field: bytes nonce = 21;
+   */
+  nonce: Uint8Array;
 };
 
 /**
