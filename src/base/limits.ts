@@ -20,8 +20,13 @@ export interface Limits {
   readonly cursorBytesMax: number
   /** Calls of one session between `ackedBelow` and the newest. A call above it is `window`. */
   readonly windowCalls: number
-  /** Sessions of one group. A call of one more is `overloaded`. */
+  /**
+   * Sessions of one group. One more evicts the one that was opened first, whose calls then get
+   * `session_expired`; where that one is not `sessionEvictAgeMs` old, it is `overloaded`.
+   */
   readonly sessionsMax: number
+  /** A session opened less than this below a node's clock is evicted for nobody. */
+  readonly sessionEvictAgeMs: number
   /** Kept final replies of one session, in bytes. A call beyond it is `overloaded`. */
   readonly replyBytesMax: number
   /**
@@ -85,6 +90,7 @@ export const LIMITS: Limits = {
   cursorBytesMax: 4_194_304,
   windowCalls: 1024,
   sessionsMax: 4096,
+  sessionEvictAgeMs: 10_000,
   replyBytesMax: 16_777_216,
   earlyVotesMax: 4096,
   laneWindowMax: 4096,

@@ -72,7 +72,7 @@ export class HostCore {
   private woken = false
   private stopped = false
   private full = false
-  /** No session opened at or below it runs here. */
+  /** No session opened at or below it runs here: durable, so clients may be told. */
   horizonMs = 0
 
   /** @throws ProtocolInvalid */
@@ -89,9 +89,7 @@ export class HostCore {
   boot(): StoreInvalid | undefined {
     const { log, ports, limits } = this
     const atMs = ports.clock.nowMs()
-    if (log === undefined) {
-      this.horizonMs = atMs + limits.sessionAheadMsMax
-    } else {
+    if (log !== undefined) {
       const invalid = this.replay(log)
       if (invalid !== undefined) return invalid
       log.listen({
@@ -99,7 +97,10 @@ export class HostCore {
         failed: (failure) => this.halt(`the log cannot be written: ${failure}`)
       })
     }
-    this.step({ kind: "booted", atMs, horizonMs: this.horizonMs })
+    // Without a log nobody knows what an earlier life said: it keeps out of sessions of that time.
+    const horizonMs = log === undefined ? atMs + limits.sessionAheadMsMax : 0
+    this.step({ kind: "booted", atMs, horizonMs })
+    this.release()
     return undefined
   }
 
@@ -247,6 +248,9 @@ export class HostCore {
         return ports.run(output.token, output.effect)
       case "interrupt":
         return ports.interrupt(output.token)
+      case "horizon":
+        this.horizonMs = output.horizonMs
+        return
       case "report":
         return ports.report(output.what, output.detail)
       case "halt":

@@ -16,7 +16,7 @@ import { Reader, Writer } from "../base/wire.ts"
 /** First byte of every record. */
 export const RECORD_VERSION = 1
 
-const KIND = { word: 1, final: 2, stored: 3, decided: 4, delivered: 10 } as const
+const KIND = { word: 1, final: 2, stored: 3, decided: 4, delivered: 10, horizon: 11 } as const
 /** No field of a record is longer than a segment could be. */
 const BLOCK_BYTES_MAX = 0x7fff_ffff
 const FIXED_BYTES_MAX = 96
@@ -44,6 +44,10 @@ const writeEntry = (entry: LogEntry): void => {
       return writeDecided(entry)
     case "delivered":
       return writeDelivered(entry)
+    case "horizon":
+      scratch.reserve(FIXED_BYTES_MAX)
+      scratch.byte(KIND.horizon)
+      return scratch.uint(entry.horizonMs)
   }
 }
 
@@ -152,6 +156,10 @@ const readEntry = (reader: Reader): LogEntry | undefined => {
       return readDecided(reader)
     case KIND.delivered:
       return readDelivered(reader)
+    case KIND.horizon: {
+      const horizonMs = reader.uint()
+      return reader.ok ? { kind: "horizon", horizonMs } : undefined
+    }
     default:
       return undefined
   }

@@ -43,7 +43,15 @@ export interface Delivered {
   readonly call: string
   readonly body: Uint8Array
 }
-export type LogEntry = Word | Final | Stored | Decided | Delivered
+/**
+ * Sessions opened at or below it were evicted: no word and no call of theirs runs here again. It
+ * comes before all else of its record.
+ */
+export interface Horizon {
+  readonly kind: "horizon"
+  readonly horizonMs: number
+}
+export type LogEntry = Word | Final | Stored | Decided | Delivered | Horizon
 
 /** Entries in the order in which the step made them. */
 export interface LogRecord {

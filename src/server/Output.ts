@@ -18,6 +18,8 @@ export type Output =
   /** Run an entry handler's Effect; `interrupt` when nobody waits for it any more. */
   | { readonly kind: "run"; readonly token: number; readonly effect: unknown }
   | { readonly kind: "interrupt"; readonly token: number }
+  /** From now on tell clients, in hellos, that no session opened at or below it runs here. */
+  | { readonly kind: "horizon"; readonly horizonMs: number }
   /** Worth telling the operator: a poisoned instance, a lost one, equivocation. */
   | { readonly kind: "report"; readonly what: Report; readonly detail: string }
   /** This node must stop: our application, `deliver` or `evolve` threw. */

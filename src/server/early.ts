@@ -99,6 +99,11 @@ export class EarlyVotes {
     return waiting.votes
   }
 
+  /** Nobody will open any instance of this lane. */
+  forget(lane: LaneKey): void {
+    for (const index of this.waiting.get(lane)?.keys() ?? []) this.take(lane, index)
+  }
+
   /** Half of the sender's share is free. */
   roomy(rank: number): boolean {
     return this.fits(this.shares[rank]!, 2)

@@ -74,7 +74,7 @@ export class Engine {
       core: this.core,
       agreement: this.agreement,
       isEffect: options.isEffect,
-      takeEarly: (lane, index) => this.early.take(lane, index),
+      early: this.early,
       opened: (instance, early) => this.opened(instance, early)
     })
   }
@@ -93,8 +93,9 @@ export class Engine {
       case "replay":
         return this.replay(input.record)
       case "booted":
-        core.sessions.horizonMs = input.horizonMs
+        core.sessions.raise(input.horizonMs)
         core.booted = true
+        core.outbox.emit({ kind: "horizon", horizonMs: core.sessions.horizonMs })
         return
       case "peerUp":
         return recovery.up(input.peer, input.storeId)
@@ -276,10 +277,13 @@ export class Engine {
   private replayEntry(entry: LogEntry): void {
     const { core } = this
     switch (entry.kind) {
+      case "horizon":
+        core.sessions.raise(entry.horizonMs)
+        return
       case "word":
         return this.replayWord(entry)
       case "final": {
-        this.sessionOf(entry.session)
+        if (this.sessionOf(entry.session) === undefined) return
         const { code, detail, body } = entry
         const answer = { body, ...(code && { code }), ...(detail !== undefined && { detail }) }
         return this.agreement.answer(entry.session, entry.index, answer, false)
@@ -313,8 +317,10 @@ export class Engine {
     this.agreement.restore(method, instance, row, word)
   }
 
-  private sessionOf(key: LaneKey): Session {
-    return this.core.sessions.get(key) ?? this.core.sessions.add(key)
+  /** What was admitted once is admitted again, unless it was evicted. */
+  private sessionOf(key: LaneKey): Session | undefined {
+    const { sessions } = this.core
+    return sessions.get(key) ?? (sessions.expired(key) ? undefined : sessions.add(key))
   }
 
   // ---------------------------------------------------------------- looking in

@@ -5,7 +5,7 @@ import type { Agreement, Owner } from "./agreement.ts"
 import type { CallState } from "./calls.ts"
 import { entryContext, oneWayContext } from "./contexts.ts"
 import type { Core } from "./core.ts"
-import type { EarlyVote } from "./early.ts"
+import type { EarlyVote, EarlyVotes } from "./early.ts"
 import type { Method } from "./handlers.ts"
 import type { Input, Route } from "./Input.ts"
 import type { Instance } from "./lanes.ts"
@@ -13,6 +13,8 @@ import { COUNT_MAX, type LaneKey, openedMs } from "./laneKey.ts"
 import type { OneWay, Reply, Request } from "./Message.ts"
 import type { HandlerResult, IsEffect } from "./Protocol.ts"
 import type { Answer, Session } from "./sessions.ts"
+
+type CallName = Pick<Request, "session" | "index">
 
 /** An entry handler's Effect under way. */
 interface Run {
@@ -25,7 +27,7 @@ export class Requests {
   private readonly isEffect: IsEffect
   /** Hands the early votes of a session instance over that a request opens. */
   private readonly opened: (instance: Instance, early: ReadonlyArray<EarlyVote>) => void
-  private readonly takeEarly: (lane: LaneKey, index: number) => ReadonlyArray<EarlyVote>
+  private readonly early: EarlyVotes
   private readonly runs = new Map<number, Run>()
   private token = 0
 
@@ -34,13 +36,13 @@ export class Requests {
     readonly agreement: Agreement
     readonly isEffect: IsEffect
     readonly opened: (instance: Instance, early: ReadonlyArray<EarlyVote>) => void
-    readonly takeEarly: (lane: LaneKey, index: number) => ReadonlyArray<EarlyVote>
+    readonly early: EarlyVotes
   }) {
     this.core = parts.core
     this.agreement = parts.agreement
     this.isEffect = parts.isEffect
     this.opened = parts.opened
-    this.takeEarly = parts.takeEarly
+    this.early = parts.early
   }
 
   get running(): number {
@@ -88,24 +90,49 @@ export class Requests {
       if (request.ackedBelow <= request.index) this.core.acknowledge(known, request.ackedBelow)
       return known
     }
-    if (sessions.expired(request.session)) {
-      const horizonMs = sessions.horizonMs
-      this.refuse(route, request, "session_expired", { horizonMs })
-      return undefined
-    }
-    if (openedMs(request.session) > atMs + limits.sessionAheadMsMax) {
-      this.refuse(route, request, "too_early")
-      return undefined
+    if (!sessions.expired(request.session)) {
+      if (openedMs(request.session) > atMs + limits.sessionAheadMsMax) {
+        this.refuse(route, request, "too_early")
+        return undefined
+      }
+      if (sessions.full) this.evictFor(request.session)
     }
     const session = sessions.open(request.session)
     if (session === undefined) {
-      this.refuse(route, request, "overloaded", {
-        detail: `${limits.sessionsMax} sessions are open`
-      })
+      if (sessions.expired(request.session)) this.expired(route, request)
+      else {
+        const detail = `${limits.sessionsMax} sessions are open, all of them new`
+        this.refuse(route, request, "overloaded", { detail })
+      }
       return undefined
     }
     if (request.ackedBelow <= request.index) this.core.acknowledge(session, request.ackedBelow)
     return session
+  }
+
+  /** Only a client's own request makes room: what peers say evicts nobody. */
+  private evictFor(newcomer: LaneKey): void {
+    const { core } = this
+    const horizonMs = core.sessions.evictable(newcomer, core.atMs)
+    if (horizonMs === undefined) return
+    core.outbox.log({ kind: "horizon", horizonMs })
+    core.outbox.emit({ kind: "horizon", horizonMs })
+    for (const session of core.sessions.raise(horizonMs)) {
+      core.count("session_evicted")
+      this.early.forget(session.key)
+      for (const instance of session.open.values()) {
+        instance.ended = true
+        core.count("instance_evicted")
+      }
+      for (const call of session.calls()) {
+        this.interrupt(call)
+        if (call.route !== 0) this.expired(call.route, { session: session.key, index: call.index })
+      }
+    }
+  }
+
+  private expired(route: Route, call: CallName): void {
+    this.refuse(route, call, "session_expired", { horizonMs: this.core.sessions.horizonMs })
   }
 
   private first(route: Route, request: Request, method: Method, session: Session): void {
@@ -135,7 +162,7 @@ export class Requests {
       session.running.set(index, call)
       return this.enter(call, undefined)
     }
-    const early = session.open.has(index) ? NO_VOTES : this.takeEarly(session.key, index)
+    const early = session.open.has(index) ? NO_VOTES : this.early.take(session.key, index)
     const instance = session.instance(index)
     instance.call = call
     this.enter(call, instance)
@@ -228,12 +255,17 @@ export class Requests {
   private abandon(call: CallState, code: "cancelled" | "deadline_exceeded"): void {
     call.route = 0
     if (call.token === 0) return
-    this.core.outbox.emit({ kind: "interrupt", token: call.token })
-    this.runs.delete(call.token)
-    call.token = 0
+    this.interrupt(call)
     if (call.method.call === "multiparty") return
     // A copy that is still on its way must not run it again.
     this.agreement.answer(call.session.key, call.index, { code, body: NO_BYTES }, false)
+  }
+
+  private interrupt(call: CallState): void {
+    if (call.token === 0) return
+    this.core.outbox.emit({ kind: "interrupt", token: call.token })
+    this.runs.delete(call.token)
+    call.token = 0
   }
 
   private dueMs(request: Request): number {
@@ -249,9 +281,9 @@ export class Requests {
     })
   }
 
-  private refuse(route: Route, request: Request, code: ErrorCode, more: Partial<Reply> = {}): void {
+  private refuse(route: Route, call: CallName, code: ErrorCode, more: Partial<Reply> = {}): void {
     this.core.count(code)
-    const { session, index } = request
+    const { session, index } = call
     const reply: Reply = { kind: "reply", session, index, body: NO_BYTES, code, ...more }
     this.core.outbox.emit({ kind: "reply", route, reply })
   }

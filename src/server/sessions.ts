@@ -124,13 +124,22 @@ export class Session extends Lane {
     this.late.delete(index)
   }
 
+  /** Calls that wait here for their answer. */
+  calls(): ReadonlyArray<CallState> {
+    const called = this.open.values().flatMap(({ call }) => (call === undefined ? [] : [call]))
+    return [...called, ...this.running.values()]
+  }
+
   private moveOwn(): void {
     if (this.own < this.ackedBelow) this.own = this.ackedBelow
     while (this.answers.has(this.own)) this.own++
   }
 }
 
-/** All sessions of a node. A session enters once, above the horizon, and while there is room. */
+/**
+ * All sessions of a node. A session enters once, above the horizon; the one opened first leaves
+ * when a client's call brings one too many, and the horizon then is where it was opened.
+ */
 export class Sessions {
   readonly table = new Map<LaneKey, Session>()
   /** No session opened at or below it runs here. */
@@ -155,11 +164,31 @@ export class Sessions {
   open(key: LaneKey): Session | undefined {
     const known = this.table.get(key)
     if (known !== undefined) return known
-    if (this.expired(key) || this.table.size >= this.limits.sessionsMax) return undefined
-    return this.add(key)
+    return this.expired(key) || this.full ? undefined : this.add(key)
   }
 
-  /** At replay: what was admitted once is admitted again. */
+  get full(): boolean {
+    return this.table.size >= this.limits.sessionsMax
+  }
+
+  /**
+   * Where the horizon has to rise to before a newcomer fits; that may leave the newcomer itself
+   * below. `undefined`: even the session opened first is too young to go.
+   */
+  evictable(newcomer: LaneKey, atMs: number): number | undefined {
+    let lowest = openedMs(newcomer)
+    for (const session of this.table.values()) lowest = Math.min(lowest, session.openedMs)
+    return lowest <= atMs - this.limits.sessionEvictAgeMs ? lowest : undefined
+  }
+
+  /** The horizon rises, and what is not above it leaves for ever. */
+  raise(horizonMs: number): ReadonlyArray<Session> {
+    this.horizonMs = Math.max(this.horizonMs, horizonMs)
+    const gone = [...this.table.values()].filter((it) => it.openedMs <= this.horizonMs)
+    for (const { key } of gone) this.table.delete(key)
+    return gone
+  }
+
   add(key: LaneKey): Session {
     const session = new Session(key, this.limits.windowCalls, this.members)
     this.table.set(key, session)
