@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { NO_BYTES } from "../src/base/bytes.ts"
 import { Prng } from "../src/base/prng.ts"
 import { encodeMessage } from "../src/link/envelope.ts"
 import {
@@ -14,7 +15,8 @@ import { entry, mutate, word } from "./support/wire.ts"
 
 const record = fc.record({ entries: fc.array(entry, { maxLength: 5 }) })
 const said: Word = fc.sample(word, { seed: 5, numRuns: 1 })[0]!
-const bodyOf = (e: LogEntry): Uint8Array => (e.kind === "decided" ? e.command : e.body)
+const bodyOf = (e: LogEntry): Uint8Array =>
+  e.kind === "horizon" ? NO_BYTES : e.kind === "decided" ? e.command : e.body
 const withoutWire = ({ entries }: LogRecord): LogRecord => ({
   entries: entries.map((e) => {
     if (e.kind !== "word") return e

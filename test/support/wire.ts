@@ -150,6 +150,7 @@ export const entry: fc.Arbitrary<LogEntry> = fc.oneof(
   fc
     .tuple(fc.record({ kind: fc.constant("final" as const), ...call, body }), ended)
     .map(([final, failure]) => ({ ...final, ...failure })),
+  fc.record({ kind: fc.constant("horizon" as const), horizonMs: counter(0) }),
   fc.record({ kind: fc.constant("stored" as const), protocol: uint32, body }),
   fc.record(
     {
