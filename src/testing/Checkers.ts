@@ -9,7 +9,7 @@ import type { FaultModel } from "../quorum/FaultModel.ts"
 import type { LogRecord } from "../server/LogRecord.ts"
 import type { PeerMessage, Reply } from "../server/Message.ts"
 import type { MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
-import { isSession, type LaneKey, laneText } from "../server/laneKey.ts"
+import { isSession, type LaneKey, laneText, openedMs } from "../server/laneKey.ts"
 import { AnswerCheck, type CallKey, callKey, callText } from "./checkAnswers.ts"
 import { DeliveryCheck } from "./checkDeliveries.ts"
 import { DecisionCheck } from "./checkDecisions.ts"
@@ -65,6 +65,11 @@ export class Checkers {
   readonly #options: CheckersOptions
   readonly #correct: ReadonlySet<NodeId>
   readonly #byKey = new Map<CallKey, SimCall>()
+  /** The durable horizon of correct nodes, and the highest of them. */
+  readonly #horizons = new Map<NodeId, number>()
+  #horizonMs = 0
+  /** Times that correct nodes made room for sessions. */
+  evictions = 0
   /** The highest index sent in each session. */
   readonly #newest = new Map<LaneKey, number>()
 
@@ -127,8 +132,12 @@ export class Checkers {
     if (!this.#correct.has(node)) return
     if (record === undefined) return this.fail(`node ${node} logged a record that nobody can read`)
     for (const entry of record.entries) {
-      if (entry.kind === "word") this.words.logged(node, entry)
-      else if (entry.kind === "final") {
+      if (entry.kind === "horizon") this.#horizon(node, entry.horizonMs)
+      else if (entry.kind === "word") {
+        this.#above(node, entry.lane, entry.index)
+        this.words.logged(node, entry)
+      } else if (entry.kind === "final") {
+        this.#above(node, entry.session, entry.index)
         this.answers.logged(node, entry)
         if (entry.code === undefined) this.#quorum(node, entry.session, entry.index)
       } else if (entry.kind === "delivered") {
@@ -139,6 +148,30 @@ export class Checkers {
         this.#quorum(node, entry.lane, entry.index)
       }
     }
+  }
+
+  #expired(call: SimCall): boolean {
+    return call.key !== undefined && this.#evicted(call.key)
+  }
+
+  #horizon(node: NodeId, horizonMs: number): void {
+    if (horizonMs <= (this.#horizons.get(node) ?? 0)) {
+      this.fail(`P7: the horizon of node ${node} does not rise: ${horizonMs}`)
+    }
+    this.evictions++
+    this.#horizons.set(node, horizonMs)
+    this.#horizonMs = Math.max(this.#horizonMs, horizonMs)
+  }
+
+  /** What a node once evicted it never works on again. */
+  #above(node: NodeId, lane: LaneKey, index: number): void {
+    if (!isSession(lane) || openedMs(lane) > (this.#horizons.get(node) ?? 0)) return
+    this.fail(`P7: node ${node} works on ${callText(callKey(lane, index))}, which it evicted`)
+  }
+
+  /** Some correct node has evicted the call's session: the call may come to nothing. */
+  #evicted(key: CallKey): boolean {
+    return openedMs(key) <= this.#horizonMs
   }
 
   /** Two sets that let a node finish must share a correct member; liars may have said all. */
@@ -167,7 +200,7 @@ export class Checkers {
     if (call.result !== undefined) this.fail(`call ${call.number} ended twice`)
     call.result = result
     if (!result.ok) {
-      if (call.demanded)
+      if (call.demanded && !(result.code === "outcome_unknown" && this.#expired(call)))
         this.fail(`call ${call.number} failed: ${result.code} ${failureOf(result)}`)
       return
     }
@@ -182,7 +215,9 @@ export class Checkers {
 
   /** What is still missing of what must hold once faults have ended. */
   missing(): string | undefined {
-    const open = this.calls.find((call) => call.demanded && call.result === undefined)
+    const open = this.calls.find(
+      (call) => call.demanded && call.result === undefined && !this.#expired(call)
+    )
     if (open !== undefined) {
       const name = open.key === undefined ? "it was never sent" : callText(open.key)
       return `no answer to call ${open.number} of client ${open.client} (${name})`
@@ -191,7 +226,7 @@ export class Checkers {
   }
 
   #settledAt(node: NodeId, key: CallKey): boolean {
-    return this.answers.finishedAt(node, key) || this.#outrun(key)
+    return this.answers.finishedAt(node, key) || this.#outrun(key) || this.#evicted(key)
   }
 
   /** The client went a window further, so that a slow node may have had to let go of the call. */
@@ -205,7 +240,9 @@ export class Checkers {
   untotal(method?: string): string | undefined {
     const { correct } = this.#options
     const wanted = (key: CallKey): boolean =>
-      (method === undefined || this.#byKey.get(key)?.method.name === method) && !this.#outrun(key)
+      (method === undefined || this.#byKey.get(key)?.method.name === method) &&
+      !this.#outrun(key) &&
+      !this.#evicted(key)
     return this.answers.missing(wanted) ?? this.decisions.missing(correct)
   }
 

@@ -42,6 +42,8 @@ export interface SimulateOptions {
   /** Absent: entry handlers' Effects run without services. */
   readonly runEffect?: RunEffect
   readonly decorate?: Decorate
+  /** Of every run; the others are drawn. */
+  readonly limits?: Partial<Limits>
   readonly trace?: Trace
 }
 
@@ -98,7 +100,7 @@ class Run {
     this.#world = makeWorld(this.#time, this.#network, this.#hash, options.trace)
     const members = Array.from({ length: nodes }, (_, i) => i + 1)
     this.#system = makeSystem(members, model)
-    this.#limits = limitsOf(this.#random)
+    this.#limits = limitsOf(this.#random, options.limits ?? {})
     const liars = new Set<NodeId>()
     while (this.#faulty && liars.size < byzantine) liars.add(this.#random.pick(members))
     this.#correct = members.filter((node) => !liars.has(node))
@@ -253,7 +255,7 @@ const diskTiming = (random: Prng) => ({
 })
 
 /** One run in three has limits that are hit at once: small windows, segments and turns. */
-const limitsOf = (random: Prng): Limits => {
+const limitsOf = (random: Prng, ours: Partial<Limits>): Limits => {
   const tight: Partial<Limits> = {
     bodyBytesMax: 1024,
     batchBytesMax: 4096,
@@ -265,7 +267,7 @@ const limitsOf = (random: Prng): Limits => {
     logSegmentBytes: 8192,
     drainInputsMax: 2
   }
-  const limits = random.chance(333) ? { ...LIMITS, ...tight } : LIMITS
+  const limits = { ...LIMITS, ...(random.chance(333) && tight), ...ours }
   checkLimits(limits)
   return limits
 }

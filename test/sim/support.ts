@@ -44,7 +44,7 @@ export const replyBeforeDurable: Decorate = {
 }
 
 /** A restarted node reads its log without what this drops. */
-export const forgetting = (kind: "word" | "final" | "decided"): Decorate => ({
+export const forgetting = (kind: "word" | "final" | "decided" | "horizon"): Decorate => ({
   engine: stepping((step) => (input) => {
     if (input.kind !== "replay") return step(input)
     const entries = input.record.entries.filter((entry) => entry.kind !== kind)
