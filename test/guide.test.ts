@@ -1,8 +1,9 @@
-/** The programs of docs/guide/writing-protocols.md that stand nowhere else. */
+/** The programs of docs/guide that stand nowhere else. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Stream } from "effect"
 import { Failed, Quorum } from "quorate"
 import { Simulation } from "quorate/testing"
+import { ReliableBroadcast } from "../examples/reliable-broadcast/gen/rb/v1/broadcast_quorate.ts"
 import { Kv } from "./plugin/golden/ts/kv/v1/kv_quorate.ts"
 
 class Cells extends Context.Service<Cells, Map<string, Uint8Array>>()("Cells") {}
@@ -124,5 +125,34 @@ describe("the calls of the guide", () => {
     }).pipe(
       Effect.provide(Layer.merge(nodes, East.mock({ info: () => ({ labels: { node: "east" } }) })))
     )
+  )
+})
+
+const Hasty = ReliableBroadcast.protocol({
+  broadcast: ({ message, forward }) => forward.echo(message),
+  echo: {
+    agreeOn: (m) => m.text,
+    // One honest echo where a quorum is needed: now two texts can come this far.
+    quorum: ({ votes, system, forward, wait }) =>
+      votes.agreed(system.oneHonest) ? forward.ready({ text: votes.value }) : wait
+  },
+  ready: {
+    agreeOn: (m) => m.text,
+    quorum: ({ votes, system, reply, wait }) =>
+      votes.agreed(system.oneHonest) ? reply({ text: votes.value }) : wait
+  }
+})
+
+describe("the first protocol", () => {
+  it.effect("broken, fails the test that it passes", () =>
+    Effect.gen(function* () {
+      const calls = { broadcast: [{ text: "a" }, { text: "b" }] }
+      const check = Simulation.check(Hasty, { nodes: 4, byzantine: 1, runs: 200, calls }, (run) => [
+        run.agreement("broadcast", (d) => d.text),
+        run.answered("broadcast", 3)
+      ])
+      const { message } = yield* Effect.flip(check)
+      assert.match(message, /repeat: Simulation\.check\(rb\.v1\.ReliableBroadcast, /)
+    })
   )
 })
