@@ -56,7 +56,8 @@ const hostOn = (
       interrupt: () => out.push("interrupt"),
       report: (what) => out.push(what),
       halt: (reason) => out.push(`halt: ${reason}`),
-      wake: () => wakes++
+      wake: () => wakes++,
+      wakeAt: () => {}
     }
   })
   const take = () => out.splice(0)

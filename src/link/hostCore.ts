@@ -31,7 +31,12 @@ export interface HostPorts {
   readonly halt: (reason: string) => void
   /** Call `drain` once, soon. */
   readonly wake: () => void
+  /** Call `timeUp` at this time, by `clock`; replaces what was asked before. */
+  readonly wakeAt: (atMs: number) => void
 }
+
+/** What a host needs of an engine. */
+export type HostEngine = Pick<Engine, "step" | "counters" | "size" | "dueMs">
 
 export interface HostOptions {
   readonly self: NodeId
@@ -43,7 +48,7 @@ export interface HostOptions {
   readonly isEffect: IsEffect
   readonly ports: HostPorts
   /** For the simulator: puts something between host and engine. */
-  readonly makeEngine?: (make: () => Engine) => Pick<Engine, "step" | "counters" | "size">
+  readonly makeEngine?: (make: () => Engine) => HostEngine
 }
 
 /** An output that waits for the log to be durable up to `needs`. */
@@ -55,7 +60,7 @@ interface Gated {
 }
 
 export class HostCore {
-  readonly engine: Pick<Engine, "step" | "counters" | "size">
+  readonly engine: HostEngine
   private readonly limits: Limits
   private readonly log: LogCore | undefined
   private readonly ports: HostPorts
@@ -72,6 +77,8 @@ export class HostCore {
   private woken = false
   private stopped = false
   private full = false
+  /** When `timeUp` is to be called. A timer armed again for later asks for no other wake. */
+  private wakeAtMs = Number.POSITIVE_INFINITY
   /** No session opened at or below it runs here: durable, so clients may be told. */
   horizonMs = 0
 
@@ -161,6 +168,12 @@ export class HostCore {
     this.wake()
   }
 
+  /** The time has come that `wakeAt` named, or nearly. */
+  timeUp(): void {
+    this.wakeAtMs = Number.POSITIVE_INFINITY
+    this.wake()
+  }
+
   /**
    * Handles what waits, up to `drainInputsMax` inputs, or what is above `inboxMax`: peers are never
    * refused, so else they could fill the inbox faster than it drains. True: more waits, and `wake`
@@ -184,6 +197,7 @@ export class HostCore {
     // all records of a turn go in one write
     this.log?.flush()
     this.release()
+    this.alarm()
     if (this.inbox.length > 0) this.wake()
     return this.inbox.length > 0
   }
@@ -202,6 +216,13 @@ export class HostCore {
     if (this.stopped) return
     this.inbox.push(input)
     this.wake()
+  }
+
+  private alarm(): void {
+    const { dueMs } = this.engine
+    if (dueMs === undefined || dueMs >= this.wakeAtMs || this.stopped) return
+    this.wakeAtMs = dueMs
+    this.ports.wakeAt(dueMs)
   }
 
   private wake(): void {

@@ -90,7 +90,7 @@ export interface Votes<V, P> {
   readonly all: ReadonlyArray<Vote<V>>
 }
 
-interface Common {
+export interface Common {
   readonly self: NodeId
   readonly system: System
   readonly wait: Directive

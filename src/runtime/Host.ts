@@ -50,6 +50,8 @@ export interface RouteEnd {
 
 /** Nobody waits there. */
 const NO_ROUTE: Route = 0
+/** Node's timers reach no further; woken too early, the host core asks again. */
+const DELAY_MS_MAX = 2 ** 31 - 1
 const STOPPING: Goodbye = { code: "not_ready", detail: "the node stops" }
 
 export class Host {
@@ -68,6 +70,7 @@ export class Host {
   private readonly dialers: Array<Dialer> = []
   private routeCount = 0
   private ticker: ReturnType<typeof setInterval> | undefined
+  private alarm: ReturnType<typeof setTimeout> | undefined
   private stopping = false
 
   /** @throws ProtocolInvalid */
@@ -98,7 +101,8 @@ export class Host {
           else this.reporter.say(`${what}: ${detail}`)
         },
         halt: options.halted,
-        wake: () => this.turn.wake()
+        wake: () => this.turn.wake(),
+        wakeAt: (atMs) => this.wakeAt(atMs)
       }
     })
   }
@@ -161,6 +165,7 @@ export class Host {
   stop(): void {
     this.stopping = true
     clearInterval(this.ticker)
+    clearTimeout(this.alarm)
     for (const dialer of this.dialers) dialer.stop(STOPPING)
     this.core.stop()
     for (const link of [...this.links]) link.cut(STOPPING)
@@ -271,6 +276,12 @@ export class Host {
     // Who dialled this node comes from another port each time; the text names who it is.
     const cause = `${by} ${address ?? "a dialler"}: ${why.text}`
     this.reporter.say(`link ${by} ${link.remote}: ${why.text}`, cause)
+  }
+
+  private wakeAt(atMs: number): void {
+    clearTimeout(this.alarm)
+    const delayMs = Math.min(atMs - this.options.clock.nowMs(), DELAY_MS_MAX)
+    this.alarm = setTimeout(() => this.core.timeUp(), delayMs)
   }
 
   private tick(): void {

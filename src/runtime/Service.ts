@@ -63,6 +63,7 @@ export interface MakeProtocol<Self, M> {
     State = undefined,
     Rec extends DescMessage = never,
     L extends string = never,
+    T extends string = never,
     Cmd extends DescMessage = never,
     App = undefined,
     Del extends DescMessage = never,
@@ -79,10 +80,10 @@ export interface MakeProtocol<Self, M> {
     P10 extends Value = Value,
     P11 extends Value = Value
   >(
-    world: World<M, State, Rec, L, Cmd, App, Del>,
+    world: World<M, State, Rec, L, T, Cmd, App, Del>,
     handlers: Handlers<
       M,
-      InWorld<State, MessageInitShape<Rec>, L>,
+      InWorld<State, MessageInitShape<Rec>, L, T>,
       L,
       Ends<MessageInitShape<Cmd>, MessageInitShape<Del>>,
       A,

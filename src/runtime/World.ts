@@ -1,12 +1,12 @@
 /** What a protocol has beside its handlers: state, records, lanes, an application. */
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf"
+import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
-import type { Directive } from "../server/Directive.ts"
+import type { Directive, Step } from "../server/Directive.ts"
 import type { LaneView } from "../server/handlers.ts"
 import type { LaneSpec } from "../server/Protocol.ts"
-import type { CallName } from "./Context.ts"
-import type { KeyOf, OutputInit } from "./Method.ts"
+import type { CallName, Common, ForwardOptions } from "./Context.ts"
+import type { InputInit, KeyOf, OutputInit } from "./Method.ts"
 
 /** First argument of `protocol` for a protocol that keeps more than votes. */
 export interface World<
@@ -14,10 +14,11 @@ export interface World<
   State,
   Rec extends DescMessage,
   L extends string,
+  T extends string,
   Cmd extends DescMessage,
   App,
   Del extends DescMessage
-> {
+> extends Hooks<HookContext<M, NoInfer<State>, NoInfer<Rec>, NoInfer<L>, NoInfer<T>>> {
   /** A node's state when it starts; plain data. Handlers read it, `evolve` alone changes it. */
   readonly state?: (node: { readonly self: NodeId; readonly system: System }) => State
   /** The message that `store` and `note` hand over. */
@@ -29,6 +30,12 @@ export interface World<
   readonly evolve?: (state: NoInfer<State>, record: MessageShape<NoInfer<Rec>>) => void
   /** Ordered runs of instances that outlive calls, e.g. log slots. A name has 1 to 20 letters. */
   readonly lanes?: { readonly [Name in L]: LaneSpec }
+  /** What to do when a timer fires. Timers are armed by handlers, and gone after a restart. */
+  readonly timers?: {
+    readonly [Name in T]: (
+      context: HookContext<M, NoInfer<State>, NoInfer<Rec>, NoInfer<L>, NoInfer<T>>
+    ) => Step
+  }
   readonly application?: Application<M, Cmd, App>
   readonly deliver?: Deliver<Del>
 }
@@ -52,6 +59,42 @@ export interface Delivery {
   /** In a session: the call. `method` is empty where several calls share the phase. */
   readonly call: CallName | undefined
 }
+
+/** What the node tells the protocol of its own accord. Synchronous, as phases are. */
+export interface Hooks<Context> {
+  /** The node has read its log and starts: timers are armed here. */
+  readonly booted?: (context: Context) => Step
+  /**
+   * Others have forgotten what this node still misses in `lane`, whose lowest unfinished index is
+   * `own` there.
+   */
+  readonly behind?: (context: Context & { readonly lane: string; readonly own: number }) => Step
+  /** The application's state after `index` of `lane` was installed. */
+  readonly installed?: (
+    context: Context & { readonly lane: string; readonly index: number }
+  ) => Step
+  /** A turn ends in which a handler of this protocol ran: batches are formed here. */
+  readonly turnEnd?: (context: Context) => Step
+  /** Another epoch of the group is active. */
+  readonly epoch?: (context: Context) => Step
+}
+/** What hooks and timers are given: no message, no call. */
+export type HookContext<
+  M,
+  State,
+  Rec extends DescMessage,
+  L extends string,
+  T extends string
+> = Common & InWorld<State, MessageInitShape<Rec>, L, T> & { readonly forward: HookForward<M, L> }
+/** Every phase; without lanes none, since no call is at hand whose phase it were. */
+export type HookForward<M, L extends string> = [L] extends [never]
+  ? {}
+  : {
+      readonly [P in KeyOf<M, "phase">]: (
+        message: InputInit<M, P>,
+        options?: ForwardOptions
+      ) => Directive
+    }
 
 /** What the protocol decides about: runs decided commands in lane order, on every node alike. */
 export interface Application<M, Cmd extends DescMessage, App> {
@@ -77,11 +120,18 @@ export interface ApplyContext {
 }
 
 /** What a world adds to every context. */
-export interface InWorld<State, Rec, L extends string> {
+export type InWorld<State, Rec, L extends string, T extends string> = InState<State, Rec, L> &
+  ([T] extends [never] ? {} : Timed<T>)
+interface InState<State, Rec, L extends string> {
   readonly state: State
   readonly lanes: { readonly [Name in L]: LaneView }
   /** Hands `record` to `evolve` and logs it: nothing said beside it leaves before it is durable. */
   readonly store: (record: Rec) => Directive
   /** Hands `record` to `evolve`; gone after a restart. */
   readonly note: (record: Rec) => Directive
+}
+interface Timed<T extends string> {
+  /** `timer` fires once, in `ms` milliseconds; armed again before, it fires then alone. */
+  readonly arm: (timer: T, ms: number) => Directive
+  readonly disarm: (timer: T) => Directive
 }

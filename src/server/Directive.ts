@@ -56,6 +56,9 @@ export type Directive =
   | { readonly kind: "apply"; readonly command: object; readonly call?: CallId }
   /** Hands `message` to this node's own application, without an order, and ends the instance. */
   | { readonly kind: "deliver"; readonly message: object }
+  /** The timer fires once, in `ms` milliseconds; armed again, it fires then alone. */
+  | { readonly kind: "arm"; readonly timer: string; readonly ms: number }
+  | { readonly kind: "disarm"; readonly timer: string }
 
 /** One directive, or several in order. An empty list waits. */
 export type Step = Directive | ReadonlyArray<Directive>

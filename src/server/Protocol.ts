@@ -17,7 +17,8 @@ export interface Codec {
   readonly encode: (message: object) => Uint8Array
 }
 
-export type CallKind = "rpc" | "quorum" | "multiparty" | "phase" | "unicast" | "multicast"
+/** `hook`: nobody calls it, the engine itself does. */
+export type CallKind = "rpc" | "quorum" | "multiparty" | "phase" | "unicast" | "multicast" | "hook"
 
 export type HandlerFunction = (context: any) => unknown
 /**
@@ -60,8 +61,22 @@ export interface LaneSpec {
   readonly rounds?: number
 }
 
+/** What the engine calls when no message comes: each returns a step, at once. */
+export interface WorldHooks {
+  /** The log is read back: timers are armed here, which no restart keeps. */
+  readonly booted?: HandlerFunction
+  /** Others have forgotten what this node still misses: `{ lane, own }`. */
+  readonly behind?: HandlerFunction
+  /** The application's state of an index was installed: `{ lane, index }`. */
+  readonly installed?: HandlerFunction
+  /** A turn ends in which a handler of this protocol ran: batches are formed here. */
+  readonly turnEnd?: HandlerFunction
+  /** Another epoch is active. */
+  readonly epoch?: HandlerFunction
+}
+
 /** The state a protocol keeps beside its votes, and the application it drives. */
-export interface WorldSpec {
+export interface WorldSpec extends WorldHooks {
   /** Plain data; written by `evolve` only. */
   readonly state?: (node: { readonly self: NodeId; readonly system: System }) => unknown
   /** Codec of what `store` and `note` hand over. */
@@ -69,6 +84,8 @@ export interface WorldSpec {
   /** Returns nothing: it changes `state` in place. A throw halts the node. */
   readonly evolve?: (state: any, record: any) => void
   readonly lanes?: { readonly [name: string]: LaneSpec }
+  /** What to do when a timer fires; `arm` takes these names alone. */
+  readonly timers?: { readonly [name: string]: HandlerFunction }
   readonly application?: ApplicationSpec
   readonly deliver?: DeliverSpec
 }

@@ -20,7 +20,9 @@ import type { HandlerResult } from "./Protocol.ts"
 import type { Recovery } from "./recovery.ts"
 import { type Answer, Session } from "./sessions.ts"
 
-/** On whose behalf a handler ran: an instance, a call without phases, or neither (one-way). */
+/**
+ * On whose behalf a handler ran: an instance, a call without phases, or neither (one-way, hook).
+ */
 export interface Owner {
   readonly method: Method
   readonly instance: Instance | undefined
@@ -96,10 +98,15 @@ export class Agreement {
 
   private run(cast: Cast, group: TallyGroup<CastVote>): void {
     const { method, instance } = cast
-    const owner: Owner = { method, instance, call: undefined }
+    const context = method.tallies ? votesContext(cast, group) : messageContext(cast)
+    this.invoke({ method, instance, call: undefined }, context)
+  }
+
+  /** Runs a handler that returns at once, and does what it says. */
+  invoke(owner: Owner, context: object): void {
     let result: unknown
     try {
-      result = method.run(method.tallies ? votesContext(cast, group) : messageContext(cast))
+      result = owner.method.run(context)
     } catch (thrown) {
       return this.poison(owner, thrown)
     }
@@ -111,6 +118,9 @@ export class Agreement {
    * done.
    */
   act(owner: Owner, result: HandlerResult): void {
+    const { protocol } = owner.method
+    const turnEnd = protocol.hooks.get("turnEnd")
+    if (turnEnd !== undefined && turnEnd !== owner.method) this.core.ran.add(protocol)
     let planned: ReadonlyArray<Planned>
     try {
       planned = plan(this.core, owner, result as Step)
@@ -148,6 +158,8 @@ export class Agreement {
         return this.decide(owner, todo)
       case "deliver":
         return this.deliver(owner, todo)
+      case "arm":
+        return this.core.timers.arm(todo.timer, todo.dueMs)
     }
   }
 

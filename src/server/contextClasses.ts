@@ -19,6 +19,7 @@ export interface ContextClasses {
   readonly OneWay: new (message: object) => object
   readonly Message: new (at: At, round: number, message: object, author: NodeId) => object
   readonly Votes: new (at: At, round: number, votes: object) => object
+  readonly Hook: new (event: object) => object
 }
 
 /** @param replies local names of the calls a phase can answer */
@@ -76,6 +77,11 @@ export const contextClasses = (shared: object, replies: ReadonlyArray<string>): 
       this.votes = votes
     }
   }
-  for (const { prototype } of [Entry, OneWay, Phase]) Object.assign(prototype, shared)
-  return { Entry, OneWay, Message, Votes }
+  class Hook {
+    constructor(event: object) {
+      Object.assign(this, event)
+    }
+  }
+  for (const { prototype } of [Entry, OneWay, Phase, Hook]) Object.assign(prototype, shared)
+  return { Entry, OneWay, Message, Votes, Hook }
 }

@@ -4,7 +4,7 @@
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
-import type { Handlers } from "./handlers.ts"
+import type { Handlers, Protocol } from "./handlers.ts"
 import type { Lane, ProtocolLane } from "./lanes.ts"
 import { isSession, type LaneKey, laneText } from "./laneKey.ts"
 import type { Word } from "./Message.ts"
@@ -12,6 +12,7 @@ import type { LogEntry } from "./LogRecord.ts"
 import type { Output, Report } from "./Output.ts"
 import type { Says } from "./says.ts"
 import type { Session, Sessions } from "./sessions.ts"
+import { Timers } from "./timers.ts"
 
 /** The 64 bytes of ed25519 for an own word. */
 export type Sign = (word: Word) => Uint8Array
@@ -54,6 +55,9 @@ export class Core {
   /** A word's signature, made now where the host has not made it yet. */
   readonly sign: Sign
   readonly outbox = new Outbox()
+  readonly timers = new Timers()
+  /** Protocols with a `turnEnd` hook of which a handler ran in this turn. */
+  readonly ran = new Set<Protocol>()
   readonly counters: Counters = {}
   /** False while the log is replayed: votes are counted and nothing runs. */
   booted = false

@@ -12,6 +12,7 @@ import { Core, type Counters, type Sign } from "./core.ts"
 import { type EarlyVote, EarlyVotes } from "./early.ts"
 import { Handlers, type LaneView, type Method } from "./handlers.ts"
 import { countable, fits, read, votable } from "./incoming.ts"
+import { Hooks } from "./hooks.ts"
 import type { Input } from "./Input.ts"
 import { type Instance, ProtocolLane } from "./lanes.ts"
 import { isSession, type LaneKey, laneText } from "./laneKey.ts"
@@ -41,6 +42,8 @@ export class Engine {
   private readonly agreement: Agreement
   private readonly requests: Requests
   private readonly early: EarlyVotes
+  /** Public for what tells protocols of losses and installs. */
+  readonly hooks: Hooks
   private readonly applications = new Map<number, Application>()
 
   /** @throws ProtocolInvalid */
@@ -69,6 +72,7 @@ export class Engine {
       this.applications.set(protocol.id, new Application(protocol, limits.bodyBytesMax))
     }
     this.agreement = new Agreement(this.core, this.recovery, this.applications)
+    this.hooks = new Hooks(this.core, this.agreement)
     this.early = new EarlyVotes(limits, system.size)
     this.requests = new Requests({
       core: this.core,
@@ -96,7 +100,7 @@ export class Engine {
         core.sessions.raise(input.horizonMs)
         core.booted = true
         core.outbox.emit({ kind: "horizon", horizonMs: core.sessions.horizonMs })
-        return
+        return this.hooks.booted()
       case "peerUp":
         return recovery.up(input.peer, input.storeId)
       case "peerDown":
@@ -115,10 +119,12 @@ export class Engine {
         core.logFull = input.full
         return
       case "turnEnd":
+        this.hooks.turn()
         return recovery.turn(false)
       case "tick":
         requests.expire()
         this.askShed()
+        this.hooks.turn()
         return recovery.turn(true)
       default:
         return unreachable(input)
@@ -325,6 +331,10 @@ export class Engine {
 
   // ---------------------------------------------------------------- looking in
 
+  /** When a timer fires next: the host sees to it that a turn ends then. */
+  get dueMs(): number | undefined {
+    return this.core.timers.dueMs
+  }
   /** How often something was dropped or refused, by reason. */
   get counters(): Readonly<Counters> {
     return this.core.counters

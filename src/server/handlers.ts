@@ -8,6 +8,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { type ContextClasses, contextClasses } from "./contextClasses.ts"
 import type { CallId, Directive, Target } from "./Directive.ts"
+import { type HookName, hookMethod } from "./hooks.ts"
 import { LANE_NAME } from "./laneKey.ts"
 import { SLOTS_MAX } from "./lanes.ts"
 import { type MethodId, methodId } from "./Message.ts"
@@ -50,6 +51,8 @@ export interface Protocol {
   /** `world.state`; `evolve` alone writes it. */
   readonly state: unknown
   readonly lanes: { readonly [name: string]: LaneView }
+  readonly hooks: ReadonlyMap<HookName, Method>
+  readonly timers: ReadonlyMap<string, Method>
 }
 
 /** What handlers see of a protocol lane. */
@@ -73,6 +76,8 @@ export interface Tools {
   readonly note: (record: object) => Directive
   readonly apply: (command: object, options?: { readonly call?: CallId }) => Directive
   readonly deliver: (message: object) => Directive
+  readonly arm: (timer: string, ms: number) => Directive
+  readonly disarm: (timer: string) => Directive
 }
 
 const wait: Directive = Object.freeze({ kind: "wait" })
@@ -85,10 +90,14 @@ const apply = (command: object, options?: { readonly call?: CallId }): Directive
     ? { kind: "apply", command }
     : { kind: "apply", command, call: options.call }
 const deliver = (message: object): Directive => ({ kind: "deliver", message })
+const arm = (timer: string, ms: number): Directive => ({ kind: "arm", timer, ms })
+const disarm = (timer: string): Directive => ({ kind: "disarm", timer })
 const refuse = Object.freeze({
   redirect: (node: NodeId): Directive => ({ kind: "refuse", code: "redirect", node }),
   overloaded: (): Directive => ({ kind: "refuse", code: "overloaded" })
 })
+
+const HOOKS: ReadonlyArray<HookName> = ["booted", "behind", "installed", "turnEnd", "epoch"]
 
 const forwardTo = (names: ReadonlyArray<string>): object =>
   Object.fromEntries(
@@ -158,6 +167,8 @@ export class Handlers {
 
   private compile(node: Node, spec: ProtocolSpec, laneView: (lane: string) => LaneView): void {
     const methods = new Map<string, Method>()
+    const hooks = new Map<HookName, Method>()
+    const timers = new Map<string, Method>()
     const views: { [name: string]: LaneView } = {}
     for (const name of Object.keys(spec.world?.lanes ?? {})) views[name] = laneView(name)
     const protocol: Protocol = {
@@ -165,7 +176,9 @@ export class Handlers {
       spec,
       methods,
       state: spec.world?.state?.(node),
-      lanes: views
+      lanes: views,
+      hooks,
+      timers
     }
     if (this.protocols.has(protocol.id)) throw new ProtocolInvalid(`${spec.name} is given twice`)
     this.protocols.set(protocol.id, protocol)
@@ -178,6 +191,14 @@ export class Handlers {
       }
       this.byId.set(compiled.id, compiled)
       methods.set(method.name, compiled)
+    }
+    for (const name of HOOKS) {
+      const hook = spec.world?.[name]
+      if (hook === undefined) continue
+      hooks.set(name, this.method(node, protocol, hookMethod(spec, `hook ${name}`, hook)))
+    }
+    for (const [name, timer] of Object.entries(spec.world?.timers ?? {})) {
+      timers.set(name, this.method(node, protocol, hookMethod(spec, `timer ${name}`, timer)))
     }
   }
 
@@ -206,7 +227,9 @@ export class Handlers {
       store,
       note,
       apply,
-      deliver
+      deliver,
+      arm,
+      disarm
     }
     const { state, lanes } = protocol
     return {

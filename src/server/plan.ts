@@ -54,6 +54,8 @@ export type Planned =
       readonly call: CallId | undefined
     }
   | { readonly kind: "deliver"; readonly instance: Instance; readonly body: Uint8Array }
+  /** `dueMs` absent: it is disarmed. */
+  | { readonly kind: "arm"; readonly timer: Method; readonly dueMs: number | undefined }
 
 /** @throws AuthorMistake, or what a codec throws on a message it cannot encode */
 export const plan = (core: Core, owner: Owner, step: Step): ReadonlyArray<Planned> => {
@@ -127,6 +129,9 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
       return planApply(core, owner, directive)
     case "deliver":
       return planDeliver(core, owner, directive)
+    case "arm":
+    case "disarm":
+      return planTimer(core, owner, directive)
     default:
       throw new AuthorMistake("returned what is no directive")
   }
@@ -213,6 +218,23 @@ const planDeliver = (
 const only = (use: "apply" | "deliver", lane: ProtocolLane): void => {
   if (lane.use === undefined || lane.use === use) return
   throw new AuthorMistake(`cannot ${use} in lane ${lane.key}: its other indexes ${lane.use}`)
+}
+
+const planTimer = (
+  core: Core,
+  owner: Owner,
+  directive: Extract<Directive, { kind: "arm" | "disarm" }>
+): Planned => {
+  const timer = owner.method.protocol.timers.get(directive.timer)
+  if (timer === undefined) {
+    throw new AuthorMistake(`arms "${directive.timer}", which is no timer of its world`)
+  }
+  if (directive.kind === "disarm") return { kind: "arm", timer, dueMs: undefined }
+  const { ms } = directive
+  if (!(Number.isFinite(ms) && ms >= 0)) {
+    throw new AuthorMistake(`arms "${directive.timer}" for ${ms} ms; a time is 0 or more`)
+  }
+  return { kind: "arm", timer, dueMs: core.atMs + ms }
 }
 
 const bounded = (core: Core, body: Uint8Array): Uint8Array => {

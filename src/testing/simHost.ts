@@ -2,7 +2,7 @@ import type { Limits } from "../base/limits.ts"
 import { NODE_ID_MAX, type NodeId } from "../base/NodeId.ts"
 import type { Prng } from "../base/prng.ts"
 import { decodeMessage, encodeMessage } from "../link/envelope.ts"
-import { HostCore, type HostOptions, type HostPorts } from "../link/hostCore.ts"
+import { HostCore, type HostEngine, type HostOptions, type HostPorts } from "../link/hostCore.ts"
 import { LogCore } from "../link/logCore.ts"
 import { decodeRecord } from "../link/recordCodec.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
@@ -24,7 +24,7 @@ export interface Decorate {
   readonly system?: (system: System, node: NodeId) => System
   readonly log?: (log: LogCore, node: NodeId) => LogCore
   readonly ports?: (ports: HostPorts, node: NodeId) => HostPorts
-  readonly engine?: (engine: Engine, node: NodeId) => Pick<Engine, "step" | "counters" | "size">
+  readonly engine?: (engine: Engine, node: NodeId) => HostEngine
 }
 
 /** Runs an entry handler's Effect to its end, at once. */
@@ -189,7 +189,12 @@ export class SimHost {
       halt: (reason) => {
         if (adversary === undefined) checkers.fail(`node ${this.node} halted: ${reason}`)
       },
-      wake: () => later(random.below(2), () => this.#core?.drain())
+      wake: () => later(random.below(2), () => this.#core?.drain()),
+      // A timer of a real machine fires late, never early by more than its clock's grain.
+      wakeAt: (atMs) => {
+        const delayMs = Math.max(0, Math.ceil(atMs) - (EPOCH_MS + skewMs + world.time.nowMs))
+        later(delayMs + random.below(5), () => this.#core?.timeUp())
+      }
     }
   }
 

@@ -41,6 +41,7 @@ class Watched {
         report: () => {},
         halt: (reason) => expect.unreachable(reason),
         wake: () => {},
+        wakeAt: () => {},
         ...OTHER_PORTS
       }
     })
@@ -61,7 +62,7 @@ class Watched {
   }
 }
 /** Ports that this test has no use for. */
-const OTHER_PORTS: object = { wakeAt: () => {}, deliver: () => {} }
+const OTHER_PORTS: object = { deliver: () => {} }
 
 describe("P11", () => {
   it("whatever leaves, at whatever speed of the disk, is in the log that is durable then", () => {

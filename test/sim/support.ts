@@ -13,13 +13,7 @@ type Step = (input: Input) => ReadonlyArray<Output>
 export const stepping = (change: (step: Step) => Step): NonNullable<Decorate["engine"]> => {
   return (engine: Engine) => {
     const step = change((input) => engine.step(input))
-    return {
-      step,
-      size: () => engine.size(),
-      get counters() {
-        return engine.counters
-      }
-    }
+    return Object.assign(Object.create(engine) as Engine, { step })
   }
 }
 

@@ -9,9 +9,10 @@ import { type Diagnostic, LanguageServer } from "./lsp.ts"
 
 const FILES = {
   "negative.ts": 39,
-  "negativeWorlds.ts": 25,
+  "negativeWorlds.ts": 24,
   "negativeClients.ts": 23,
-  "negativeDirectives.ts": 5
+  "negativeDirectives.ts": 5,
+  "negativeTimers.ts": 9
 }
 const EXPECTED = /^\s*\/\/ @ts-expect-error (?<said>.+)$/
 

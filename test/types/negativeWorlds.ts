@@ -59,8 +59,6 @@ ReliableBroadcast.protocol(
     ...rest
   }
 )
-// @ts-expect-error 'timers' does not exist in type 'World'
-ReliableBroadcast.protocol({ timers: {} }, { broadcast: idle, ...rest })
 // @ts-expect-error a record is a message
 ReliableBroadcast.protocol({ record: {} }, { broadcast: idle, ...rest })
 

@@ -5,7 +5,6 @@ import type {
   AnyHandler,
   ApplicationSpec,
   DeliverSpec,
-  LaneSpec,
   MethodSpec,
   ProtocolSpec,
   WorldSpec
@@ -14,11 +13,8 @@ import { codecOf } from "./codec.ts"
 import { type MethodInfo, methodsOf } from "./methods.ts"
 
 /** {@link World} without its types. */
-export interface AnyWorld {
-  readonly state?: NonNullable<WorldSpec["state"]>
+export interface AnyWorld extends Omit<WorldSpec, "record" | "application" | "deliver"> {
   readonly record?: DescMessage
-  readonly evolve?: NonNullable<WorldSpec["evolve"]>
-  readonly lanes?: { readonly [name: string]: LaneSpec }
   readonly deliver?: { readonly message: DescMessage; readonly to: DeliverSpec["to"] }
   readonly application?: {
     readonly command: DescMessage
@@ -83,12 +79,10 @@ const checkForm = (info: MethodInfo, handler: AnyHandler, lanes: ReadonlyArray<s
 }
 
 const worldOf = (world: AnyWorld): WorldSpec => {
-  const { state, record, evolve, lanes, application, deliver } = world
+  const { record, application, deliver, ...same } = world
   return {
-    ...(state && { state }),
+    ...same,
     ...(record && { record: codecOf(record) }),
-    ...(evolve && { evolve }),
-    ...(lanes && { lanes }),
     ...(application && { application: applicationOf(application) }),
     ...(deliver && { deliver: { message: codecOf(deliver.message), to: deliver.to } })
   }
