@@ -154,9 +154,12 @@ describe("deliver in a lane", () => {
   })
 
   it("an author's mistake poisons the index alone", () => {
-    const application = { command: json, initial: () => 0, apply: () => undefined }
+    const application = {
+      ...{ command: json, lane: "slots", initial: () => 0, apply: () => undefined }
+    }
+    const lanes = { notes: { window: 4 }, slots: { window: 4 } }
     const nodes = new Nodes(
-      notices(() => {}, { application }),
+      notices(() => {}, { application, lanes }),
       1,
       "crash",
       { windowCalls: 16 }
@@ -166,7 +169,7 @@ describe("deliver in a lane", () => {
     nodes.call(1, post(3, "apply"))
     expect(poisoned(nodes)).toEqual([
       "ntc/say delivers and ends its instance twice",
-      "ntc/say cannot apply in lane notes: its other indexes deliver"
+      'ntc/say applies outside lane "slots", in which its application runs'
     ])
     expect(delivered(nodes, 1)).toEqual(["2 n2"])
     const none = new Nodes(

@@ -48,7 +48,7 @@ class Schedule {
         if (done.has(entry.index)) throw new Error(`node ${id} answered ${entry.index} twice`)
         done.add(entry.index)
       }
-      if (entry.kind === "decided") done.add(entry.call!.index)
+      if (entry.kind === "decided") for (const item of entry.items) done.add(item.call!.index)
     }
     return [...done].sort((x, y) => x - y)
   }

@@ -40,7 +40,7 @@ describe("protocol lanes", () => {
         .flatMap((r) => r.entries)
         .filter((e) => e.kind === "decided")
     expect(decided(3).map((d) => d.index)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1))
-    expect(decided(3).map((d) => d.command)).toEqual(decided(1).map((d) => d.command))
+    expect(decided(3).map((d) => d.items)).toEqual(decided(1).map((d) => d.items))
   })
 
   it("after a restart the application is rebuilt and a retry gets the same reply", () => {

@@ -16,7 +16,11 @@ import { entry, mutate, word } from "./support/wire.ts"
 const record = fc.record({ entries: fc.array(entry, { maxLength: 5 }) })
 const said: Word = fc.sample(word, { seed: 5, numRuns: 1 })[0]!
 const bodyOf = (e: LogEntry): Uint8Array =>
-  e.kind === "horizon" ? NO_BYTES : e.kind === "decided" ? e.command : e.body
+  e.kind === "horizon"
+    ? NO_BYTES
+    : e.kind === "decided"
+      ? (e.items[0]?.command ?? NO_BYTES)
+      : e.body
 const withoutWire = ({ entries }: LogRecord): LogRecord => ({
   entries: entries.map((e) => {
     if (e.kind !== "word") return e
@@ -83,7 +87,7 @@ describe("the record codec", () => {
       protocol: 1,
       lane: "a",
       index: 1,
-      command: new Uint8Array(0)
+      items: [{ command: new Uint8Array(0) }]
     }
     const bytes = encodeRecord({ entries: [decided as LogEntry] })
     expect(decodeRecord(bytes)).toEqual({ entries: [decided] })

@@ -38,6 +38,14 @@ export interface Limits {
   readonly laneWindowMax: number
   /** Most rounds a protocol lane may keep per instance; more are refused when the node starts. */
   readonly roundsMax: number
+  /**
+   * Decided indexes of a lane that its application has not run, each a body at most; as many again
+   * as the window may wait behind a hole. Beyond it the lane's `own` stands still, and the leader's
+   * window fills.
+   */
+  readonly applyAheadMax: number
+  /** Commands of one `apply`, together a body at most. More are the author's mistake. */
+  readonly applyItemsMax: number
   /** Said words kept for peers that have not finished them. Beyond it calls are `overloaded`. */
   readonly tailBytesMax: number
   /** The log of one node on disk. Beyond it calls are `overloaded`. */
@@ -95,6 +103,8 @@ export const LIMITS: Limits = {
   earlyVotesMax: 4096,
   laneWindowMax: 4096,
   roundsMax: 64,
+  applyAheadMax: 1024,
+  applyItemsMax: 4096,
   tailBytesMax: 67_108_864,
   logBytesMax: 1_073_741_824,
   logSegmentBytes: 67_108_864,

@@ -5,7 +5,7 @@
 import { assert } from "../base/assert.ts"
 import { errorCodeNumber, errorCodeOf } from "../base/errorCode.ts"
 import { isNodeId, type NodeId } from "../base/NodeId.ts"
-import type { CallId } from "../server/Directive.ts"
+import type { Item } from "../server/application.ts"
 import { isSession, SESSION_BYTES } from "../server/laneKey.ts"
 import type { Decided, Delivered, Final, LogEntry, LogRecord, Stored } from "../server/LogRecord.ts"
 import type { Word } from "../server/Message.ts"
@@ -86,19 +86,22 @@ const writeStored = (stored: Stored): void => {
 }
 
 const writeDecided = (decided: Decided): void => {
-  const call = decided.call
-  const callBytes = call === undefined ? 0 : call.session.length + 3 * call.method.length
-  scratch.reserve(FIXED_BYTES_MAX + decided.command.length + callBytes)
+  scratch.reserve(FIXED_BYTES_MAX)
   scratch.byte(KIND.decided)
   scratch.fixed32(decided.protocol)
   writeAt(decided)
-  scratch.block(decided.command)
-  scratch.byte(call === undefined ? 0 : 1)
-  if (call === undefined) return
-  // A call id comes out of an app's message: whatever it holds is kept as it is.
-  scratch.block(call.session)
-  scratch.uint(call.index)
-  scratch.text(call.method)
+  scratch.uint(decided.items.length)
+  for (const { command, call } of decided.items) {
+    const callBytes = call === undefined ? 0 : call.session.length + 3 * call.method.length
+    scratch.reserve(FIXED_BYTES_MAX + command.length + callBytes)
+    scratch.block(command)
+    scratch.byte(call === undefined ? 0 : 1)
+    if (call === undefined) continue
+    // A call id comes out of an app's message: whatever it holds is kept as it is.
+    scratch.block(call.session)
+    scratch.uint(call.index)
+    scratch.text(call.method)
+  }
 }
 
 const writeDelivered = (delivered: Delivered): void => {
@@ -210,16 +213,19 @@ const readDecided = (reader: Reader): Decided | undefined => {
   const protocol = reader.fixed32()
   const lane = laneAt(reader)
   const index = reader.uint()
-  const command = block(reader)
-  const hasCall = reader.byte()
-  if (!reader.ok || hasCall > 1) return undefined
-  if (hasCall === 0) return { kind: "decided", protocol, lane, index, command }
-  const call: CallId = {
-    session: block(reader),
-    index: reader.uint(),
-    method: reader.text(BLOCK_BYTES_MAX)
+  const items: Array<Item> = []
+  for (let left = reader.uint(); left > 0 && reader.ok; left--) {
+    const command = block(reader)
+    const hasCall = reader.byte()
+    if (hasCall > 1) return undefined
+    const session = hasCall === 1 ? block(reader) : undefined
+    if (session === undefined) items.push({ command })
+    else {
+      const call = { session, index: reader.uint(), method: reader.text(BLOCK_BYTES_MAX) }
+      items.push({ command, call })
+    }
   }
-  return reader.ok ? { kind: "decided", protocol, lane, index, command, call } : undefined
+  return reader.ok ? { kind: "decided", protocol, lane, index, items } : undefined
 }
 
 const readDelivered = (reader: Reader): Delivered | undefined => {

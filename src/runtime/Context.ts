@@ -144,6 +144,12 @@ export interface OfCall<M, K extends keyof M> {
   readonly reply: Reply<M, K>
   readonly fail: Fail
 }
+/** One command of several that an index is decided to be. */
+export interface BatchItem<Command> {
+  readonly command: Command
+  /** The call that its result answers. */
+  readonly call?: CallId | undefined
+}
 /** What a phase has beside it that belongs to a protocol lane. */
 export interface OfLane<M, K extends keyof M, Command> {
   readonly index: number
@@ -151,9 +157,13 @@ export interface OfLane<M, K extends keyof M, Command> {
   readonly reply: LaneReply<M, K>
   /**
    * This index is decided: the application runs `command` in lane order, once, and its result
-   * answers `call`. A second, different decision for an index halts the node.
+   * answers `call`. Of a list, each result answers the call beside its command; an empty one only
+   * closes a hole. A second, different decision for an index halts the node.
    */
-  readonly apply: (command: Command, options?: ReplyOptions) => Directive
+  readonly apply: (
+    command: Command | ReadonlyArray<BatchItem<Command>>,
+    options?: ReplyOptions
+  ) => Directive
 }
 /** What a phase has beside it where the world delivers. */
 export interface Delivers<Message> {

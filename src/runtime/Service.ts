@@ -66,6 +66,7 @@ export interface MakeProtocol<Self, M> {
     T extends string = never,
     Cmd extends DescMessage = never,
     App = undefined,
+    R = never,
     Del extends DescMessage = never,
     P0 extends Value = Value,
     P1 extends Value = Value,
@@ -80,7 +81,7 @@ export interface MakeProtocol<Self, M> {
     P10 extends Value = Value,
     P11 extends Value = Value
   >(
-    world: World<M, State, Rec, L, T, Cmd, App, Del>,
+    world: World<M, State, Rec, L, T, Cmd, App, R, Del>,
     handlers: Handlers<
       M,
       InWorld<State, MessageInitShape<Rec>, L, T>,
@@ -91,7 +92,7 @@ export interface MakeProtocol<Self, M> {
     > &
       AgreeOn<M, Projections<M, [P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11]>> &
       LaneKeys<M, L>
-  ): Protocol<Self, Requirements<A>[keyof A]>
+  ): Protocol<Self, Requirements<A>[keyof A] | R>
 }
 
 /** A service: key and layer of its client, and constructor of its protocols. */

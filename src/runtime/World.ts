@@ -1,5 +1,6 @@
 /** What a protocol has beside its handlers: state, records, lanes, an application. */
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
+import type { Effect } from "effect"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Directive, Step } from "../server/Directive.ts"
@@ -17,6 +18,7 @@ export interface World<
   T extends string,
   Cmd extends DescMessage,
   App,
+  R,
   Del extends DescMessage
 > extends Hooks<HookContext<M, NoInfer<State>, NoInfer<Rec>, NoInfer<L>, NoInfer<T>>> {
   /** A node's state when it starts; plain data. Handlers read it, `evolve` alone changes it. */
@@ -36,7 +38,7 @@ export interface World<
       context: HookContext<M, NoInfer<State>, NoInfer<Rec>, NoInfer<L>, NoInfer<T>>
     ) => Step
   }
-  readonly application?: Application<M, Cmd, App>
+  readonly application?: Application<M, L, Cmd, App, R>
   readonly deliver?: Deliver<Del>
 }
 
@@ -97,21 +99,29 @@ export type HookForward<M, L extends string> = [L] extends [never]
     }
 
 /** What the protocol decides about: runs decided commands in lane order, on every node alike. */
-export interface Application<M, Cmd extends DescMessage, App> {
+export interface Application<M, L extends string, Cmd extends DescMessage, App, R> {
   /** The message that `apply` hands over. */
   readonly command: Cmd
+  /** The lane whose indexes it runs; default: the first. */
+  readonly lane?: NoInfer<L>
   readonly initial: () => App
   /**
    * Runs one command, returns the reply to its call. It may change `state` in place. It must be
    * deterministic, and run a command once that comes twice for one call (a leader may propose a
    * retry again). A throw halts the node.
+   *
+   * May return an Effect, which starts once the decision is durable, one at a time: the vote goes
+   * on meanwhile. It leaves `state` alone and ends with a function that changes it and returns the
+   * reply.
    */
   readonly apply: (
     state: NoInfer<App>,
     command: MessageShape<NoInfer<Cmd>>,
     context: ApplyContext
-  ) => OutputInit<M, KeyOf<M, "multiparty">> | undefined
+  ) => Applied<M> | Effect.Effect<(state: NoInfer<App>) => Applied<M>, never, R>
 }
+/** The reply to the command's call, where there is one to answer. */
+type Applied<M> = OutputInit<M, KeyOf<M, "multiparty">> | undefined
 export interface ApplyContext {
   readonly lane: string
   readonly index: number

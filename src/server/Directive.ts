@@ -13,6 +13,13 @@ export interface CallId {
   readonly method: string
 }
 
+/** What an index is decided to be, or a part of it. */
+export interface Command {
+  readonly command: object
+  /** The call that its result answers. */
+  readonly call?: CallId | undefined
+}
+
 export type Target = "all" | "others" | NodeId | ReadonlyArray<NodeId>
 
 /** What a handler asks its node to do: plain data, comparable in a test. */
@@ -50,10 +57,10 @@ export type Directive =
   /** Hands `record` to `evolve` without logging it: gone after a restart. */
   | { readonly kind: "note"; readonly record: object }
   /**
-   * This lane index is decided: the application runs `command` in lane order, its result answers
-   * `call`.
+   * This lane index is decided: the application runs the commands in lane order, one after the
+   * other, and each result answers its call.
    */
-  | { readonly kind: "apply"; readonly command: object; readonly call?: CallId }
+  | { readonly kind: "apply"; readonly items: ReadonlyArray<Command> }
   /** Hands `message` to this node's own application, without an order, and ends the instance. */
   | { readonly kind: "deliver"; readonly message: object }
   /** The timer fires once, in `ms` milliseconds; armed again, it fires then alone. */

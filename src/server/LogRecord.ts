@@ -2,7 +2,7 @@
  * The log record of one step: all or nothing. Its bytes are made by src/link/recordCodec.ts.
  */
 import type { ErrorCode } from "../base/errorCode.ts"
-import type { CallId } from "./Directive.ts"
+import type { Batch } from "./application.ts"
 import type { LaneKey } from "./laneKey.ts"
 import type { MethodId, Word } from "./Message.ts"
 
@@ -30,8 +30,7 @@ export interface Decided {
   readonly protocol: MethodId
   readonly lane: LaneKey
   readonly index: number
-  readonly command: Uint8Array
-  readonly call?: CallId
+  readonly items: Batch
 }
 /** A message was handed to the node's own application; at boot it is handed in again. */
 export interface Delivered {

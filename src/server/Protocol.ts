@@ -5,6 +5,7 @@
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Agreement } from "../quorum/Tally.ts"
 import type { NodeId } from "../base/NodeId.ts"
+import type { CallView } from "./callView.ts"
 import type { Step } from "./Directive.ts"
 import type { Proof } from "./Proof.ts"
 
@@ -110,17 +111,21 @@ export interface Delivery {
 /** What `apply` runs, in lane order, once per index, the same on every node. */
 export interface ApplicationSpec {
   readonly command: Codec
+  /** The lane whose indexes it runs; default: the first. */
+  readonly lane?: string
   readonly initial: () => unknown
   /**
    * Runs one command and returns the reply message of `call`'s method, or `undefined` where the
    * command answers no call. It may change `state` in place; it must be deterministic and
-   * run a retried command (same call) once. A throw halts the node.
+   * run a retried command (same call) once. A throw halts the node. May return an Effect, which
+   * leaves `state` alone and ends with a function that changes it and returns the reply.
    */
-  readonly apply: (
-    state: any,
-    command: any,
-    context: { readonly lane: string; readonly index: number; readonly call: unknown }
-  ) => object | undefined
+  readonly apply: (state: any, command: any, context: ApplyContext) => unknown
+}
+export interface ApplyContext {
+  readonly lane: string
+  readonly index: number
+  readonly call: CallView | undefined
 }
 
 export interface ProtocolSpec {

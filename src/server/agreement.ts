@@ -4,18 +4,18 @@
  */
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"
-import type { Application, Applied } from "./application.ts"
 import type { CallState } from "./calls.ts"
 import { calledAs } from "./callView.ts"
 import { type Cast, messageContext, votesContext } from "./contexts.ts"
 import type { Core } from "./core.ts"
 import type { Step } from "./Directive.ts"
+import type { Execution } from "./execution.ts"
 import type { Method } from "./handlers.ts"
 import { type CastVote, type Instance, ProtocolLane, type Row } from "./lanes.ts"
 import { type LaneKey, laneText } from "./laneKey.ts"
 import type { Delivered } from "./LogRecord.ts"
 import type { Word } from "./Message.ts"
-import { AuthorMistake, type Planned, plan, type Spoken } from "./plan.ts"
+import { AuthorMistake, type Planned, plan, type Spoken, textOf } from "./plan.ts"
 import type { HandlerResult } from "./Protocol.ts"
 import type { Recovery } from "./recovery.ts"
 import { type Answer, Session } from "./sessions.ts"
@@ -46,15 +46,15 @@ export class Agreement {
   readonly evidence: Array<Evidence> = []
   private readonly core: Core
   private readonly recovery: Recovery
-  private readonly applications: ReadonlyMap<number, Application>
+  private readonly execution: Execution
   /** Own words that are not counted yet, in the order in which they were said. */
   private spoken: Array<Spoken> = []
   private draining = false
 
-  constructor(core: Core, recovery: Recovery, applications: ReadonlyMap<number, Application>) {
+  constructor(core: Core, recovery: Recovery, execution: Execution) {
     this.core = core
     this.recovery = recovery
-    this.applications = applications
+    this.execution = execution
   }
 
   /** A vote of `rank`, decoded and checked to be for this instance. */
@@ -155,7 +155,7 @@ export class Agreement {
         }
         return this.evolve(owner.method, todo.body)
       case "apply":
-        return this.decide(owner, todo)
+        return this.execution.decide(todo.protocol, todo.index, todo.items)
       case "deliver":
         return this.deliver(owner, todo)
       case "arm":
@@ -283,31 +283,6 @@ export class Agreement {
     }
   }
 
-  private decide(owner: Owner, todo: Extract<Planned, { kind: "apply" }>): void {
-    const { lane, index, command, call } = todo
-    const { protocol } = owner.method
-    const application = this.applications.get(protocol.id)!
-    const before = application.at(lane.key, index)
-    if (lane.finished(index)) return
-    if (before !== undefined) {
-      if (bytesEqual(before.command, command)) return
-      return this.core.halt(`two commands were decided at ${laneText(lane.key)}/${index}`)
-    }
-    const named = call === undefined ? {} : { call }
-    const entry = {
-      kind: "decided",
-      protocol: protocol.id,
-      lane: lane.key,
-      index,
-      command
-    } as const
-    this.core.outbox.log({ ...entry, ...named })
-    application.decide(lane.key, index, { command, call })
-    const instance = lane.open.get(index)
-    if (instance !== undefined) instance.ended = true
-    this.execute(application, lane)
-  }
-
   private deliver(owner: Owner, todo: Extract<Planned, { kind: "deliver" }>): void {
     const { instance, body } = todo
     const { lane, index } = instance
@@ -324,27 +299,7 @@ export class Agreement {
     const lane = core.lanes.get(entry.lane)
     if (lane === undefined) return
     const { own } = lane
-    lane.use = "deliver"
     lane.finish(entry.index)
-    if (lane.own !== own) this.recovery.regain(lane.key)
-  }
-
-  /** Runs what is decided without a hole before it. */
-  execute(application: Application, lane: ProtocolLane): void {
-    const { own } = lane
-    lane.use = "apply"
-    for (;;) {
-      let applied: false | Applied | undefined
-      try {
-        applied = application.next(lane)
-      } catch (thrown) {
-        const where = `${laneText(lane.key)}/${lane.own}`
-        return this.core.halt(`the application threw at ${where}: ${textOf(thrown)}`)
-      }
-      if (applied === false) break
-      if (applied === undefined) continue
-      this.answer(applied.call.session, applied.call.index, { body: applied.body }, false)
-    }
     if (lane.own !== own) this.recovery.regain(lane.key)
   }
 
@@ -369,6 +324,3 @@ export class Agreement {
 /** Calls without phases run once per incarnation: their answers are not logged. */
 const logged = (owner: Owner): boolean =>
   owner.method.call === "multiparty" || owner.method.call === "phase"
-
-export const textOf = (thrown: unknown): string =>
-  thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)

@@ -66,6 +66,7 @@ export class Core {
   /** The log has no room: what would make it grow is refused at the door. */
   logFull = false
   atMs = 0
+  private token = 0
 
   constructor(parts: {
     readonly self: NodeId
@@ -86,6 +87,11 @@ export class Core {
     this.lanes = parts.lanes
     this.says = parts.says
     this.sign = parts.sign
+  }
+
+  /** Names an Effect that the host runs. */
+  nextToken(): number {
+    return ++this.token
   }
 
   count(reason: string): void {

@@ -9,6 +9,7 @@ import type { System } from "../quorum/QuorumSystem.ts"
 import { Agreement, type Evidence } from "./agreement.ts"
 import { Application } from "./application.ts"
 import { Core, type Counters, type Sign } from "./core.ts"
+import { Execution } from "./execution.ts"
 import { type EarlyVote, EarlyVotes } from "./early.ts"
 import { Handlers, type LaneView, type Method } from "./handlers.ts"
 import { countable, fits, read, votable } from "./incoming.ts"
@@ -44,7 +45,7 @@ export class Engine {
   private readonly early: EarlyVotes
   /** Public for what tells protocols of losses and installs. */
   readonly hooks: Hooks
-  private readonly applications = new Map<number, Application>()
+  private readonly execution: Execution
 
   /** @throws ProtocolInvalid */
   constructor(options: EngineOptions) {
@@ -68,10 +69,22 @@ export class Engine {
       sign
     })
     this.recovery = new Recovery(this.core)
+    const applications = new Map<number, Application>()
     for (const protocol of handlers.protocols.values()) {
-      this.applications.set(protocol.id, new Application(protocol, limits.bodyBytesMax))
+      const lane = lanes.get(protocol.lane ?? "")
+      const spec = protocol.spec.world?.application
+      if (spec === undefined || lane === undefined) continue
+      const { bodyBytesMax } = limits
+      applications.set(protocol.id, new Application({ protocol, lane, spec, bodyBytesMax }))
     }
-    this.agreement = new Agreement(this.core, this.recovery, this.applications)
+    this.execution = new Execution({
+      core: this.core,
+      recovery: this.recovery,
+      applications,
+      isEffect: options.isEffect,
+      answer: ({ call, body }) => this.agreement.answer(call.session, call.index, { body }, false)
+    })
+    this.agreement = new Agreement(this.core, this.recovery, this.execution)
     this.hooks = new Hooks(this.core, this.agreement)
     this.early = new EarlyVotes(limits, system.size)
     this.requests = new Requests({
@@ -100,6 +113,7 @@ export class Engine {
         core.sessions.raise(input.horizonMs)
         core.booted = true
         core.outbox.emit({ kind: "horizon", horizonMs: core.sessions.horizonMs })
+        this.execution.booted()
         return this.hooks.booted()
       case "peerUp":
         return recovery.up(input.peer, input.storeId)
@@ -114,7 +128,7 @@ export class Engine {
       case "cancel":
         return requests.cancel(input.session, input.index)
       case "ran":
-        return requests.ran(input)
+        return void (this.execution.ran(input) || requests.ran(input))
       case "logFull":
         core.logFull = input.full
         return
@@ -298,13 +312,8 @@ export class Engine {
         const protocol = core.handlers.protocols.get(entry.protocol)
         return protocol && this.agreement.evolve({ protocol }, entry.body)
       }
-      case "decided": {
-        const application = this.applications.get(entry.protocol)
-        const lane = core.lanes.get(entry.lane)
-        if (application === undefined || lane === undefined) return
-        application.decide(lane.key, entry.index, { command: entry.command, call: entry.call })
-        return this.agreement.execute(application, lane)
-      }
+      case "decided":
+        return this.execution.decided(entry)
       case "delivered":
         return this.agreement.delivered(entry)
     }
@@ -371,6 +380,9 @@ const viewOf = (lane: () => ProtocolLane): LaneView => ({
   },
   get own() {
     return lane().own
+  },
+  get applied() {
+    return lane().applied
   }
 })
 

@@ -7,7 +7,7 @@ import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { type ContextClasses, contextClasses } from "./contextClasses.ts"
-import type { CallId, Directive, Target } from "./Directive.ts"
+import type { CallId, Command, Directive, Target } from "./Directive.ts"
 import { type HookName, hookMethod } from "./hooks.ts"
 import { LANE_NAME } from "./laneKey.ts"
 import { SLOTS_MAX } from "./lanes.ts"
@@ -53,14 +53,18 @@ export interface Protocol {
   readonly lanes: { readonly [name: string]: LaneView }
   readonly hooks: ReadonlyMap<HookName, Method>
   readonly timers: ReadonlyMap<string, Method>
+  /** The lane its application runs in. */
+  readonly lane: string | undefined
 }
 
 /** What handlers see of a protocol lane. */
 export interface LaneView {
   /** Highest index this node may forward to now. */
   readonly last: number
-  /** Lowest index that is not finished yet: neither applied nor delivered. */
+  /** Lowest index that is not finished yet: not delivered, or not decided, or too far ahead. */
   readonly own: number
+  /** Highest index that the application has run. */
+  readonly applied: number
 }
 
 export interface Tools {
@@ -74,7 +78,10 @@ export interface Tools {
   readonly fail: (code: FailCode, detail: string) => Directive
   readonly store: (record: object) => Directive
   readonly note: (record: object) => Directive
-  readonly apply: (command: object, options?: { readonly call?: CallId }) => Directive
+  readonly apply: (
+    command: object | ReadonlyArray<Command>,
+    options?: { readonly call?: CallId }
+  ) => Directive
   readonly deliver: (message: object) => Directive
   readonly arm: (timer: string, ms: number) => Directive
   readonly disarm: (timer: string) => Directive
@@ -85,10 +92,10 @@ const ignore = (reason: string): Directive => ({ kind: "ignore", reason })
 const fail = (code: FailCode, detail: string): Directive => ({ kind: "fail", code, detail })
 const store = (record: object): Directive => ({ kind: "store", record })
 const note = (record: object): Directive => ({ kind: "note", record })
-const apply = (command: object, options?: { readonly call?: CallId }): Directive =>
-  options?.call === undefined
-    ? { kind: "apply", command }
-    : { kind: "apply", command, call: options.call }
+const apply: Tools["apply"] = (command, options) => ({
+  kind: "apply",
+  items: Array.isArray(command) ? command : [{ command, ...options }]
+})
 const deliver = (message: object): Directive => ({ kind: "deliver", message })
 const arm = (timer: string, ms: number): Directive => ({ kind: "arm", timer, ms })
 const disarm = (timer: string): Directive => ({ kind: "disarm", timer })
@@ -178,7 +185,8 @@ export class Handlers {
       state: spec.world?.state?.(node),
       lanes: views,
       hooks,
-      timers
+      timers,
+      lane: spec.world?.application && (spec.world.application.lane ?? Object.keys(views)[0])
     }
     if (this.protocols.has(protocol.id)) throw new ProtocolInvalid(`${spec.name} is given twice`)
     this.protocols.set(protocol.id, protocol)

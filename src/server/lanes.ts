@@ -150,8 +150,8 @@ export abstract class Lane {
 
 /** A lane of the protocol's own. */
 export class ProtocolLane extends Lane {
-  /** What its instances end with, all of them: the first one says. */
-  use: "apply" | "deliver" | undefined = undefined
+  /** Highest index that the application has run. */
+  applied = 0
   /** Finished above `own`. At most `window`. */
   private readonly ahead = new Set<number>()
 

@@ -6,12 +6,12 @@ import { NO_BYTES } from "../base/bytes.ts"
 import type { ErrorCode, FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Owner } from "./agreement.ts"
-import { type CallName, callName } from "./application.ts"
+import { type Batch, type CallName, callName, type Item } from "./application.ts"
 import type { Core } from "./core.ts"
-import type { CallId, Directive, Step, Target } from "./Directive.ts"
+import type { Command, Directive, Step, Target } from "./Directive.ts"
 import type { Method } from "./handlers.ts"
-import { type Instance, type Lane, ProtocolLane, type Row } from "./lanes.ts"
-import type { Word } from "./Message.ts"
+import type { Instance, Lane, Row } from "./lanes.ts"
+import type { MethodId, Word } from "./Message.ts"
 import { type Answer, Session } from "./sessions.ts"
 
 /** A directive that cannot be done. */
@@ -48,14 +48,16 @@ export type Planned =
   | { readonly kind: "evolve"; readonly body: Uint8Array; readonly logged: boolean }
   | {
       readonly kind: "apply"
-      readonly lane: ProtocolLane
+      readonly protocol: MethodId
       readonly index: number
-      readonly command: Uint8Array
-      readonly call: CallId | undefined
+      readonly items: Batch
     }
   | { readonly kind: "deliver"; readonly instance: Instance; readonly body: Uint8Array }
   /** `dueMs` absent: it is disarmed. */
   | { readonly kind: "arm"; readonly timer: Method; readonly dueMs: number | undefined }
+
+export const textOf = (thrown: unknown): string =>
+  thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)
 
 /** @throws AuthorMistake, or what a codec throws on a message it cannot encode */
 export const plan = (core: Core, owner: Owner, step: Step): ReadonlyArray<Planned> => {
@@ -189,17 +191,25 @@ const planApply = (
   owner: Owner,
   directive: Extract<Directive, { kind: "apply" }>
 ): Planned => {
-  const application = owner.method.protocol.spec.world?.application
+  const { spec, id, lane } = owner.method.protocol
+  const application = spec.world?.application
   if (application === undefined)
     throw new AuthorMistake("applies, but its world has no application")
   const { instance } = owner
-  if (!(instance?.lane instanceof ProtocolLane)) {
-    throw new AuthorMistake("applies outside a protocol lane")
+  if (lane === undefined || instance?.lane.key !== lane) {
+    throw new AuthorMistake(`applies outside lane "${lane}", in which its application runs`)
   }
-  only("apply", instance.lane)
-  const command = bounded(core, application.command.encode(directive.command))
-  const call = callName(directive.call) === undefined ? undefined : directive.call
-  return { kind: "apply", lane: instance.lane, index: instance.index, command, call }
+  const { items } = directive
+  if (items.length > core.limits.applyItemsMax) {
+    throw new AuthorMistake(`applies ${items.length} commands at one index`)
+  }
+  const encoded = items.map(({ command, call }: Command): Item => {
+    const bytes = application.command.encode(command)
+    return callName(call) === undefined ? { command: bytes } : { command: bytes, call: call! }
+  })
+  const bytes = encoded.reduce((sum, { command }) => sum + command.length, 0)
+  if (bytes > core.limits.bodyBytesMax) throw tooLarge(core, bytes)
+  return { kind: "apply", protocol: id, index: instance.index, items: encoded }
 }
 
 const planDeliver = (
@@ -211,13 +221,10 @@ const planDeliver = (
   const message = method.protocol.spec.world?.deliver?.message
   if (message === undefined) throw new AuthorMistake("delivers, but its world declares no deliver")
   if (instance === undefined) throw new AuthorMistake("delivers outside a phase")
-  if (instance.lane instanceof ProtocolLane) only("deliver", instance.lane)
+  if (instance.lane.key === method.protocol.lane) {
+    throw new AuthorMistake(`delivers in lane "${instance.lane.key}", whose indexes it applies`)
+  }
   return { kind: "deliver", instance, body: bounded(core, message.encode(directive.message)) }
-}
-
-const only = (use: "apply" | "deliver", lane: ProtocolLane): void => {
-  if (lane.use === undefined || lane.use === use) return
-  throw new AuthorMistake(`cannot ${use} in lane ${lane.key}: its other indexes ${lane.use}`)
 }
 
 const planTimer = (
@@ -239,8 +246,10 @@ const planTimer = (
 
 const bounded = (core: Core, body: Uint8Array): Uint8Array => {
   if (body.length <= core.limits.bodyBytesMax) return body
-  throw new AuthorMistake(`says ${body.length} bytes; at most ${core.limits.bodyBytesMax} fit`)
+  throw tooLarge(core, body.length)
 }
+const tooLarge = (core: Core, bytes: number): AuthorMistake =>
+  new AuthorMistake(`says ${bytes} bytes; at most ${core.limits.bodyBytesMax} fit`)
 
 /** `undefined`: everybody. */
 const targets = (core: Core, to: Target): ReadonlyArray<NodeId> | undefined => {

@@ -29,7 +29,6 @@ export class Requests {
   private readonly opened: (instance: Instance, early: ReadonlyArray<EarlyVote>) => void
   private readonly early: EarlyVotes
   private readonly runs = new Map<number, Run>()
-  private token = 0
 
   constructor(parts: {
     readonly core: Core
@@ -195,7 +194,7 @@ export class Requests {
     if (this.runs.size >= this.core.limits.runsMax) {
       return this.agreement.refuse(owner, { code: "overloaded", node: undefined })
     }
-    const token = ++this.token
+    const token = this.core.nextToken()
     if (owner.call !== undefined) owner.call.token = token
     this.runs.set(token, { owner })
     this.core.outbox.emit({ kind: "run", token, effect: result })

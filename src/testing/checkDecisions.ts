@@ -1,6 +1,8 @@
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
-import { type LaneKey, laneBytes, laneOfBytes, laneText } from "../server/laneKey.ts"
+import { CallView } from "../server/callView.ts"
+import type { CallId } from "../server/Directive.ts"
+import { type LaneKey, laneOfBytes, laneText } from "../server/laneKey.ts"
 import type { Decided } from "../server/LogRecord.ts"
 import type { ProtocolSpec } from "../server/Protocol.ts"
 import { type CallKey, callKey, callText } from "./checkAnswers.ts"
@@ -31,10 +33,11 @@ export class DecisionCheck {
     const mine = setOf(this.#ofNode, `${node} ${lane}`)
     if (mine.has(index)) this.#fail(`at most once: node ${node} decided ${where} twice`)
     mine.add(index)
-    if (decided.call !== undefined) {
-      const call = callKey(laneOfBytes(decided.call.session), decided.call.index)
-      setOf(this.#calls, node).add(call)
-      this.#called.add(call)
+    for (const { call } of decided.items) {
+      if (call === undefined) continue
+      const name = callKey(laneOfBytes(call.session), call.index)
+      setOf(this.#calls, node).add(name)
+      this.#called.add(name)
     }
     let indexes = this.#lanes.get(lane)
     if (indexes === undefined) this.#lanes.set(lane, (indexes = new Map()))
@@ -82,30 +85,35 @@ export class DecisionCheck {
       for (let index = 1; index <= indexes.size; index++) {
         const decided = indexes.get(index)
         if (decided === undefined) return this.#fail(`hole: ${laneText(lane)}/${index}`)
-        const command = application.command.decode(decided.command)
-        const call = decided.call === undefined ? undefined : viewOf(decided.call)
-        const result = application.apply(state, command, { lane, index, call })
-        if (call === undefined || result === undefined) continue
-        const method = this.#spec.methods.find((m) => m.name === call.method)
-        const told = answer(call.name)
-        if (method === undefined || told === undefined) continue
-        if (!bytesEqual(method.output.encode(result), told)) {
-          this.#fail(`sequential: ${callText(call.name)} was answered unlike a run in order does`)
+        for (const item of decided.items) {
+          const call = item.call && viewOf(item.call)
+          const command = application.command.decode(item.command)
+          const result = application.apply(state, command, { lane, index, call })
+          if (call !== undefined) this.#compare(call, result, answer)
         }
       }
     }
   }
+
+  #compare(call: CallView, result: unknown, answer: (call: CallKey) => Uint8Array | undefined) {
+    const name = callKey(laneOfBytes(call.session), call.index)
+    const method = this.#spec.methods.find((m) => m.name === call.method)
+    const told = answer(name)
+    if (method === undefined || told === undefined || result === undefined) return
+    if (bytesEqual(method.output.encode(result as object), told)) return
+    this.#fail(`sequential: ${callText(name)} was answered unlike a run in order does`)
+  }
 }
 
-const viewOf = (call: NonNullable<Decided["call"]>) => {
-  const lane = laneOfBytes(call.session)
-  const { index, method } = call
-  const key = `${laneText(lane)}/${index}`
-  return { name: callKey(lane, index), session: laneBytes(lane), index, method, key }
-}
+const viewOf = (call: CallId): CallView =>
+  new CallView(laneOfBytes(call.session), call.index, call.method)
 
 const sameDecision = (a: Decided, b: Decided): boolean =>
   a.protocol === b.protocol &&
+  a.items.length === b.items.length &&
+  a.items.every((item, at) => sameItem(item, b.items[at]!))
+
+const sameItem = (a: Decided["items"][number], b: Decided["items"][number]): boolean =>
   bytesEqual(a.command, b.command) &&
   a.call?.index === b.call?.index &&
   a.call?.method === b.call?.method &&

@@ -60,8 +60,9 @@ const reply = (value: number): Reply => ({
 })
 const decided = (index: number, value: number, call = index): LogEntry => ({
   ...{ kind: "decided", protocol: methodId("test.Sum"), lane: "slots", index },
-  command: bytes(value),
-  call: { session: laneBytes(SESSION), index: call, method: "add" }
+  items: [
+    { command: bytes(value), call: { session: laneBytes(SESSION), index: call, method: "add" } }
+  ]
 })
 
 const newCall = (number = 1): SimCall => ({

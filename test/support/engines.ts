@@ -130,6 +130,16 @@ export class Nodes {
     for (const a of this.ids) for (const b of this.ids) if (a < b) this.link(a, b)
   }
 
+  /** Ends the oldest Effect under way at a node; `false`: there is none. */
+  run(id: NodeId): boolean {
+    const started = this.outputs.find(({ from, output }) => from === id && output.kind === "run")
+    if (started?.output.kind !== "run") return false
+    this.outputs.splice(this.outputs.indexOf(started), 1)
+    const { token, effect } = started.output as { token: number; effect: any }
+    this.input(id, { kind: "ran", token, result: effect.effect() })
+    return true
+  }
+
   /** A new engine over the node's log. */
   boot(id: NodeId, horizonMs = 0): void {
     const { protocol, limits, model } = this.options
@@ -138,7 +148,7 @@ export class Nodes {
       system: makeSystem(this.ids, model),
       protocols: [protocol],
       limits,
-      isEffect: () => false
+      isEffect: (value: any) => typeof value?.effect === "function"
     })
     const log = this.logs.get(id) ?? []
     this.logs.set(id, log)

@@ -152,17 +152,15 @@ export const entry: fc.Arbitrary<LogEntry> = fc.oneof(
     .map(([final, failure]) => ({ ...final, ...failure })),
   fc.record({ kind: fc.constant("horizon" as const), horizonMs: counter(0) }),
   fc.record({ kind: fc.constant("stored" as const), protocol: uint32, body }),
-  fc.record(
-    {
-      kind: fc.constant("decided" as const),
-      protocol: uint32,
-      lane,
-      index: counter(1),
-      command: body,
-      call: callId
-    },
-    { requiredKeys: ["kind", "protocol", "lane", "index", "command"] }
-  ),
+  fc.record({
+    kind: fc.constant("decided" as const),
+    protocol: uint32,
+    lane,
+    index: counter(1),
+    items: fc.array(fc.record({ command: body, call: callId }, { requiredKeys: ["command"] }), {
+      maxLength: 3
+    })
+  }),
   fc.record({
     kind: fc.constant("delivered" as const),
     protocol: uint32,

@@ -18,6 +18,7 @@ export interface AnyWorld extends Omit<WorldSpec, "record" | "application" | "de
   readonly deliver?: { readonly message: DescMessage; readonly to: DeliverSpec["to"] }
   readonly application?: {
     readonly command: DescMessage
+    readonly lane?: string
     readonly initial: () => unknown
     readonly apply: ApplicationSpec["apply"]
   }
@@ -42,6 +43,10 @@ export const compile = (
   }
   if (world?.application !== undefined && lanes.length === 0) {
     throw new ProtocolInvalid(`${name} has an application and no lane to run it in; declare one`)
+  }
+  const applied = world?.application?.lane
+  if (applied !== undefined && !lanes.includes(applied)) {
+    throw new ProtocolInvalid(`${name} has no lane "${applied}" to run its application in`)
   }
   const methods = infos.map((info): MethodSpec => {
     const handler = handlers[info.name]
@@ -89,7 +94,6 @@ const worldOf = (world: AnyWorld): WorldSpec => {
 }
 
 const applicationOf = (application: NonNullable<AnyWorld["application"]>): ApplicationSpec => ({
-  command: codecOf(application.command),
-  initial: application.initial,
-  apply: application.apply
+  ...application,
+  command: codecOf(application.command)
 })
