@@ -1,11 +1,18 @@
 /** `npm run sim`: runs a protocol in the simulator, seed after seed. */
 import { parseArgs } from "node:util"
-import { choicesOf, EventHash, type SimulateOptions, simulate } from "quorate/testing"
+import {
+  choicesOf,
+  EventHash,
+  type SimulateOptions,
+  type SimulationRun,
+  shrink,
+  simulate
+} from "quorate/testing"
 import { Paxos } from "../apps/paxos/protocol.ts"
 import { Bracha } from "../examples/reliable-broadcast/bracha.ts"
 
 /** A protocol the command knows; one line each. */
-interface Entry extends Pick<SimulateOptions, "spec" | "model" | "promises"> {
+interface Entry extends Pick<SimulateOptions, "spec" | "model" | "promises" | "leader"> {
   readonly nodes: number
   readonly calls: Parameters<typeof choicesOf>[1]
 }
@@ -27,6 +34,7 @@ const PROTOCOLS: { readonly [name: string]: Entry } = {
   },
   paxos: {
     spec: Paxos.spec,
+    leader: 1,
     model: "crash",
     promises: { totality: true, quorums: true },
     nodes: 3,
@@ -42,9 +50,12 @@ const HELP = `Runs a protocol under random schedules in virtual time, and checks
   --nodes N         members of the group; default: 4 (Byzantine) or 3 (crash)
   --seed S          seed of the first run; default 1. Run i has seed S + i
   --runs R          default 100
-  --faults all      connections break, nodes crash and restart from their disks, clients die;
+  --faults all      partitions, links cut one way, nodes that crash and restart from their disks,
+                    disks that stall, fail and are lost, clocks that jump, clients that die;
                     in a Byzantine group also (N-1)/3 lying nodes and equivocating clients.
                     Default: none, delays only
+  --drop 2,5        leaves out the 2nd and the 5th fault that were planned
+  --shrink          of a run that fails, leaves out faults while it still fails, and prints the rest
   --json            one JSON object on stdout: protocol, runs, failures, decided (calls
                     answered), steps, stepsPerSec, seconds, logHash (over all runs)
   --trace           prints the events of each run on stderr
@@ -69,6 +80,8 @@ const readOptions = () => {
         seed: { type: "string", default: "1" },
         runs: { type: "string", default: "100" },
         faults: { type: "string", default: "none" },
+        drop: { type: "string", default: "" },
+        shrink: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         trace: { type: "boolean", default: false },
         help: { type: "boolean", default: false }
@@ -85,6 +98,24 @@ const natural = (name: string, text: string, least: number, most: number): numbe
   const value = Number(text)
   if (/^[0-9]+$/.test(text) && value >= least && value <= most) return value
   return usage(`--${name} ${text} is no number from ${least} to ${most}`)
+}
+
+const numbers = (text: string): ReadonlySet<number> =>
+  new Set(text === "" ? [] : text.split(",").map((one) => natural("drop", one, 1, 1_000_000)))
+
+/** The failure, the faults that led to it, and the line that repeats it. */
+const failed = (options: SimulateOptions, run: SimulationRun, line: string, shrinks: boolean) => {
+  const shrunk = shrinks ? shrink(options) : undefined
+  const drop = shrunk?.drop ?? options.drop ?? new Set()
+  const left = shrunk?.run.faults.flatMap(({ atMs, fault }, i) =>
+    drop.has(i + 1) ? [] : [`  at ${atMs} ms: ${JSON.stringify(fault)}\n`]
+  )
+  const repeat =
+    line +
+    (options.faults === "all" ? " --faults all" : "") +
+    (drop.size > 0 ? ` --drop ${[...drop].sort((a, b) => a - b).join(",")}` : "")
+  const why = shrunk?.run.failure ?? run.failure
+  process.stderr.write(`seed ${run.seed}: ${why}\n${left?.join("") ?? ""}  repeat: ${repeat}\n`)
 }
 
 interface Totals {
@@ -109,25 +140,25 @@ const main = (): void => {
   const byzantine = entry.model === "byzantine" ? Math.floor((nodes - 1) / 3) : 0
   const trace = values.trace ? (line: string) => void process.stderr.write(`${line}\n`) : undefined
   const choices = choicesOf(entry.spec, entry.calls)
+  const drop = numbers(values.drop)
 
   const totals: Totals = { failures: 0, decided: 0, steps: 0 }
   const hash = new EventHash()
   const startMs = performance.now()
   let saidMs = startMs
   for (let seed = first; seed < first + runs; seed++) {
-    const { spec, model, promises } = entry
-    const run = simulate({
-      ...{ spec, model, promises, nodes, byzantine, seed, choices, faults, crash: true },
-      ...(trace && { trace })
-    })
+    const { spec, model, promises, leader } = entry
+    const options: SimulateOptions = {
+      ...{ spec, model, promises, leader, nodes, byzantine, seed, choices, faults, crash: true },
+      ...{ drop, ...(trace && { trace }) }
+    }
+    const run = simulate(options)
     totals.decided += run.checkers.answered
     totals.steps += run.steps
     hash.text(run.hash)
     if (run.failure !== undefined && ++totals.failures <= FAILURES_SHOWN) {
-      const line =
-        `npm run sim -- --protocol ${protocol} --nodes ${nodes} --seed ${seed} --runs 1` +
-        (faults === "all" ? " --faults all" : "")
-      process.stderr.write(`seed ${seed}: ${run.failure}\n  repeat: ${line}\n`)
+      const line = `npm run sim -- --protocol ${protocol} --nodes ${nodes} --seed ${seed} --runs 1`
+      failed(options, run, line, values.shrink)
     }
     if (performance.now() < saidMs + PROGRESS_MS) continue
     saidMs = performance.now()

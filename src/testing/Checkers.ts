@@ -63,7 +63,10 @@ export class Checkers {
   readonly decisions: DecisionCheck
   readonly deliveries: DeliveryCheck
   readonly #options: CheckersOptions
-  readonly #correct: ReadonlySet<NodeId>
+  /** Held to what it says. */
+  readonly #correct: Set<NodeId>
+  /** Held to what must happen in the end, too. Shared with the parts. */
+  readonly #live: Array<NodeId>
   readonly #byKey = new Map<CallKey, SimCall>()
   /** The durable horizon of correct nodes, and the highest of them. */
   readonly #horizons = new Map<NodeId, number>()
@@ -74,9 +77,11 @@ export class Checkers {
   readonly #newest = new Map<LaneKey, number>()
 
   constructor(options: CheckersOptions) {
-    const { correct, durable, spec } = options
+    const { durable, spec } = options
     this.#options = options
-    this.#correct = new Set(correct)
+    this.#correct = new Set(options.correct)
+    const correct = [...options.correct]
+    this.#live = correct
     const fail = (what: string): void => this.fail(what)
     this.decisions = new DecisionCheck(fail, spec)
     this.deliveries = new DeliveryCheck(fail, durable)
@@ -105,6 +110,25 @@ export class Checkers {
 
   isCorrect(node: NodeId): boolean {
     return this.#correct.has(node)
+  }
+
+  /** Correct nodes that remember all they said. */
+  get live(): ReadonlyArray<NodeId> {
+    return this.#live
+  }
+
+  booted(node: NodeId): void {
+    this.words.booted(node)
+  }
+
+  /**
+   * A node lost its memory. Without durability that is what a crash does, and the node keeps out of
+   * what it may have spoken in; else it has lost its disk, and counts as one of the faulty.
+   */
+  forgot(node: NodeId): void {
+    const at = this.#live.indexOf(node)
+    if (at >= 0) this.#live.splice(at, 1)
+    if (this.#options.durable) this.#correct.delete(node)
   }
 
   /** A client numbered its call and sends it. */
@@ -238,12 +262,11 @@ export class Checkers {
 
   /** What one correct node answered or decided, and another did not. */
   untotal(method?: string): string | undefined {
-    const { correct } = this.#options
     const wanted = (key: CallKey): boolean =>
       (method === undefined || this.#byKey.get(key)?.method.name === method) &&
       !this.#outrun(key) &&
       !this.#evicted(key)
-    return this.answers.missing(wanted) ?? this.decisions.missing(correct)
+    return this.answers.missing(wanted) ?? this.decisions.missing(this.#live)
   }
 
   /** The last word: to be called once nothing is missing, or time is up. */

@@ -31,6 +31,10 @@ export interface Options<M> {
   readonly calls: { readonly [K in CallName<M>]?: ReadonlyArray<InputInit<M, K>> }
   /** Whether nodes crash and restart from their disks; default: yes. */
   readonly crash?: boolean
+  /** Nodes have disks; default: yes. Without, only as many restart as may fail. */
+  readonly durable?: boolean
+  /** A node without which the protocol does not go on for ever: it never loses its disk. */
+  readonly leader?: NodeId
   /** "none": delays only, and nobody lies; default "all". */
   readonly faults?: Faults
 }
@@ -111,6 +115,8 @@ export const check = <Self, R>(
         choices,
         faults: options.faults ?? "all",
         crash: options.crash ?? true,
+        durable: options.durable ?? true,
+        leader: options.leader,
         promises: { totality: false, quorums: false },
         runEffect: runEffectIn(context as Context.Context<never>)
       })

@@ -11,6 +11,7 @@ export const callKey = (session: LaneKey, index: number): CallKey => `${session}
 export interface AnswerCheckOptions {
   readonly fail: (what: string) => void
   readonly durable: boolean
+  /** Nodes that remember all they said; may shrink. */
   readonly correct: ReadonlyArray<NodeId>
   /** Whether the nodes must give the same answer: true of multiparty calls. */
   readonly agreed: (call: CallKey) => boolean
@@ -76,8 +77,9 @@ export class AnswerCheck {
   missing(wanted: (key: CallKey) => boolean): string | undefined {
     for (const [key, finals] of this.#finals) {
       if (!this.#nodes.has(key) || !wanted(key)) continue
-      const node = this.#options.correct.find((node) => !finals.has(node))
-      if (node !== undefined)
+      const { correct } = this.#options
+      const node = correct.find((node) => !finals.has(node))
+      if (node !== undefined && correct.some((node) => finals.has(node)))
         return `totality: ${callText(key)} is finished, but not at node ${node}`
     }
     return undefined

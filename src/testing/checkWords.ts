@@ -7,6 +7,7 @@ export interface WordCheckOptions {
   readonly fail: (what: string) => void
   /** Whether nodes have a log; without one only what they send counts. */
   readonly durable: boolean
+  /** Nodes that remember all they said; may shrink. */
   readonly correct: ReadonlyArray<NodeId>
   /** Whether this node needs no more words for the instance: it is durably over there. */
   readonly finishedAt: (node: NodeId, lane: LaneKey, index: number) => boolean
@@ -66,6 +67,7 @@ export class WordCheck {
   missing(): string | undefined {
     const { correct, finishedAt } = this.#options
     for (const [author, words] of this.#words) {
+      if (!correct.includes(author)) continue
       for (const word of words) {
         for (const node of correct) {
           if (node === author || word.to?.includes(node) === false) continue

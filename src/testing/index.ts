@@ -1,5 +1,6 @@
 /** The door `quorate/testing`: what a test of a protocol needs. */
 export { EventHash } from "./hash.ts"
+export { shrink } from "./shrink.ts"
 export * as Simulation from "./Simulation.ts"
 export { choicesOf } from "./Simulation.ts"
 export {

@@ -1,6 +1,7 @@
 import { assert } from "../base/assert.ts"
 import type { Prng } from "../base/prng.ts"
 import type { Disk, DiskFailure } from "../link/ports.ts"
+import { ProcessKilled, untilKilled } from "./killed.ts"
 import type { VirtualTime } from "./virtualTime.ts"
 
 /** How long a write and its sync take, in milliseconds. */
@@ -30,6 +31,16 @@ export class SimDisk {
   readonly #random: Prng
   readonly #timing: DiskTiming
   readonly #files = new Map<string, SimFile>()
+  /** Files made or cut, writes begun, and writes synced, over all processes. */
+  operations = 0
+  /** Asked after each of them, before anybody else hears of it: true kills the process. */
+  kills: (operation: number) => boolean = () => false
+  /** A write was refused since the last crash. */
+  refused = false
+  /** No sync ends before this time. */
+  #stalledUntilMs = 0
+  #failing = false
+  #killed = false
   /** Counts mounts and crashes: what an earlier process began ends nowhere. */
   #mount = 0
 
@@ -42,6 +53,7 @@ export class SimDisk {
   /** The disk as one process sees it, until the next mount, `close` or a crash. */
   mount(): Disk {
     const mount = ++this.#mount
+    this.#killed = false
     const open = (): void => assert(mount === this.#mount, "a dead process uses its disk")
     return {
       where: "memory",
@@ -58,6 +70,7 @@ export class SimDisk {
         open()
         const length = bytes.length
         this.#files.set(name, { bytes: bytes.slice(), length, synced: length, busy: false })
+        this.#operated()
       },
       truncate: (name, length) => {
         open()
@@ -65,6 +78,7 @@ export class SimDisk {
         assert(length <= file.length, `${name} is shorter than ${length} bytes`)
         file.length = length
         file.synced = Math.min(file.synced, length)
+        this.#operated()
       },
       append: (name, chunks, done) => {
         open()
@@ -86,6 +100,39 @@ export class SimDisk {
       file.busy = false
       if (file.length === 0 && this.#random.chance(500)) this.#files.delete(name)
     }
+    this.#failing = false
+    this.refused = false
+  }
+
+  /** The next write fails: some of it may stay, and nobody knows what. Until the next crash. */
+  fail(): void {
+    this.#failing = true
+  }
+
+  /** No sync ends for so long. */
+  stall(stallMs: number): void {
+    this.#stalledUntilMs = this.#time.nowMs + stallMs
+  }
+
+  /** Works again, as far as it has not refused a write yet. */
+  heal(): void {
+    this.#failing = false
+    this.#stalledUntilMs = 0
+  }
+
+  /** All files are gone, as with another disk mounted in its place. Only while nobody uses it. */
+  wipe(): void {
+    this.#mount++
+    this.#files.clear()
+  }
+
+  get empty(): boolean {
+    return this.#files.size === 0
+  }
+
+  /** @throws ProcessKilled when the process that mounted it last is dead */
+  live(): void {
+    if (this.#killed) throw new ProcessKilled()
   }
 
   /** Bytes written and not yet synced. */
@@ -111,12 +158,24 @@ export class SimDisk {
     const mount = this.#mount
     const end = file.length
     const written = file
-    this.#time.after(this.#syncMs(), () => {
+    const failing = this.#failing
+    const stalledMs = Math.max(0, this.#stalledUntilMs - this.#time.nowMs)
+    this.#time.after(stalledMs + this.#syncMs(), () => {
       if (mount !== this.#mount) return
-      written.synced = end
       written.busy = false
-      done(undefined)
+      if (failing) this.refused = true
+      else written.synced = end
+      untilKilled(() => {
+        this.#operated()
+        done(failing ? "no space left on device" : undefined)
+      })
     })
+    this.#operated()
+  }
+
+  #operated(): void {
+    this.#killed = this.kills(++this.operations)
+    if (this.#killed) throw new ProcessKilled()
   }
 
   #syncMs(): number {

@@ -3,8 +3,7 @@ import { NODE_ID_MAX, type NodeId } from "../base/NodeId.ts"
 import type { Prng } from "../base/prng.ts"
 import { decodeMessage, encodeMessage } from "../link/envelope.ts"
 import { HostCore, type HostEngine, type HostOptions, type HostPorts } from "../link/hostCore.ts"
-import { LogCore } from "../link/logCore.ts"
-import { decodeRecord } from "../link/recordCodec.ts"
+import type { LogCore } from "../link/logCore.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Engine } from "../server/engine.ts"
 import type { Route } from "../server/Input.ts"
@@ -13,9 +12,10 @@ import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.t
 import type { Adversary } from "./byzantine.ts"
 import type { Checkers } from "./Checkers.ts"
 import { frozen } from "./frozen.ts"
+import { ProcessKilled, untilKilled } from "./killed.ts"
 import type { SimDisk } from "./simDisk.ts"
 import type { Endpoint, NetworkPort, SimHello } from "./simNetwork.ts"
-import { LogMemory } from "./watchLog.ts"
+import { SimStore } from "./simStore.ts"
 import { EPOCH_MS, type World } from "./world.ts"
 
 /** Puts something between the parts of a node: how a test plants a bug. */
@@ -26,6 +26,12 @@ export interface Decorate {
   readonly ports?: (ports: HostPorts, node: NodeId) => HostPorts
   readonly engine?: (engine: Engine, node: NodeId) => HostEngine
 }
+
+/** A process that was killed on purpose is started again after this time. */
+const KILLED_DOWN_MS = 60
+const BOOTED_AGO_MS = 90_000
+/** A member that shows another store than before is kept away this long, then refused again. */
+const REFUSED_MS = 5_000
 
 /** Runs an entry handler's Effect to its end, at once. */
 export type RunEffect = (effect: unknown) => HandlerResult | { readonly failure: string } | "async"
@@ -40,22 +46,35 @@ export interface SimHostOptions {
   /** Absent in a group without durability. */
   readonly disk: SimDisk | undefined
   readonly checkers: Checkers
-  /** Present: the node is Byzantine. */
+  /** Byzantine nodes have one, but for those whose lie is to run twice. */
   readonly adversary: Adversary | undefined
   readonly isEffect: IsEffect
   readonly runEffect: RunEffect
   readonly decorate: Decorate
   /** What the node's clock is ahead of virtual time, in each of its lives. */
   readonly skewMs: () => number
+  /** Asked after each step of the engine and each operation of the disk; true: dies there. */
+  readonly kills?: (node: NodeId, what: "step" | "disk", count: number) => boolean
+  /** Handlers that throw are part of the run. */
+  readonly mayPoison: boolean
 }
 
 /** One node: the host core of production over a simulated disk, through all its lives. */
 export class SimHost {
   readonly node: NodeId
   readonly #options: SimHostOptions
-  readonly #memory: LogMemory
-  readonly #storeId: Uint8Array
+  /** Absent in a group without durability. */
+  readonly #store: SimStore | undefined
+  /** The store each member showed first. */
+  readonly #shown = new Map<NodeId, string>()
+  /** Members whose link now up shows another store. */
+  readonly #refused = new Set<Endpoint>()
   #core: HostCore | undefined
+  #alive = false
+  #skewMs = 0
+  #failedDownMs = 0
+  /** Steps of the engine, over all lives. */
+  steps = 0
   /** Counts boots and crashes: what one life planned happens in no other. */
   #life = 0
   #boots = 0
@@ -67,15 +86,13 @@ export class SimHost {
   constructor(options: SimHostOptions) {
     this.#options = options
     this.node = options.node
-    this.#storeId = options.random.bytes(16)
-    this.#memory = new LogMemory({
-      durable: (record) => options.checkers.durable(this.node, decodeRecord(record)),
-      broken: (what) => options.checkers.fail(`the log of node ${this.node}: ${what}`)
-    })
+    const { disk } = options
+    this.#store = disk && new SimStore({ ...options, disk })
+    if (disk !== undefined) disk.kills = (count) => this.#kills("disk", count)
   }
 
   get alive(): boolean {
-    return this.#core !== undefined
+    return this.#alive
   }
   get boots(): number {
     return this.#boots
@@ -84,87 +101,154 @@ export class SimHost {
     return this.#core
   }
 
+  get diskOperations(): number {
+    return this.#options.disk?.operations ?? 0
+  }
+
   /** Starts the process, from what its disk holds. */
   boot(): void {
-    if (this.alive) return
-    const { world, checkers, random } = this.#options
+    if (!this.#alive) untilKilled(() => this.#boot())
+  }
+
+  #boot(): void {
+    const { world, checkers, random, limits } = this.#options
+    this.#alive = true
     const life = ++this.#life
     this.#boots++
+    const skewMs = this.#options.skewMs()
+    // Without durability a run begins when the horizons of the first boots have passed.
+    const young = this.#options.disk === undefined && this.#boots === 1
+    this.#skewMs = young ? skewMs - BOOTED_AGO_MS : skewMs
     this.#routes = new Map()
     this.#clients = new Map()
+    this.#refused.clear()
     world.happened("boot", this.node, this.#boots)
-    checkers.words.booted(this.node)
-    const core = this.#makeCore(life, this.#openLog())
+    const log = this.#openLog()
+    if (log === undefined && this.#store !== undefined) return this.crash()
+    checkers.booted(this.node)
+    const core = this.#makeCore(life, log)
     const invalid = core.boot()
     if (invalid !== undefined) {
       return checkers.fail(`node ${this.node} does not boot: ${invalid.where}: ${invalid.what}`)
     }
+    this.#skewMs = skewMs
     this.#core = core
     world.network.attach(this.node, this.#port(core))
     const tick = (): void => {
       if (life !== this.#life) return
       core.tick()
-      world.time.after(this.#options.limits.tickMs, tick)
+      world.time.after(limits.tickMs, tick)
     }
-    world.time.after(random.below(this.#options.limits.tickMs), tick)
+    world.time.after(random.below(limits.tickMs), tick)
   }
 
   /** The process is killed and the power goes: only what the disk keeps is left. */
   crash(): void {
-    if (!this.alive) return
+    if (!this.#alive) return
+    const { world, disk, checkers } = this.#options
     this.#life++
+    this.#alive = false
     this.#core = undefined
-    this.#options.world.happened("crash", this.node, this.#options.disk?.unsyncedBytes ?? 0)
-    this.#options.disk?.crash()
-    this.#options.world.network.detach(this.node)
+    world.happened("crash", this.node, disk?.unsyncedBytes ?? 0)
+    disk?.crash()
+    if (disk === undefined) checkers.forgot(this.node)
+    world.network.detach(this.node)
+  }
+
+  /** The next write is refused; the node halts, and is started again `downMs` later. */
+  failDisk(downMs: number): void {
+    this.#failedDownMs = downMs
+    this.#options.disk?.fail()
+  }
+
+  stallDisk(stallMs: number): void {
+    this.#options.disk?.stall(stallMs)
+  }
+
+  healDisk(): void {
+    this.#options.disk?.heal()
+  }
+
+  /**
+   * The node goes down, and its disk is empty when it comes back: it must refuse to start. `anew`:
+   * then an operator, wrongly, says that it never spoke.
+   */
+  loseDisk(downMs: number, anew: boolean): void {
+    this.crash()
+    this.#store?.lose()
+    this.#shown.clear()
+    this.#options.world.time.after(downMs, () => {
+      this.boot()
+      if (!anew) return
+      this.#store?.beginAnew()
+      this.boot()
+    })
+  }
+
+  jumpClock(byMs: number): void {
+    this.#skewMs += byMs
+  }
+
+  #kills(what: "step" | "disk", count: number): boolean {
+    if (this.#options.kills?.(this.node, what, count) !== true) return false
+    this.crash()
+    this.#options.world.time.after(KILLED_DOWN_MS, () => this.boot())
+    return true
   }
 
   #openLog(): LogCore | undefined {
-    const { disk, checkers, limits, decorate } = this.#options
-    if (disk === undefined) return undefined
-    const init = this.#boots === 1
-    const log = LogCore.open({
-      disk: disk.mount(),
-      limits,
-      init,
-      storeId: this.#storeId,
-      owner: `node ${this.node}`
-    })
-    if (!(log instanceof LogCore)) {
-      checkers.fail(`the store of node ${this.node} is refused: ${log.where}: ${log.what}`)
-      return undefined
-    }
-    const watched = this.#memory.over(log)
-    return decorate.log?.(watched, this.node) ?? watched
+    const { decorate } = this.#options
+    const log = this.#store?.open()
+    return log && (decorate.log?.(log, this.node) ?? log)
   }
 
   #makeCore(life: number, log: LogCore | undefined): HostCore {
-    const { system, limits, isEffect, decorate, adversary, checkers } = this.#options
+    const { system, limits, isEffect, decorate, checkers } = this.#options
     const spec = decorate.spec?.(this.#options.spec, this.node) ?? this.#options.spec
     const ports = this.#ports(life)
-    const { engine } = decorate
+    const engine = this.#engineOver()
     const options: HostOptions = {
       self: this.node,
       system: decorate.system?.(system, this.node) ?? system,
-      protocols: [frozen(adversary === undefined ? checkers.deliveries.over(spec) : spec)],
+      protocols: [frozen(checkers.isCorrect(this.node) ? checkers.deliveries.over(spec) : spec)],
       limits,
       log,
       isEffect,
       ports: decorate.ports?.(ports, this.node) ?? ports,
-      ...(engine && { makeEngine: (make: () => Engine) => engine(make(), this.node) })
+      ...(engine && { makeEngine: (make: () => Engine) => engine(make()) })
     }
     return new HostCore(options)
   }
 
+  /** What stands between host and engine: a planted bug, a count of steps that may kill. */
+  #engineOver(): ((engine: Engine) => HostEngine) | undefined {
+    const { decorate, kills } = this.#options
+    const planted = (engine: Engine): HostEngine => decorate.engine?.(engine, this.node) ?? engine
+    if (kills === undefined) return decorate.engine && planted
+    return (engine) => {
+      const inner = planted(engine)
+      const step: HostEngine["step"] = (input) => {
+        const outputs = inner.step(input)
+        if (this.#kills("step", ++this.steps)) throw new ProcessKilled()
+        return outputs
+      }
+      return Object.assign(Object.create(inner) as HostEngine, { step })
+    }
+  }
+
   #ports(life: number): HostPorts {
-    const { world, checkers, random, adversary, runEffect } = this.#options
-    const skewMs = this.#options.skewMs()
+    const { world, checkers, random, adversary, runEffect, mayPoison } = this.#options
+    const correct = (): boolean => checkers.isCorrect(this.node)
+    let lastMs = 0
+    // Held where it would go back, as the clock of production is.
+    const nowMs = (): number =>
+      (lastMs = Math.max(lastMs, EPOCH_MS + this.#skewMs + world.time.nowMs))
     const later = (delayMs: number, then: () => void): void =>
       world.time.after(delayMs, () => {
-        if (life === this.#life) then()
+        if (life === this.#life) untilKilled(then)
       })
     return {
-      clock: { nowMs: () => EPOCH_MS + skewMs + world.time.nowMs },
+      clock: { nowMs },
       sendToPeer: (peer, message) => {
         const told = adversary === undefined ? [message] : adversary.toPeer(peer, message)
         for (const one of told) this.#sendToPeer(peer, one)
@@ -182,20 +266,28 @@ export class SimHost {
       interrupt: () => {},
       report: (what, detail) => {
         world.happened(`${what} ${detail}`, this.node, 0)
-        if (what === "poisoned" && adversary === undefined) {
+        if (what === "poisoned" && !mayPoison && correct()) {
           checkers.fail(`node ${this.node} poisoned an instance: ${detail}`)
         }
       },
       halt: (reason) => {
-        if (adversary === undefined) checkers.fail(`node ${this.node} halted: ${reason}`)
+        world.happened("halted", this.node, 0)
+        if (this.#options.disk?.refused === true) return later(0, () => this.#stopFailed())
+        if (correct()) checkers.fail(`node ${this.node} halted: ${reason}`)
       },
       wake: () => later(random.below(2), () => this.#core?.drain()),
       // A timer of a real machine fires late, never early by more than its clock's grain.
       wakeAt: (atMs) => {
-        const delayMs = Math.max(0, Math.ceil(atMs) - (EPOCH_MS + skewMs + world.time.nowMs))
+        const delayMs = Math.max(0, Math.ceil(atMs) - nowMs())
         later(delayMs + random.below(5), () => this.#core?.timeUp())
       }
     }
+  }
+
+  /** A halted process ends; it is started again from what its disk has. */
+  #stopFailed(): void {
+    this.crash()
+    this.#options.world.time.after(this.#failedDownMs, () => this.boot())
   }
 
   #sendToPeer(peer: NodeId, message: PeerMessage): void {
@@ -215,24 +307,38 @@ export class SimHost {
     return {
       hello: () => this.#hello(core),
       opened: (peer, hello) => {
-        if (peer <= NODE_ID_MAX) return core.peerUp(peer, hello.storeId)
+        if (peer <= NODE_ID_MAX) return this.#peerUp(core, peer, hello.storeId)
         const route = ++this.#lastRoute
         this.#routes.set(peer, route)
         this.#clients.set(route, peer)
       },
       closed: (peer) => {
+        if (this.#refused.delete(peer)) return
         if (peer <= NODE_ID_MAX) return core.peerDown(peer)
         this.#clients.delete(this.#routes.get(peer) ?? 0)
         this.#routes.delete(peer)
       },
-      receive: (peer, bytes) => this.#receive(core, peer, bytes)
+      receive: (peer, bytes) => {
+        if (!this.#refused.has(peer)) this.#receive(core, peer, bytes)
+      }
     }
+  }
+
+  /** In a durable group a member is known by the store that it showed first. */
+  #peerUp(core: HostCore, peer: NodeId, storeId: string): void {
+    const { world, disk } = this.#options
+    const first = this.#shown.get(peer) ?? storeId
+    if (disk !== undefined) this.#shown.set(peer, first)
+    if (first === storeId) return core.peerUp(peer, storeId)
+    this.#refused.add(peer)
+    world.happened("refused the store of", this.node, peer)
+    world.network.cut(this.node, peer, REFUSED_MS)
   }
 
   #hello(core: HostCore): SimHello {
     // Without durability a storeId is drawn at each boot.
-    const life = this.#options.disk === undefined ? `.${this.#boots}` : ""
-    return { storeId: `store ${this.node}${life}`, horizonMs: core.horizonMs }
+    const storeId = this.#store?.id ?? `life ${this.node}.${this.#boots}`
+    return { storeId, horizonMs: core.horizonMs }
   }
 
   #receive(core: HostCore, peer: Endpoint, bytes: Uint8Array): void {

@@ -35,7 +35,16 @@ export interface NetworkTiming {
 interface Connection {
   /** When the last message of each direction arrives: FIFO. */
   readonly lastMs: [number, number]
+  /** A message from this end was lost, so none behind it arrives: the connection is a stream. */
+  readonly deaf: [boolean, boolean]
   broken: boolean
+}
+/** What one end has sent the other, what was lost on the way too. */
+export interface Traffic {
+  readonly from: Endpoint
+  readonly to: Endpoint
+  readonly messages: number
+  readonly bytes: number
 }
 /** Two endpoints that keep a connection while both live. */
 interface Pair {
@@ -47,8 +56,14 @@ interface Pair {
   readonly sides: [Connection | undefined, Connection | undefined]
   /** Not dialed before. */
   blockedUntilMs: number
+  /** What an end sends before this time is lost. */
+  readonly mutedUntilMs: [number, number]
+  readonly messages: [number, number]
+  readonly bytes: [number, number]
 }
 
+/** A connection that has lost its stream in one direction is noticed dead within this time. */
+const DEAF_MS_MAX = 1500
 const ENDPOINTS_MAX = 2_097_152
 
 /**
@@ -82,7 +97,10 @@ export class SimNetwork {
       ends: [dialer, acceptor],
       current: undefined,
       sides: [undefined, undefined],
-      blockedUntilMs: 0
+      blockedUntilMs: 0,
+      mutedUntilMs: [0, 0],
+      messages: [0, 0],
+      bytes: [0, 0]
     }
     this.#pairs.set(key, pair)
     for (const end of pair.ends) {
@@ -118,10 +136,20 @@ export class SimNetwork {
     this.#planDial(pair, pair.blockedUntilMs - this.#time.nowMs)
   }
 
+  /**
+   * What `from` sends to `to` vanishes for a while; the other direction lives. Both ends take the
+   * connection for open, until one notices that nothing comes.
+   */
+  mute(from: Endpoint, to: Endpoint, muteMs: number): void {
+    const pair = this.#pairs.get(pairKey(from, to))
+    if (pair !== undefined) pair.mutedUntilMs[sideOf(pair, from)] = this.#time.nowMs + muteMs
+  }
+
   /** Nothing keeps anybody apart any more. */
   heal(): void {
     for (const pair of this.#pairs.values()) {
       pair.blockedUntilMs = 0
+      pair.mutedUntilMs.fill(0)
       this.#planDial(pair, 0)
     }
   }
@@ -133,7 +161,9 @@ export class SimNetwork {
     const side = sideOf(pair, from)
     const connection = pair.sides[side]
     if (connection === undefined) return false
-    this.#transmit(connection, side, () => {
+    pair.messages[side]!++
+    pair.bytes[side]! += bytes.length
+    this.#transmit(pair, connection, side, () => {
       if (pair.sides[1 - side] !== connection) this.lost++
       else this.#ports.get(to)?.receive(from, bytes)
     })
@@ -145,8 +175,20 @@ export class SimNetwork {
     return pair !== undefined && pair.sides[sideOf(pair, from)] !== undefined
   }
 
-  #transmit(connection: Connection, side: number, arrive: () => void): void {
-    if (connection.broken) {
+  /** One line per direction that carried something. */
+  traffic(): ReadonlyArray<Traffic> {
+    return [...this.#pairs.values()].flatMap(({ ends, messages, bytes }) =>
+      ([0, 1] as const).flatMap((side) => {
+        const [from, to] = [ends[side], ends[1 - side]!]
+        if (messages[side] === 0) return []
+        return [{ from, to, messages: messages[side], bytes: bytes[side] }]
+      })
+    )
+  }
+
+  #transmit(pair: Pair, connection: Connection, side: 0 | 1, arrive: () => void): void {
+    if (this.#time.nowMs < pair.mutedUntilMs[side]) this.#deafen(pair, connection, side)
+    if (connection.broken || connection.deaf[side]) {
       this.lost++
       return
     }
@@ -157,6 +199,16 @@ export class SimNetwork {
     const arrivesMs = Math.max(connection.lastMs[side]!, now + delayMs)
     connection.lastMs[side] = arrivesMs
     this.#time.after(arrivesMs - now, arrive)
+  }
+
+  #deafen(pair: Pair, connection: Connection, side: 0 | 1): void {
+    if (connection.deaf[side]) return
+    connection.deaf[side] = true
+    this.#time.after(1 + this.#random.below(DEAF_MS_MAX), () => {
+      if (pair.current !== connection) return
+      this.#break(pair)
+      this.#planDial(pair, 0)
+    })
   }
 
   #planDial(pair: Pair, apartMs: number): void {
@@ -170,14 +222,14 @@ export class SimNetwork {
     const dialing = this.#ports.get(dialer)
     if (dialing === undefined || !this.#ports.has(acceptor)) return
     if (pair.current !== undefined || this.#time.nowMs < pair.blockedUntilMs) return
-    const connection: Connection = { lastMs: [0, 0], broken: false }
+    const connection: Connection = { lastMs: [0, 0], deaf: [false, false], broken: false }
     pair.current = connection
     const hello = dialing.hello()
-    this.#transmit(connection, 0, () => {
+    this.#transmit(pair, connection, 0, () => {
       if (connection.broken) return
       const accepting = this.#ports.get(acceptor)!
       const back = accepting.hello()
-      this.#transmit(connection, 1, () => {
+      this.#transmit(pair, connection, 1, () => {
         if (!connection.broken) this.#opened(pair, 0, connection, back)
       })
       this.#opened(pair, 1, connection, hello)

@@ -8,13 +8,14 @@ import { makeSystem, type System } from "../quorum/QuorumSystem.ts"
 import type { ProtocolSpec } from "../server/Protocol.ts"
 import { Adversary } from "./byzantine.ts"
 import { Checkers, type Promises } from "./Checkers.ts"
+import { type FaultOptions, type PlannedFault, planFaults, shuffled } from "./faultPlan.ts"
 import { FaultSchedule } from "./faults.ts"
 import { EventHash } from "./hash.ts"
 import { isEffect, runEffectIn } from "./runEffect.ts"
 import { type CallChoice, SimClient } from "./simClient.ts"
 import { SimDisk } from "./simDisk.ts"
-import { type Decorate, type RunEffect, SimHost } from "./simHost.ts"
-import { SimNetwork } from "./simNetwork.ts"
+import { type Decorate, type RunEffect, SimHost, type SimHostOptions } from "./simHost.ts"
+import { SimNetwork, type Traffic } from "./simNetwork.ts"
 import { VirtualTime } from "./virtualTime.ts"
 import { makeWorld, type Trace, type World } from "./world.ts"
 
@@ -33,6 +34,18 @@ export interface SimulateOptions {
   readonly faults: Faults
   /** Nodes crash and restart, with what their disks kept; only under `faults: "all"`. */
   readonly crash: boolean
+  /** Nodes have disks; absent: yes. Without, only as many crash as may fail. */
+  readonly durable?: boolean
+  /** Without this node the protocol does not go on for ever: it never loses its disk. */
+  readonly leader?: NodeId | undefined
+  /** Numbers, from 1, of planned faults that are left out. */
+  readonly drop?: ReadonlySet<number>
+  /** Asked after each step of a node and each operation of its disk; true: it dies there. */
+  readonly kills?: SimHostOptions["kills"]
+  /** Handlers of correct nodes may throw. */
+  readonly mayPoison?: boolean
+  /** Plans more: what a test makes happen itself. */
+  readonly script?: (parts: SimulationParts) => void
   /** What this protocol promises beyond what Quorate does. */
   readonly promises: Promises
   /** Absent: 2 … 5. */
@@ -47,6 +60,13 @@ export interface SimulateOptions {
   readonly trace?: Trace
 }
 
+/** What a script may use; see {@link SimulateOptions.script}. */
+export interface SimulationParts {
+  readonly world: World
+  readonly hosts: ReadonlyArray<SimHost>
+  readonly clients: ReadonlyArray<SimClient>
+}
+
 export interface SimulationRun {
   readonly seed: number
   /** The first violation, with its virtual time. */
@@ -59,7 +79,13 @@ export interface SimulationRun {
   readonly hash: string
   readonly crashes: number
   readonly breaks: number
+  /** Nodes that are neither Byzantine nor have lost their memory. */
   readonly correct: ReadonlyArray<NodeId>
+  /** What was planned to go wrong, in order. */
+  readonly faults: ReadonlyArray<PlannedFault>
+  /** What went over each link, in each direction. */
+  readonly traffic: ReadonlyArray<Traffic>
+  readonly hosts: ReadonlyArray<SimHost>
 }
 
 const FAULTS_FROM_MS = 300
@@ -86,11 +112,14 @@ class Run {
   readonly #system: System
   readonly #limits: Limits
   readonly #correct: ReadonlyArray<NodeId>
+  /** Nodes that may lose their memory; with the Byzantine ones no more than may fail. */
+  readonly #forgetting: ReadonlyArray<NodeId>
+  readonly #durable: boolean
   readonly #checkers: Checkers
   readonly #faulty: boolean
 
   constructor(options: SimulateOptions) {
-    const { nodes, byzantine, model, seed, spec, faults, choices, promises } = options
+    const { nodes, byzantine, model, seed, spec, faults, choices, promises, leader } = options
     assert(choices.length > 0, "a simulation needs calls")
     assert(byzantine <= nodes, "more Byzantine nodes than nodes")
     this.#options = options
@@ -101,22 +130,35 @@ class Run {
     const members = Array.from({ length: nodes }, (_, i) => i + 1)
     this.#system = makeSystem(members, model)
     this.#limits = limitsOf(this.#random, options.limits ?? {})
-    const liars = new Set<NodeId>()
-    while (this.#faulty && liars.size < byzantine) liars.add(this.#random.pick(members))
+    this.#durable = options.durable ?? true
+    const faulty = this.#faulty ? shuffled(this.#random, members) : []
+    // In a run in five some of those that may lie lose their memory instead.
+    const honest = this.#random.chance(200) ? this.#random.below(byzantine + 1) : 0
+    const liars = new Set(faulty.splice(0, byzantine - honest))
     this.#correct = members.filter((node) => !liars.has(node))
+    const fail = this.#system.faults - liars.size
+    const forget = this.#durable && !this.#random.chance(200) ? honest : fail
+    const forgetting = faulty.filter((node) => node !== leader)
+    this.#forgetting = forgetting.slice(0, Math.max(0, Math.min(fail, forget)))
     const nowMs = (): number => this.#time.nowMs
     const correct = this.#correct
     const { windowCalls } = this.#limits
-    const group = { members: nodes, model, correct, durable: true, windowCalls }
+    const durable = this.#durable
+    const group = { members: nodes, model, correct, durable, windowCalls }
     this.#checkers = new Checkers({ spec, promises, nowMs, ...group })
   }
 
   run(): SimulationRun {
     const hosts = this.#system.members.map((node) => this.#host(node))
     const clients = this.#clients()
-    const faults = this.#faultSchedule(hosts, clients)
+    const faults = new FaultSchedule({
+      ...{ world: this.#world, random: this.#random.fork(), hosts, clients }
+    })
+    const planned = this.#faulty ? planFaults(this.#random.fork(), this.#faultOptions(clients)) : []
     try {
-      this.#begin(hosts, clients, faults)
+      this.#begin(hosts, clients)
+      if (this.#faulty) faults.start(planned, FAULTS_UNTIL_MS, this.#options.drop ?? new Set())
+      this.#options.script?.({ world: this.#world, hosts, clients })
       this.#last()
     } catch (thrown) {
       this.#checkers.fail(`it threw: ${thrown instanceof Error ? thrown.stack : String(thrown)}`)
@@ -130,22 +172,20 @@ class Run {
       hash: this.#hash.digest(),
       crashes: faults.crashes,
       breaks: this.#network.breaks,
-      correct: this.#correct
+      correct: this.#checkers.live,
+      faults: planned,
+      traffic: this.#network.traffic(),
+      hosts
     }
   }
 
-  #begin(
-    hosts: ReadonlyArray<SimHost>,
-    clients: ReadonlyArray<SimClient>,
-    faults: FaultSchedule
-  ): void {
+  #begin(hosts: ReadonlyArray<SimHost>, clients: ReadonlyArray<SimClient>): void {
     const { members } = this.#system
     for (const [i, node] of members.entries()) {
       for (const peer of members.slice(i + 1)) this.#network.join(node, peer)
     }
     for (const host of hosts) this.#time.after(this.#random.below(100), () => host.boot())
     for (const client of clients) client.start(this.#random.below(CLIENTS_UNTIL_MS))
-    if (this.#faulty) faults.start()
     this.#look(clients)
   }
 
@@ -175,6 +215,7 @@ class Run {
 
   #host(node: NodeId): SimHost {
     const { spec, runEffect = runEffectIn(Context.empty()), decorate } = this.#options
+    const { kills, mayPoison = false } = this.#options
     const random = this.#random.fork()
     const lies = !this.#checkers.isCorrect(node)
     // Most clocks are close, some are seconds off; a restart may set a clock back.
@@ -186,13 +227,17 @@ class Run {
       spec,
       limits: this.#limits,
       random,
-      disk: new SimDisk(this.#time, random.fork(), diskTiming(this.#random)),
+      disk: this.#durable
+        ? new SimDisk(this.#time, random.fork(), diskTiming(this.#random))
+        : undefined,
       checkers: this.#checkers,
       adversary: lies ? new Adversary(random.fork()) : undefined,
       isEffect,
       runEffect,
       decorate: decorate ?? {},
-      skewMs: () => random.below(skewMax)
+      skewMs: () => random.below(skewMax),
+      ...(kills && { kills }),
+      mayPoison
     })
   }
 
@@ -223,20 +268,23 @@ class Run {
     })
   }
 
-  #faultSchedule(hosts: ReadonlyArray<SimHost>, clients: ReadonlyArray<SimClient>): FaultSchedule {
-    return new FaultSchedule({
-      world: this.#world,
-      random: this.#random.fork(),
-      hosts,
-      clients,
-      options: {
-        fromMs: FAULTS_FROM_MS,
-        untilMs: FAULTS_UNTIL_MS,
-        crashes: this.#options.crash,
-        gapMsMax: 100 + this.#random.below(400),
-        downMsMax: 100 + this.#random.below(2000)
-      }
-    })
+  #faultOptions(clients: ReadonlyArray<SimClient>): FaultOptions {
+    const { members } = this.#system
+    const { crash } = this.#options
+    const durable = this.#durable
+    // Who lies may crash as often as it likes.
+    const liars = members.filter((node) => !this.#correct.includes(node))
+    return {
+      nodes: members,
+      clients: clients.map((client) => client.endpoint),
+      crashing: crash ? (durable ? members : [...liars, ...this.#forgetting]) : [],
+      forgetting: crash && durable ? this.#forgetting : [],
+      durable,
+      fromMs: FAULTS_FROM_MS,
+      untilMs: FAULTS_UNTIL_MS,
+      gapMsMax: 100 + this.#random.below(400),
+      downMsMax: 100 + this.#random.below(2000)
+    }
   }
 }
 

@@ -27,6 +27,7 @@ const OPTIONS: Omit<SimulateOptions, "seed"> = {
   nodes: 3,
   byzantine: 0,
   model: "crash",
+  leader: 1,
   choices: choicesOf(Paxos.spec, { submit }),
   faults: "all",
   crash: true,
