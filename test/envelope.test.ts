@@ -221,6 +221,7 @@ const meaningByTwin = (bytes: Uint8Array, read: Message): Uint8Array => {
     resume: ["position"],
     wantLane: ["lane", "index", "indexEnd"],
     taken: ["position", "done"],
+    epoch: ["position", "body"],
     request: ["lane", "index", "method", "acknowledgedBelow", "deadlineMs", "body"],
     oneWay: ["method", "body"],
     cancel: ["lane", "index"],

@@ -20,7 +20,9 @@ const bodyOf = (e: LogEntry): Uint8Array =>
     ? NO_BYTES
     : e.kind === "decided"
       ? (e.items[0]?.command ?? NO_BYTES)
-      : e.body
+      : e.kind === "epoch"
+        ? e.next
+        : e.body
 const withoutWire = ({ entries }: LogRecord): LogRecord => ({
   entries: entries.map((e) => {
     if (e.kind !== "word") return e

@@ -35,7 +35,11 @@ export const ERROR_CODES = {
   link_overrun: { number: 33, retry: true },
   replaced: { number: 34, retry: true },
   /** A member came back with another store: it lost what it said. */
-  wrong_store: { number: 35, retry: false }
+  wrong_store: { number: 35, retry: false },
+  /** The node works on the call, and makes known that later ones belong to the next epoch. */
+  epoch_closing: { number: 45, retry: true },
+  /** The call's epoch is over at this node, which has no part in the call and never will. */
+  epoch_ended: { number: 46, retry: false }
 } as const
 
 export type ErrorCode = keyof typeof ERROR_CODES

@@ -82,6 +82,13 @@ export interface Limits {
   readonly redialRefusedMsMax: number
   /** From the first byte of a connection to its hello. */
   readonly helloTimeoutMs: number
+  /** Epochs of one group that live at one host. One more is refused when it is announced. */
+  readonly epochsMax: number
+  /**
+   * How long an epoch that has a next one still takes calls, for clients that have not heard of it;
+   * and after that, how long it repeats what was said and answered, where somebody misses it.
+   */
+  readonly epochLingerMs: number
   /** How often a host lets its engine flush acknowledgements when nothing else happens. */
   readonly tickMs: number
   /** How long a stopping host waits for its streams before it cuts them. */
@@ -125,6 +132,8 @@ export const LIMITS: Limits = {
   redialMsMax: 1_000,
   redialRefusedMsMax: 16_000,
   helloTimeoutMs: 5_000,
+  epochsMax: 4,
+  epochLingerMs: 60_000,
   tickMs: 50,
   shutdownMs: 1_000
 }
@@ -141,6 +150,7 @@ export const checkLimits = (l: Limits): void => {
   assert(l.logSegmentBytes >= 2 * l.batchBytesMax, "a segment must hold large records")
   assert(l.inboxMax >= l.drainInputsMax, "the inbox must hold one turn")
   assert(l.retryMsMin <= l.retryMsMax && l.redialMsMin <= l.redialMsMax, "back-off must not shrink")
+  assert(l.epochLingerMs > l.retryMsMax, "who tries again must still find the epoch")
   assert(l.shutdownMs < 2_000, "a stop takes less than two seconds")
 }
 checkLimits(LIMITS)

@@ -6,6 +6,7 @@ import { NO_BYTES } from "../base/bytes.ts"
 import { assert } from "../base/assert.ts"
 import { errorCodeNumber } from "../base/errorCode.ts"
 import { LIMITS } from "../base/limits.ts"
+import { EPOCH_STATES } from "../server/epoch.ts"
 import { isSession, type LaneKey, SESSION_BYTES } from "../server/laneKey.ts"
 import type { Message, Reply, Word } from "../server/Message.ts"
 import { build, Fields, KIND } from "./envelopeFields.ts"
@@ -84,6 +85,7 @@ export const appendMessage = (writer: Writer, tag: number, message: Message): vo
 const messageBytesMax = (message: Message): number =>
   FIXED_BYTES_MAX +
   ("body" in message ? message.body.length : 0) +
+  (message.kind === "epoch" ? message.next.length : 0) +
   (message.kind === "reply" && message.detail !== undefined
     ? Math.min(3 * message.detail.length, 4 * DETAIL_BYTES_MAX)
     : 0)
@@ -105,6 +107,9 @@ const writeMessage = (writer: Writer, message: Message): void => {
     case "taken":
       field(writer, TAG.position, message.taken)
       return field(writer, TAG.done, message.done)
+    case "epoch":
+      field(writer, TAG.position, EPOCH_STATES.indexOf(message.state) + 1)
+      return body(writer, message.next)
     case "request":
       assert(message.deadlineMs <= UINT32_MAX, "a deadline is below 2^32 milliseconds")
       call(writer, message.session, message.index)

@@ -2,6 +2,7 @@
 import { NO_BYTES } from "../base/bytes.ts"
 import { errorCodeOf } from "../base/errorCode.ts"
 import { NODE_ID_MAX } from "../base/NodeId.ts"
+import { EPOCH_STATES } from "../server/epoch.ts"
 import { isSession } from "../server/laneKey.ts"
 import type { Message, Request, Word } from "../server/Message.ts"
 
@@ -14,7 +15,8 @@ export const KIND = {
   oneWay: 6,
   cancel: 7,
   reply: 8,
-  resume: 9
+  resume: 9,
+  epoch: 12
 } as const
 
 export class Fields {
@@ -61,6 +63,10 @@ export const build = (f: Fields): Message | undefined => {
       return { kind: "wantLane", lane: f.lane, from: f.index, to: f.indexEnd }
     case KIND.taken:
       return { kind: "taken", taken: f.position, done: f.done }
+    case KIND.epoch: {
+      const state = EPOCH_STATES[f.position - 1]
+      return state && { kind: "epoch", state, next: f.body }
+    }
     case KIND.request:
       return buildRequest(f)
     case KIND.oneWay:

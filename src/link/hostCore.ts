@@ -7,6 +7,7 @@ import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Engine } from "../server/engine.ts"
+import type { EpochStanding } from "../server/epoch.ts"
 import type { Input, Route } from "../server/Input.ts"
 import type { ClientMessage, PeerMessage, Reply } from "../server/Message.ts"
 import type { Output, Report } from "../server/Output.ts"
@@ -26,6 +27,8 @@ export interface HostPorts {
   /** Run an entry handler's Effect; its end comes back as `ran(token, …)`. */
   readonly run: (token: number, effect: unknown) => void
   readonly interrupt: (token: number) => void
+  /** Where the epoch stands at a member: `of` this node, durably, or as the member says. */
+  readonly epoch?: (of: NodeId, standing: EpochStanding) => void
   readonly report: (what: Report, detail: string) => void
   /** The node is silent from now on. */
   readonly halt: (reason: string) => void
@@ -46,6 +49,8 @@ export interface HostOptions {
   /** Absent in a group without durability. */
   readonly log: LogCore | undefined
   readonly isEffect: IsEffect
+  /** Other epochs of the group come before: it begins announced. */
+  readonly announced?: boolean
   readonly ports: HostPorts
   /** For the simulator: puts something between host and engine. */
   readonly makeEngine?: (make: () => Engine) => HostEngine
@@ -162,6 +167,17 @@ export class HostCore {
     this.push({ kind: "ran", atMs: this.ports.clock.nowMs(), token, result })
   }
 
+  /** The epoch goes on. That it has is told by {@link HostPorts.epoch}. */
+  epoch(standing: EpochStanding): void {
+    this.push({ kind: "epoch", atMs: this.ports.clock.nowMs(), standing })
+  }
+
+  /** Nothing is unfinished here, and every member has all that this node said. */
+  get idle(): boolean {
+    const { instances, running, runs, tail } = this.engine.size()
+    return instances! + running! + runs! + tail! === 0 && this.inbox.length === 0
+  }
+
   /** To be called every `tickMs`. */
   tick(): void {
     this.ticked = true
@@ -272,6 +288,8 @@ export class HostCore {
       case "horizon":
         this.horizonMs = output.horizonMs
         return
+      case "epoch":
+        return ports.epoch?.(output.of, output.standing)
       case "report":
         return ports.report(output.what, output.detail)
       case "halt":

@@ -51,6 +51,7 @@ const SPEAKER: { readonly [Kind in Message["kind"]]: Speech } = {
   resume: "member",
   wantLane: "member",
   taken: "member",
+  epoch: "member",
   request: "client",
   oneWay: "client",
   cancel: "client",

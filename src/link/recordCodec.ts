@@ -6,6 +6,7 @@ import { assert } from "../base/assert.ts"
 import { errorCodeNumber, errorCodeOf } from "../base/errorCode.ts"
 import { isNodeId, type NodeId } from "../base/NodeId.ts"
 import type { Item } from "../server/application.ts"
+import { EPOCH_STATES, type EpochStanding } from "../server/epoch.ts"
 import { isSession, SESSION_BYTES } from "../server/laneKey.ts"
 import type { Decided, Delivered, Final, LogEntry, LogRecord, Stored } from "../server/LogRecord.ts"
 import type { Word } from "../server/Message.ts"
@@ -16,7 +17,15 @@ import { Reader, Writer } from "../base/wire.ts"
 /** First byte of every record. */
 export const RECORD_VERSION = 1
 
-const KIND = { word: 1, final: 2, stored: 3, decided: 4, delivered: 10, horizon: 11 } as const
+const KIND = {
+  word: 1,
+  final: 2,
+  stored: 3,
+  decided: 4,
+  delivered: 10,
+  horizon: 11,
+  epoch: 14
+} as const
 /** No field of a record is longer than a segment could be. */
 const BLOCK_BYTES_MAX = 0x7fff_ffff
 const FIXED_BYTES_MAX = 96
@@ -48,6 +57,11 @@ const writeEntry = (entry: LogEntry): void => {
       scratch.reserve(FIXED_BYTES_MAX)
       scratch.byte(KIND.horizon)
       return scratch.uint(entry.horizonMs)
+    case "epoch":
+      scratch.reserve(FIXED_BYTES_MAX + entry.next.length)
+      scratch.byte(KIND.epoch)
+      scratch.byte(EPOCH_STATES.indexOf(entry.state) + 1)
+      return scratch.block(entry.next)
   }
 }
 
@@ -163,6 +177,8 @@ const readEntry = (reader: Reader): LogEntry | undefined => {
       const horizonMs = reader.uint()
       return reader.ok ? { kind: "horizon", horizonMs } : undefined
     }
+    case KIND.epoch:
+      return readEpoch(reader)
     default:
       return undefined
   }
@@ -207,6 +223,12 @@ const readStored = (reader: Reader): Stored | undefined => {
   const protocol = reader.fixed32()
   const body = block(reader)
   return reader.ok ? { kind: "stored", protocol, body } : undefined
+}
+
+const readEpoch = (reader: Reader): EpochStanding | undefined => {
+  const state = EPOCH_STATES[reader.byte() - 1]
+  const next = block(reader)
+  return reader.ok && state !== undefined ? { kind: "epoch", state, next } : undefined
 }
 
 const readDecided = (reader: Reader): Decided | undefined => {

@@ -1,5 +1,6 @@
 /** Everything that can happen to an engine. `atMs` is the node's clock; the engine has none. */
 import type { NodeId } from "../base/NodeId.ts"
+import type { EpochStanding } from "./epoch.ts"
 import type { LogRecord } from "./LogRecord.ts"
 import type { LaneKey } from "./laneKey.ts"
 import type { OneWay, PeerMessage, Request } from "./Message.ts"
@@ -56,6 +57,12 @@ export type Input =
     }
   /** The log has no room, or has room again: calls that would make it grow are `overloaded`. */
   | { readonly kind: "logFull"; readonly atMs: number; readonly full: boolean }
+  /** The epoch goes on to another state of its life; see src/server/epoch.ts. */
+  | {
+      readonly kind: "epoch"
+      readonly atMs: number
+      readonly standing: EpochStanding
+    }
   /** The inbox is drained. */
   | { readonly kind: "turnEnd"; readonly atMs: number }
   /** Nothing happened for `tickMs`. */

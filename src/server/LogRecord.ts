@@ -3,6 +3,7 @@
  */
 import type { ErrorCode } from "../base/errorCode.ts"
 import type { Batch } from "./application.ts"
+import type { EpochStanding } from "./epoch.ts"
 import type { LaneKey } from "./laneKey.ts"
 import type { MethodId, Word } from "./Message.ts"
 
@@ -50,7 +51,7 @@ export interface Horizon {
   readonly kind: "horizon"
   readonly horizonMs: number
 }
-export type LogEntry = Word | Final | Stored | Decided | Delivered | Horizon
+export type LogEntry = Word | Final | Stored | Decided | Delivered | Horizon | EpochStanding
 
 /** Entries in the order in which the step made them. */
 export interface LogRecord {

@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
+import type { EpochStanding } from "./epoch.ts"
 import type { LaneKey } from "./laneKey.ts"
 
 /** FNV-1a (32 bits) of "package.Service/Method". Two methods of one node never share it. */
@@ -67,7 +68,7 @@ export interface Taken {
   readonly done: number
 }
 /** Member to member. */
-export type PeerMessage = Word | Want | Resume | WantLane | Taken
+export type PeerMessage = Word | Want | Resume | WantLane | Taken | EpochStanding
 
 /** A client's call, or another copy of it. */
 export interface Request {
@@ -107,7 +108,10 @@ export interface Cancel {
 /** Client to node. */
 export type ClientMessage = Request | OneWay | Cancel
 
-/** Node to client. `code` absent: the answer in `body`. */
+/**
+ * Node to client. `code` absent: the answer in `body`. With `epoch_closing` and `epoch_ended` the
+ * body describes the next epoch.
+ */
 export interface Reply {
   readonly kind: "reply"
   readonly session: LaneKey

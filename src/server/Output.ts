@@ -4,6 +4,7 @@
  * prefix.
  */
 import type { NodeId } from "../base/NodeId.ts"
+import type { EpochStanding } from "./epoch.ts"
 import type { Route } from "./Input.ts"
 import type { Delivered, LogRecord } from "./LogRecord.ts"
 import type { PeerMessage, Reply } from "./Message.ts"
@@ -20,6 +21,8 @@ export type Output =
   | { readonly kind: "interrupt"; readonly token: number }
   /** From now on tell clients, in hellos, that no session opened at or below it runs here. */
   | { readonly kind: "horizon"; readonly horizonMs: number }
+  /** Where the epoch stands at a member: at this node, durably, or as the member says. */
+  | { readonly kind: "epoch"; readonly of: NodeId; readonly standing: EpochStanding }
   /** Worth telling the operator: a poisoned instance, a lost one, equivocation. */
   | { readonly kind: "report"; readonly what: Report; readonly detail: string }
   /** This node must stop: our application, `deliver` or `evolve` threw. */

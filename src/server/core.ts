@@ -4,6 +4,7 @@
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
+import type { EpochLife } from "./epoch.ts"
 import type { Handlers, Protocol } from "./handlers.ts"
 import type { Lane, ProtocolLane } from "./lanes.ts"
 import { isSession, type LaneKey, laneText } from "./laneKey.ts"
@@ -54,6 +55,7 @@ export class Core {
   readonly says: Says
   /** A word's signature, made now where the host has not made it yet. */
   readonly sign: Sign
+  readonly epoch: EpochLife
   readonly outbox = new Outbox()
   readonly timers = new Timers()
   /** Protocols with a `turnEnd` hook of which a handler ran in this turn. */
@@ -77,6 +79,7 @@ export class Core {
     readonly lanes: ReadonlyMap<LaneKey, ProtocolLane>
     readonly says: Says
     readonly sign: Sign
+    readonly epoch: EpochLife
   }) {
     this.self = parts.self
     this.rank = parts.system.rank(parts.self)
@@ -87,6 +90,7 @@ export class Core {
     this.lanes = parts.lanes
     this.says = parts.says
     this.sign = parts.sign
+    this.epoch = parts.epoch
   }
 
   /** Names an Effect that the host runs. */

@@ -11,6 +11,7 @@ import { Application } from "./application.ts"
 import { Core, type Counters, type Sign } from "./core.ts"
 import { Execution } from "./execution.ts"
 import { type EarlyVote, EarlyVotes } from "./early.ts"
+import { EpochLife } from "./epoch.ts"
 import { Handlers, type LaneView, type Method } from "./handlers.ts"
 import { countable, fits, read, votable } from "./incoming.ts"
 import { Hooks } from "./hooks.ts"
@@ -35,6 +36,8 @@ export interface EngineOptions {
   readonly isEffect: IsEffect
   /** Signs an own word for a proof. Absent: no phase is signed. */
   readonly sign?: Sign
+  /** Other epochs of the group come before this one: it begins announced, not active. */
+  readonly announced?: boolean
 }
 
 export class Engine {
@@ -58,16 +61,9 @@ export class Engine {
       lanes.set(name, new ProtocolLane(name, lane.window))
     }
     const sessions = new Sessions(limits, system.size)
-    this.core = new Core({
-      self,
-      system,
-      limits,
-      handlers,
-      sessions,
-      lanes,
-      says: new Says(),
-      sign
-    })
+    const says = new Says()
+    const epoch = new EpochLife(options.announced === true)
+    this.core = new Core({ self, system, limits, handlers, sessions, lanes, says, epoch, sign })
     this.recovery = new Recovery(this.core)
     const applications = new Map<number, Application>()
     for (const protocol of handlers.protocols.values()) {
@@ -113,6 +109,7 @@ export class Engine {
         core.sessions.raise(input.horizonMs)
         core.booted = true
         core.outbox.emit({ kind: "horizon", horizonMs: core.sessions.horizonMs })
+        recovery.epochStands()
         this.execution.booted()
         return this.hooks.booted()
       case "peerUp":
@@ -132,6 +129,8 @@ export class Engine {
       case "logFull":
         core.logFull = input.full
         return
+      case "epoch":
+        return recovery.epoch(input.standing)
       case "turnEnd":
         this.hooks.turn()
         return recovery.turn(false)
@@ -157,6 +156,8 @@ export class Engine {
         return this.recovery.wantLane(from, message)
       case "taken":
         return this.recovery.taken(from, message)
+      case "epoch":
+        return this.core.outbox.emit({ kind: "epoch", of: from, standing: message })
       default:
         return unreachable(message)
     }
@@ -312,6 +313,9 @@ export class Engine {
         const protocol = core.handlers.protocols.get(entry.protocol)
         return protocol && this.agreement.evolve({ protocol }, entry.body)
       }
+      case "epoch":
+        core.epoch.advance(entry)
+        return
       case "decided":
         return this.execution.decided(entry)
       case "delivered":

@@ -4,6 +4,7 @@
  */
 import type { NodeId } from "../base/NodeId.ts"
 import type { Core } from "./core.ts"
+import type { EpochStanding } from "./epoch.ts"
 import type { Lane } from "./lanes.ts"
 import type { LaneKey } from "./laneKey.ts"
 import type { PeerMessage, Resume, Taken, Want, WantLane, Word } from "./Message.ts"
@@ -82,8 +83,25 @@ export class Recovery {
     peer.resends.clear()
     peer.resentBytes = 0
     this.ask(peer, peer.got === 0 ? 0 : peer.got + 1)
+    const { told } = this.core.epoch
+    if (told !== undefined) this.send(peer, told)
     for (const lane of this.core.lanes.values()) this.askAfresh(lane, peer)
     for (const session of this.core.sessions.table.values()) this.askAfresh(session, peer)
+  }
+
+  /** The epoch goes on: for all lives. Peers that are away are told as their links come up. */
+  epoch(to: EpochStanding): void {
+    const { epoch, outbox } = this.core
+    if (!epoch.advance(to)) return
+    outbox.log(to)
+    for (const peer of this.peers) if (peer.up) this.send(peer, to)
+    this.epochStands()
+  }
+
+  /** The host hears where the epoch stands, once that is durable. */
+  epochStands(): void {
+    const { epoch, outbox, self } = this.core
+    if (epoch.told !== undefined) outbox.emit({ kind: "epoch", of: self, standing: epoch.told })
   }
 
   down(node: NodeId): void {

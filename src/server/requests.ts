@@ -54,6 +54,8 @@ export class Requests {
     if (method === undefined || kind === "phase" || kind === "unicast" || kind === "multicast") {
       return this.refuse(route, request, "unknown_method")
     }
+    const { epoch } = this.core
+    if (epoch.state === "announced") return this.refuse(route, request, "not_ready")
     const session = this.admit(route, request)
     if (session === undefined) return
     const { index } = request
@@ -64,6 +66,12 @@ export class Requests {
       return this.refuse(route, request, "window")
     }
     const known = session.running.get(index) ?? session.open.get(index)?.call
+    if (known === undefined && epoch.state === "over" && !session.open.has(index)) {
+      return this.never(route, request, method, session)
+    }
+    if (epoch.state !== "active") {
+      this.refuse(route, request, "epoch_closing", { body: epoch.next })
+    }
     if (known === undefined) return this.first(route, request, method, session)
     if (!bytesEqual(known.body, request.body) || known.method !== method) {
       return this.refuse(route, request, "conflict")
@@ -72,6 +80,16 @@ export class Requests {
     known.dueMs = this.dueMs(request)
     if (known.token !== 0 || !(known.refused || this.copiesRun(method))) return
     this.enter(known, session.open.get(index))
+  }
+
+  /**
+   * The epoch is over here. That this node takes no part in the call is its final word: where a
+   * quorum says so none can run it here any more, and the client may make it elsewhere.
+   */
+  private never(route: Route, request: Request, method: Method, session: Session): void {
+    const answer: Answer = { code: "epoch_ended", body: NO_BYTES }
+    this.agreement.answer(session.key, request.index, answer, method.call === "multiparty")
+    this.repeat(route, request, answer)
   }
 
   /**
@@ -214,6 +232,7 @@ export class Requests {
 
   oneWay(message: OneWay): void {
     const { core } = this
+    if (!core.epoch.runs) return core.count("one_way_refused")
     const method = core.handlers.byId.get(message.method)
     if (method?.call !== "unicast" && method?.call !== "multicast")
       return core.count("unknown_method")
@@ -273,10 +292,11 @@ export class Requests {
 
   private repeat(route: Route, request: Request, answer: Answer): void {
     const { session, index } = request
+    const ended = answer.code === "epoch_ended" && { body: this.core.epoch.next }
     this.core.outbox.emit({
       kind: "reply",
       route,
-      reply: { kind: "reply", session, index, ...answer }
+      reply: { kind: "reply", session, index, ...answer, ...ended }
     })
   }
 

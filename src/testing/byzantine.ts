@@ -1,6 +1,7 @@
 import { bytesEqual } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Prng } from "../base/prng.ts"
+import { EPOCH_STATES } from "../server/epoch.ts"
 import type { LaneKey } from "../server/laneKey.ts"
 import type { MethodId, PeerMessage, Reply, Word } from "../server/Message.ts"
 
@@ -106,6 +107,8 @@ export class Adversary {
         const from = this.#number(message.from)
         return { ...message, from, to: Math.max(from + 1, this.#number(message.to)) }
       }
+      case "epoch":
+        return { ...message, state: this.#random.pick(EPOCH_STATES) }
       default:
         return { ...message, position: this.#number(message.position) }
     }

@@ -365,7 +365,8 @@ const isPeerMessage = (message: Message): message is PeerMessage =>
   message.kind === "want" ||
   message.kind === "resume" ||
   message.kind === "wantLane" ||
-  message.kind === "taken"
+  message.kind === "taken" ||
+  message.kind === "epoch"
 
 const isClientMessage = (message: Message): message is ClientMessage =>
   message.kind === "request" || message.kind === "oneWay" || message.kind === "cancel"

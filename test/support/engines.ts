@@ -117,13 +117,17 @@ export class Nodes {
   atMs = 2_000
   private readonly options: { protocol: ProtocolSpec; limits: Limits; model: "crash" | "byzantine" }
   readonly ids: ReadonlyArray<NodeId>
+  /** Those whose epoch is announced, not active. */
+  private readonly announced: ReadonlyArray<NodeId>
 
   constructor(
     protocol: ProtocolSpec,
     n: number,
     model: "crash" | "byzantine",
-    limits: Partial<Limits> = {}
+    limits: Partial<Limits> = {},
+    announced: ReadonlyArray<NodeId> = []
   ) {
+    this.announced = announced
     this.ids = Array.from({ length: n }, (_, i) => i + 1)
     this.options = { protocol, model, limits: { ...LIMITS, ...limits } }
     for (const id of this.ids) this.boot(id)
@@ -148,7 +152,8 @@ export class Nodes {
       system: makeSystem(this.ids, model),
       protocols: [protocol],
       limits,
-      isEffect: (value: any) => typeof value?.effect === "function"
+      isEffect: (value: any) => typeof value?.effect === "function",
+      announced: this.announced.includes(id)
     })
     const log = this.logs.get(id) ?? []
     this.logs.set(id, log)

@@ -14,6 +14,7 @@ import { ERROR_CODES, type ErrorCode, errorCodeNumber } from "../../src/base/err
 import type { Prng } from "../../src/base/prng.ts"
 import type { Frame, Goodbye, Hello } from "../../src/link/frame.ts"
 import { laneBytes, laneOfBytes } from "../../src/server/laneKey.ts"
+import { EPOCH_STATES } from "../../src/server/epoch.ts"
 import type { CallId } from "../../src/server/Directive.ts"
 import type { LogEntry } from "../../src/server/LogRecord.ts"
 import type { Message } from "../../src/server/Message.ts"
@@ -81,6 +82,11 @@ const reply = fc
   )
   .map(([answer, failure]) => ({ ...answer, ...failure }))
 
+const epoch = fc.record({
+  kind: fc.constant("epoch" as const),
+  state: fc.constantFrom(...EPOCH_STATES),
+  next: body
+})
 export const message: fc.Arbitrary<Message> = fc.oneof(
   word,
   fc.record({ kind: fc.constant("want" as const), position: counter(0) }),
@@ -103,6 +109,7 @@ export const message: fc.Arbitrary<Message> = fc.oneof(
       requiredKeys: ["kind", "session", "index", "ackedBelow", "method", "deadlineMs", "body"]
     }
   ),
+  epoch,
   fc.record({ kind: fc.constant("oneWay" as const), method: uint32, body }),
   fc.record({ kind: fc.constant("cancel" as const), ...call }),
   reply
@@ -146,6 +153,7 @@ const callId: fc.Arbitrary<CallId> = fc.record({
 const ended = fc.oneof(fc.constant({}), fc.record({ code, detail }, { requiredKeys: ["code"] }))
 export const entry: fc.Arbitrary<LogEntry> = fc.oneof(
   word,
+  epoch,
   fc.tuple(word, fc.array(node, { maxLength: 5 })).map(([said, to]): LogEntry => ({ ...said, to })),
   fc
     .tuple(fc.record({ kind: fc.constant("final" as const), ...call, body }), ended)
@@ -203,6 +211,12 @@ export const twinOf = (m: Message): Envelope => {
         kind: Envelope_Kind.TAKEN,
         position: BigInt(m.taken),
         done: BigInt(m.done)
+      })
+    case "epoch":
+      return create(EnvelopeSchema, {
+        kind: Envelope_Kind.EPOCH,
+        position: BigInt(EPOCH_STATES.indexOf(m.state) + 1),
+        body: m.next
       })
     case "oneWay":
       return create(EnvelopeSchema, {

@@ -47,7 +47,9 @@ const CODES: { readonly [K in ErrorCode]: ConnectCode } = {
   unauthenticated: as(Code.Unauthenticated, "unauthenticated", 401),
   link_overrun: UNAVAILABLE,
   replaced: UNAVAILABLE,
-  wrong_store: FAILED_PRECONDITION
+  wrong_store: FAILED_PRECONDITION,
+  epoch_closing: UNAVAILABLE,
+  epoch_ended: FAILED_PRECONDITION
 }
 
 export const connectCode = (code: ErrorCode): ConnectCode => CODES[code]
