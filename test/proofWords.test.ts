@@ -1,7 +1,9 @@
 /** Whose vote a word is: its sender's, or, where it bears a signature, its author's. */
 import { describe, expect, it } from "vitest"
 import { LIMITS } from "../src/base/limits.ts"
-import { Nodes, protocolOf } from "./support/engines.ts"
+import { methodId, type Word } from "../src/server/Message.ts"
+import { certificateOf } from "../src/server/Proof.ts"
+import { json, Nodes, protocolOf, request } from "./support/engines.ts"
 import { echo, hear } from "./support/tries.ts"
 
 const votes: Array<ReadonlyArray<number>> = []
@@ -83,5 +85,93 @@ describe("a word that another member passes on", () => {
     const told = nodes.queues.get("1>2")!.filter(({ kind }) => kind === "taken")
     expect(told).toContainEqual({ kind: "taken", taken: 1, done: 0 })
     expect([votes, counted()["bad_signature"]]).toEqual([[], 1])
+  })
+})
+
+describe("proofs in handlers", () => {
+  const seen: Array<unknown> = []
+  const signedEcho = (handler: object) => {
+    const spec = protocolOf("rb", {
+      broadcast: ["multiparty", ({ message, forward }) => forward.echo(message)],
+      echo: ["phase", handler as never],
+      show: [
+        "phase",
+        (it) => {
+          seen.push(it.proof.author)
+          return it.count(it.message.proof)
+        }
+      ]
+    })
+    const methods = spec.methods.map((m) => ({ ...m, signed: m.name !== "broadcast" }))
+    return { ...spec, methods }
+  }
+  const quorum = (it: any) =>
+    it.votes.agreed(it.system.quorum) ? it.forward.show({ proof: it.votes.proof }) : it.wait
+
+  it("a certificate holds the votes for the value, each with its signature, own ones too", () => {
+    const nodes = new Nodes(signedEcho({ agreeOn: (m: any) => m.text, quorum }), 4, "byzantine")
+    nodes.call(1, request("rb", "broadcast", { text: "a" }))
+    for (const from of [2, 3]) hear(nodes, 1, from, echo(1, { signature }))
+    const show = nodes.logs
+      .get(1)!
+      .flatMap(({ entries }) => entries)
+      .at(-1) as Word
+    expect(json.decode(show.body)).toMatchObject({
+      proof: {
+        index: 1n,
+        round: 0,
+        votes: [{ author: 1, signature }, { author: 2, signature }, { author: 3 }]
+      }
+    })
+  })
+
+  it("what a certificate holds counts where the words themselves never came", () => {
+    seen.length = 0
+    const counted: Array<number> = []
+    const watch = (it: any) => {
+      counted.push(it.votes.author)
+      return it.wait
+    }
+    const nodes = new Nodes(signedEcho({ quorum: watch }), 4, "byzantine")
+    nodes.call(1, request("rb", "broadcast", { text: "a" }))
+    const word = { ...echo(1), author: 3, signature }
+    const proof = certificateOf([word, { ...word, author: 4 }, { ...word, author: 1 }])
+    const body = json.encode({ proof })
+    const show = { ...echo(1), method: methodId("rb/show"), body, signature }
+    hear(nodes, 1, 2, show)
+    expect([counted, seen]).toEqual([[1, 3, 4], [2]])
+    hear(nodes, 1, 3, echo(1, { signature }))
+    expect(counted).toEqual([1, 3, 4])
+    expect(nodes.engines.get(1)!.counters["duplicate"]).toBe(1)
+  })
+
+  it("a proof of another call, or of what is not signed, counts for nothing", () => {
+    const nodes = new Nodes(signedEcho({ quorum: ({ wait }: any) => wait }), 4, "byzantine")
+    nodes.call(1, request("rb", "broadcast", { text: "a" }))
+    const word = { ...echo(1), author: 3, signature }
+    const shown = [
+      { ...word, index: 2 },
+      { ...word, method: methodId("rb/broadcast") },
+      { ...word, index: 2 ** 53 }
+    ].map((other) => certificateOf([other]))
+    for (const [i, proof] of shown.entries()) {
+      const more = { method: methodId("rb/show"), body: json.encode({ proof }), signature }
+      hear(nodes, 1, 2 + i, { ...echo(1), ...more })
+    }
+    const { counters } = nodes.engines.get(1)!
+    expect([counters["proof_dropped"], counters["no_proof"]]).toEqual([1, 1])
+  })
+
+  it("asking for a proof of what is not signed poisons the instance, and says why", () => {
+    const spec = protocolOf("rb", {
+      broadcast: ["multiparty", ({ message, forward }) => forward.echo(message)],
+      echo: ["phase", (it) => it.forward.echo({ proof: it.proof })]
+    })
+    const nodes = new Nodes(spec, 4, "byzantine")
+    nodes.call(1, request("rb", "broadcast", { text: "a" }))
+    expect(nodes.outputs.find(({ output }) => output.kind === "report")?.output).toMatchObject({
+      what: "poisoned",
+      detail: expect.stringContaining("rb/echo is not signed")
+    })
   })
 })

@@ -39,7 +39,9 @@ export const ERROR_CODES = {
   /** The node works on the call, and makes known that later ones belong to the next epoch. */
   epoch_closing: { number: 45, retry: true },
   /** The call's epoch is over at this node, which has no part in the call and never will. */
-  epoch_ended: { number: 46, retry: false }
+  epoch_ended: { number: 46, retry: false },
+  /** The request lacks its client's signature, or a proof in it is false. */
+  bad_signature: { number: 50, retry: false }
 } as const
 
 export type ErrorCode = keyof typeof ERROR_CODES

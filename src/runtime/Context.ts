@@ -5,6 +5,7 @@ import type { Quorum, System } from "../quorum/QuorumSystem.ts"
 import type { Agreement } from "../quorum/Tally.ts"
 import type { Vote } from "../quorum/Vote.ts"
 import type { CallId, Directive, Target } from "../server/Directive.ts"
+import type { Certificate, SignedRequest, SignedWord } from "../server/Proof.ts"
 import type { ForwardKey, Input, InputInit, OutputInit, ReplyKey } from "./Method.ts"
 
 /**
@@ -86,6 +87,8 @@ export interface Votes<V, P> {
   readonly agreed: (quorum: Quorum) => boolean
   /** The votes for that value, in member order. */
   readonly certificate: ReadonlyArray<Vote<V>>
+  /** The same for whoever was not there, as `quorate.v1.Certificate`. Signed phases only. */
+  readonly proof: Certificate
   /** Every vote, whatever its value, in member order. */
   readonly all: ReadonlyArray<Vote<V>>
 }
@@ -96,6 +99,11 @@ export interface Common {
   readonly wait: Directive
   /** Nothing to do, and worth counting. */
   readonly ignore: (reason: string) => Directive
+  /**
+   * Signed words that came in a message are votes of their authors, as if these had sent them.
+   * Those whose call or lane does not take votes now are dropped: the protocol can ask again.
+   */
+  readonly count: (proof: SignedWord | Certificate) => Directive
 }
 /** A call as the node knows it that the client called. */
 export interface ClientCall extends CallName {
@@ -114,6 +122,8 @@ interface Called extends Common {
 /** Of a MULTIPARTY method. */
 export interface CallContext<M, K extends keyof M> extends Called {
   readonly message: Input<M, K>
+  /** The request as its client signed it, for other nodes to see. Signed methods only. */
+  readonly proof: SignedRequest
   readonly forward: Forward<M, K>
   readonly reply: Reply<M, K>
 }
@@ -131,6 +141,8 @@ export interface OneWayContext<M, K extends keyof M> extends Common {
 export interface MessageContext<M, K extends keyof M> extends Common {
   readonly message: Input<M, K>
   readonly author: NodeId
+  /** The message as its author signed it, for other nodes to see. Signed phases only. */
+  readonly proof: SignedWord
   readonly forward: Forward<M, K>
 }
 /** Of a quorum function. `P`: what `agreeOn` returns. */

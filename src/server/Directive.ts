@@ -1,5 +1,6 @@
 import type { FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
+import type { Certificate, SignedWord } from "./Proof.ts"
 
 /**
  * Names a client's call across nodes. A message that carries a call to another node (a proposal)
@@ -66,6 +67,8 @@ export type Directive =
   /** The timer fires once, in `ms` milliseconds; armed again, it fires then alone. */
   | { readonly kind: "arm"; readonly timer: string; readonly ms: number }
   | { readonly kind: "disarm"; readonly timer: string }
+  /** Another member's signed words, which came in a message, are its votes where they fit. */
+  | { readonly kind: "count"; readonly proof: SignedWord | Certificate }
 
 /** One directive, or several in order. An empty list waits. */
 export type Step = Directive | ReadonlyArray<Directive>

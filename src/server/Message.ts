@@ -83,6 +83,8 @@ export interface Request {
   readonly body: Uint8Array
   /** Of a signed method. */
   readonly proof?: RequestProof
+  /** It has none, or one that is false. */
+  readonly forged?: true
 }
 /** That the client whose session it is asks for this. */
 export interface RequestProof {
@@ -98,6 +100,8 @@ export interface OneWay {
   readonly kind: "oneWay"
   readonly method: MethodId
   readonly body: Uint8Array
+  /** A proof in it is false. */
+  readonly forged?: true
 }
 /** The client no longer waits. */
 export interface Cancel {

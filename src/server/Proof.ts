@@ -25,7 +25,7 @@ export interface Certificate {
   readonly method: MethodId
   readonly round: number
   readonly body: Uint8Array
-  readonly votes: ReadonlyArray<{
+  readonly votes: Array<{
     readonly author: NodeId
     /** Absent: the certificate's. */
     readonly body?: Uint8Array | undefined

@@ -13,10 +13,12 @@ import type { Execution } from "./execution.ts"
 import type { Method } from "./handlers.ts"
 import { type CastVote, type Instance, ProtocolLane, type Row } from "./lanes.ts"
 import { type LaneKey, laneText } from "./laneKey.ts"
+import { fits, read, votable } from "./incoming.ts"
 import type { Delivered } from "./LogRecord.ts"
 import type { Word } from "./Message.ts"
-import { AuthorMistake, type Planned, plan, type Spoken, textOf } from "./plan.ts"
+import { AuthorMistake, type Planned, plan, textOf } from "./plan.ts"
 import type { HandlerResult } from "./Protocol.ts"
+import type { Signed } from "./Proof.ts"
 import type { Recovery } from "./recovery.ts"
 import { type Answer, Session } from "./sessions.ts"
 
@@ -47,8 +49,8 @@ export class Agreement {
   private readonly core: Core
   private readonly recovery: Recovery
   private readonly execution: Execution
-  /** Own words that are not counted yet, in the order in which they were said. */
-  private spoken: Array<Spoken> = []
+  /** Own words, and others' proven ones, that are not counted yet, in order. */
+  private spoken: Array<Cast> = []
   private draining = false
 
   constructor(core: Core, recovery: Recovery, execution: Execution) {
@@ -58,11 +60,11 @@ export class Agreement {
   }
 
   /** A vote of `rank`, decoded and checked to be for this instance. */
-  cast(cast: Cast, word: Word): void {
-    const { method, instance, row, rank, message } = cast
+  cast(cast: Cast): void {
+    const { method, instance, row, rank, message, word } = cast
     const { body } = word
     const before = row.tally.of(rank)
-    if (before !== undefined) return this.again(cast, before, word)
+    if (before !== undefined) return this.again(cast, before)
     const value = this.valueOf(method, message, body)
     if (value === undefined) return
     const kept = method.spec.signed === true ? word : undefined
@@ -71,7 +73,8 @@ export class Agreement {
     this.run(cast, group)
   }
 
-  private again(cast: Cast, before: CastVote, word: Word): void {
+  private again(cast: Cast, before: CastVote): void {
+    const { word } = cast
     const { body } = word
     if (bytesEqual(before.body, body)) return this.core.count("duplicate")
     const { method, instance, round, rank } = cast
@@ -160,7 +163,28 @@ export class Agreement {
         return this.deliver(owner, todo)
       case "arm":
         return this.core.timers.arm(todo.timer, todo.dueMs)
+      case "count":
+        for (const word of todo.words) this.count(word)
+        return
     }
+  }
+
+  /** What another member signed counts like its word, once the list that says so is done. */
+  private count(word: Signed): void {
+    const { core } = this
+    const method = core.handlers.byId.get(word.method)
+    const rank = core.system.rank(word.author)
+    if (method?.spec.signed !== true || !fits(method, word)) return core.count("no_proof")
+    if (rank === core.rank) return
+    const lane = core.lane(word.lane)
+    const instance = lane && votable(lane, word.index)
+    if (rank < 0 || instance === undefined) return core.count("proof_dropped")
+    const message = read(method, word)
+    if (typeof message === "string") return core.count(message)
+    const { round } = word
+    const row = instance.row(method.slot, round, core.system.size)
+    const kept: Word = { ...word, kind: "word", position: 0, ackedBelow: 0 }
+    this.spoken.push({ method, instance, row, round, rank, message, word: kept })
   }
 
   /**
@@ -171,7 +195,7 @@ export class Agreement {
     this.draining = true
     for (let next = this.spoken.shift(); next !== undefined; next = this.spoken.shift()) {
       if (next.instance.ended || this.core.halted) continue
-      this.cast(next, next.word)
+      this.cast(next)
     }
     this.draining = false
   }
@@ -215,7 +239,7 @@ export class Agreement {
       return this.core.halt(`${method.spec.fullName} cannot read its log: ${textOf(thrown)}`)
     }
     const { round } = word
-    this.cast({ method, instance, row, round, rank: this.core.rank, message }, word)
+    this.cast({ method, instance, row, round, rank: this.core.rank, message, word })
   }
 
   private ownCall(owner: Owner): { readonly session: LaneKey; readonly index: number } | undefined {

@@ -14,10 +14,19 @@ interface At {
   readonly call: { readonly method: { readonly spec: { readonly name: string } } } | undefined
 }
 
+/** Makes what shows others the message at hand; throws where nobody signed it. */
+type Prove = () => object
+
 export interface ContextClasses {
-  readonly Entry: new (message: object, call: CallView, copy: number) => object
+  readonly Entry: new (message: object, call: CallView, copy: number, prove: Prove) => object
   readonly OneWay: new (message: object) => object
-  readonly Message: new (at: At, round: number, message: object, author: NodeId) => object
+  readonly Message: new (
+    at: At,
+    round: number,
+    message: object,
+    author: NodeId,
+    prove: Prove
+  ) => object
   readonly Votes: new (at: At, round: number, votes: object) => object
   readonly Hook: new (event: object) => object
 }
@@ -28,11 +37,16 @@ export const contextClasses = (shared: object, replies: ReadonlyArray<string>): 
     readonly message: object
     readonly call: CallView
     readonly copy: number
+    readonly #prove: Prove
 
-    constructor(message: object, call: CallView, copy: number) {
+    constructor(message: object, call: CallView, copy: number, prove: Prove) {
       this.message = message
       this.call = call
       this.copy = copy
+      this.#prove = prove
+    }
+    get proof(): object {
+      return this.#prove()
     }
   }
   class OneWay {
@@ -62,11 +76,16 @@ export const contextClasses = (shared: object, replies: ReadonlyArray<string>): 
   class Message extends Phase {
     readonly message: object
     readonly author: NodeId
+    readonly #prove: Prove
 
-    constructor(at: At, round: number, message: object, author: NodeId) {
+    constructor(at: At, round: number, message: object, author: NodeId, prove: Prove) {
       super(at, round)
       this.message = message
       this.author = author
+      this.#prove = prove
+    }
+    get proof(): object {
+      return this.#prove()
     }
   }
   class Votes extends Phase {

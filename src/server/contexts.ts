@@ -4,8 +4,11 @@ import type { Quorum } from "../quorum/QuorumSystem.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"
 import type { CallState } from "./calls.ts"
 import { CallView } from "./callView.ts"
-import type { Method } from "./handlers.ts"
+import { type Method, ProtocolInvalid } from "./handlers.ts"
+import { laneBytes } from "./laneKey.ts"
 import type { CastVote, Instance, Row } from "./lanes.ts"
+import type { Word } from "./Message.ts"
+import { type Certificate, certificateOf, type Signed, signedWord } from "./Proof.ts"
 
 /** A call whose request came here: the client has said how far it acknowledges. */
 class ClientCallView extends CallView {
@@ -18,7 +21,12 @@ class ClientCallView extends CallView {
 }
 
 export const entryContext = (method: Method, call: CallState): object =>
-  new method.contexts.Entry(call.message, new ClientCallView(call), call.copies)
+  new method.contexts.Entry(call.message, new ClientCallView(call), call.copies, () => prove(call))
+
+const prove = ({ session, index, method, body, proof }: CallState): object =>
+  proof === undefined
+    ? noProof(method)
+    : { session: laneBytes(session.key), index, method: method.id, body, ...proof }
 
 export const oneWayContext = (method: Method, message: object): object =>
   new method.contexts.OneWay(message)
@@ -30,12 +38,23 @@ export interface Cast {
   readonly round: number
   readonly rank: number
   readonly message: object
+  readonly word: Word
 }
 
 export const messageContext = (cast: Cast): object => {
-  const { method, instance, round, message } = cast
+  const { method, instance, round, message, word } = cast
   const author = method.tools.system.member(cast.rank)
-  return new method.contexts.Message(instance, round, message, author)
+  const prove = (): object => signedWord(signed(method, author, word))
+  return new method.contexts.Message(instance, round, message, author, prove)
+}
+
+const signed = (method: Method, author: NodeId, word: Word | undefined): Signed =>
+  word === undefined || method.spec.signed !== true
+    ? noProof(method)
+    : { ...word, author, signature: word.signature ?? method.sign(word) }
+
+const noProof = ({ spec }: Method): never => {
+  throw new ProtocolInvalid(`${spec.fullName} is not signed: there is no proof of what came by it`)
 }
 
 export interface Vote {
@@ -78,6 +97,16 @@ export class VotesView {
   /** The votes for the value just counted, in member order. */
   get certificate(): ReadonlyArray<Vote> {
     return this.group.votes().map(({ rank, vote }) => this.named(rank, vote))
+  }
+  /** The certificate as a `quorate.v1.Certificate`; of a signed phase alone. */
+  get proof(): Certificate {
+    const { method } = this.cast
+    const { system } = method.tools
+    return certificateOf(
+      this.group.votes().map(({ rank, vote }) => {
+        return signed(method, system.member(rank), vote.word)
+      })
+    )
   }
   /** Every vote of the phase, whatever its value, in member order. */
   get all(): ReadonlyArray<Vote> {

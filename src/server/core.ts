@@ -8,15 +8,11 @@ import type { EpochLife } from "./epoch.ts"
 import type { Handlers, Protocol } from "./handlers.ts"
 import type { Lane, ProtocolLane } from "./lanes.ts"
 import { isSession, type LaneKey, laneText } from "./laneKey.ts"
-import type { Word } from "./Message.ts"
 import type { LogEntry } from "./LogRecord.ts"
 import type { Output, Report } from "./Output.ts"
 import type { Says } from "./says.ts"
 import type { Session, Sessions } from "./sessions.ts"
 import { Timers } from "./timers.ts"
-
-/** The 64 bytes of ed25519 for an own word. */
-export type Sign = (word: Word) => Uint8Array
 
 /** Why something was not done, counted by name; names are a closed, short list in the code. */
 export type Counters = { [reason: string]: number }
@@ -53,8 +49,6 @@ export class Core {
   readonly sessions: Sessions
   readonly lanes: ReadonlyMap<LaneKey, ProtocolLane>
   readonly says: Says
-  /** A word's signature, made now where the host has not made it yet. */
-  readonly sign: Sign
   readonly epoch: EpochLife
   readonly outbox = new Outbox()
   readonly timers = new Timers()
@@ -78,7 +72,6 @@ export class Core {
     readonly sessions: Sessions
     readonly lanes: ReadonlyMap<LaneKey, ProtocolLane>
     readonly says: Says
-    readonly sign: Sign
     readonly epoch: EpochLife
   }) {
     this.self = parts.self
@@ -89,7 +82,6 @@ export class Core {
     this.sessions = parts.sessions
     this.lanes = parts.lanes
     this.says = parts.says
-    this.sign = parts.sign
     this.epoch = parts.epoch
   }
 

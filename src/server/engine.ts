@@ -8,11 +8,11 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Agreement, type Evidence } from "./agreement.ts"
 import { Application } from "./application.ts"
-import { Core, type Counters, type Sign } from "./core.ts"
+import { Core, type Counters } from "./core.ts"
 import { Execution } from "./execution.ts"
 import { type EarlyVote, EarlyVotes } from "./early.ts"
 import { EpochLife } from "./epoch.ts"
-import { Handlers, type LaneView, type Method } from "./handlers.ts"
+import { Handlers, type LaneView, type Method, type Sign } from "./handlers.ts"
 import { countable, fits, read, votable } from "./incoming.ts"
 import { Hooks } from "./hooks.ts"
 import type { Input } from "./Input.ts"
@@ -21,7 +21,6 @@ import { isSession, type LaneKey, laneText } from "./laneKey.ts"
 import type { LogEntry, LogRecord } from "./LogRecord.ts"
 import type { PeerMessage, Word } from "./Message.ts"
 import type { Output } from "./Output.ts"
-import { AuthorMistake } from "./plan.ts"
 import type { IsEffect, ProtocolSpec } from "./Protocol.ts"
 import { Recovery } from "./recovery.ts"
 import { Requests } from "./requests.ts"
@@ -34,7 +33,7 @@ export interface EngineOptions {
   readonly protocols: ReadonlyArray<ProtocolSpec>
   readonly limits: Limits
   readonly isEffect: IsEffect
-  /** Signs an own word for a proof. Absent: no phase is signed. */
+  /** Signs an own word for a proof; absent where no phase is signed. */
   readonly sign?: Sign
   /** Other epochs of the group come before this one: it begins announced, not active. */
   readonly announced?: boolean
@@ -52,18 +51,18 @@ export class Engine {
 
   /** @throws ProtocolInvalid */
   constructor(options: EngineOptions) {
-    const { self, system, limits, protocols, sign = unsigned } = options
+    const { self, system, limits, protocols, sign } = options
     assert(system.rank(self) >= 0, "a node is a member of its group")
     const lanes = new Map<LaneKey, ProtocolLane>()
     const view = (name: string): LaneView => viewOf(() => lanes.get(name)!)
-    const handlers = new Handlers({ self, system }, protocols, limits, view)
+    const handlers = new Handlers({ self, system }, protocols, limits, view, sign)
     for (const [name, lane] of protocols.flatMap((p) => Object.entries(p.world?.lanes ?? {}))) {
       lanes.set(name, new ProtocolLane(name, lane.window))
     }
     const sessions = new Sessions(limits, system.size)
     const says = new Says()
     const epoch = new EpochLife(options.announced === true)
-    this.core = new Core({ self, system, limits, handlers, sessions, lanes, says, epoch, sign })
+    this.core = new Core({ self, system, limits, handlers, sessions, lanes, says, epoch })
     this.recovery = new Recovery(this.core)
     const applications = new Map<number, Application>()
     for (const protocol of handlers.protocols.values()) {
@@ -281,7 +280,7 @@ export class Engine {
     const message = read(method, word)
     if (typeof message === "string") return core.count(message)
     const row = instance.row(method.slot, word.round, core.system.size)
-    this.agreement.cast({ method, instance, row, round: word.round, rank, message }, word)
+    this.agreement.cast({ method, instance, row, round: word.round, rank, message, word })
   }
 
   // ---------------------------------------------------------------- boot
@@ -389,7 +388,3 @@ const viewOf = (lane: () => ProtocolLane): LaneView => ({
     return lane().applied
   }
 })
-
-const unsigned: Sign = () => {
-  throw new AuthorMistake("asks for a proof, but nothing is signed here")
-}

@@ -11,7 +11,8 @@ import type { CallId, Command, Directive, Target } from "./Directive.ts"
 import { type HookName, hookMethod } from "./hooks.ts"
 import { LANE_NAME } from "./laneKey.ts"
 import { SLOTS_MAX } from "./lanes.ts"
-import { type MethodId, methodId } from "./Message.ts"
+import { type MethodId, methodId, type Word } from "./Message.ts"
+import type { Certificate, SignedWord } from "./Proof.ts"
 import type {
   CallKind,
   HandlerFunction,
@@ -41,6 +42,13 @@ export interface Method {
   /** The directive constructors its contexts carry. */
   readonly tools: Tools
   readonly contexts: ContextClasses
+  readonly sign: Sign
+}
+
+/** The 64 bytes of ed25519 for an own word, now: for a proof made before the host signed it. */
+export type Sign = (word: Word) => Uint8Array
+const unsigned: Sign = () => {
+  throw new ProtocolInvalid("this node has no key to sign with")
 }
 
 /** One protocol on one node, with the state its handlers read. */
@@ -85,6 +93,7 @@ export interface Tools {
   readonly deliver: (message: object) => Directive
   readonly arm: (timer: string, ms: number) => Directive
   readonly disarm: (timer: string) => Directive
+  readonly count: (proof: SignedWord | Certificate) => Directive
 }
 
 const wait: Directive = Object.freeze({ kind: "wait" })
@@ -96,6 +105,7 @@ const apply: Tools["apply"] = (command, options) => ({
   kind: "apply",
   items: Array.isArray(command) ? command : [{ command, ...options }]
 })
+const count = (proof: SignedWord | Certificate): Directive => ({ kind: "count", proof })
 const deliver = (message: object): Directive => ({ kind: "deliver", message })
 const arm = (timer: string, ms: number): Directive => ({ kind: "arm", timer, ms })
 const disarm = (timer: string): Directive => ({ kind: "disarm", timer })
@@ -145,6 +155,7 @@ const within = (count: number, max: number): boolean =>
 export class Handlers {
   readonly byId = new Map<MethodId, Method>()
   readonly protocols = new Map<MethodId, Protocol>()
+  private readonly sign: Sign
   private slots = 0
 
   /** @throws ProtocolInvalid */
@@ -152,8 +163,10 @@ export class Handlers {
     node: Node,
     specs: ReadonlyArray<ProtocolSpec>,
     limits: Limits,
-    laneView: (lane: string) => LaneView
+    laneView: (lane: string) => LaneView,
+    sign: Sign = unsigned
   ) {
+    this.sign = sign
     const lanes = new Set<string>()
     for (const spec of specs) {
       for (const [name, lane] of Object.entries(spec.world?.lanes ?? {})) {
@@ -237,7 +250,8 @@ export class Handlers {
       apply,
       deliver,
       arm,
-      disarm
+      disarm,
+      count
     }
     const { state, lanes } = protocol
     return {
@@ -251,7 +265,8 @@ export class Handlers {
       keyed,
       rounds: lane?.rounds ?? 1,
       tools,
-      contexts: contextClasses({ ...tools, state, lanes }, spec.replies)
+      contexts: contextClasses({ ...tools, state, lanes }, spec.replies),
+      sign: this.sign
     }
   }
 }

@@ -10,25 +10,16 @@ import { type Batch, type CallName, callName, type Item } from "./application.ts
 import type { Core } from "./core.ts"
 import type { Command, Directive, Step, Target } from "./Directive.ts"
 import type { Method } from "./handlers.ts"
-import type { Instance, Lane, Row } from "./lanes.ts"
-import type { MethodId, Word } from "./Message.ts"
+import type { Instance, Lane } from "./lanes.ts"
+import type { MethodId } from "./Message.ts"
+import { type Signed, wordsOf } from "./Proof.ts"
 import { type Answer, Session } from "./sessions.ts"
+
+const NO_WORDS: ReadonlyArray<Signed> = []
 
 /** A directive that cannot be done. */
 export class AuthorMistake extends Error {
   override readonly name = "AuthorMistake"
-}
-
-/** A word this node said to itself too, on its way to its own tally. */
-export interface Spoken {
-  readonly method: Method
-  readonly instance: Instance
-  readonly row: Row
-  readonly round: number
-  /** This node's. */
-  readonly rank: number
-  readonly message: object
-  readonly word: Word
 }
 
 export type Planned =
@@ -52,6 +43,7 @@ export type Planned =
       readonly index: number
       readonly items: Batch
     }
+  | { readonly kind: "count"; readonly words: ReadonlyArray<Signed> }
   | { readonly kind: "deliver"; readonly instance: Instance; readonly body: Uint8Array }
   /** `dueMs` absent: it is disarmed. */
   | { readonly kind: "arm"; readonly timer: Method; readonly dueMs: number | undefined }
@@ -134,6 +126,8 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
     case "arm":
     case "disarm":
       return planTimer(core, owner, directive)
+    case "count":
+      return { kind: "count", words: wordsOf(directive.proof) ?? NO_WORDS }
     default:
       throw new AuthorMistake("returned what is no directive")
   }

@@ -56,6 +56,7 @@ export class Requests {
     }
     const { epoch } = this.core
     if (epoch.state === "announced") return this.refuse(route, request, "not_ready")
+    if (request.forged === true) return this.refuse(route, request, "bad_signature")
     const session = this.admit(route, request)
     if (session === undefined) return
     const { index } = request
@@ -169,6 +170,7 @@ export class Requests {
       method,
       body: request.body,
       message,
+      proof: request.proof,
       route,
       copies: 0,
       refused: false,
@@ -236,6 +238,7 @@ export class Requests {
     const method = core.handlers.byId.get(message.method)
     if (method?.call !== "unicast" && method?.call !== "multicast")
       return core.count("unknown_method")
+    if (message.forged === true) return core.count("bad_signature")
     if (this.runs.size >= core.limits.runsMax) return core.count("one_way_overloaded")
     const owner: Owner = { method, instance: undefined, call: undefined }
     let decoded: object

@@ -20,10 +20,19 @@ import type {
 export const json: Codec = {
   encode: (message) =>
     bytesOf(
-      JSON.stringify(message, (_, v) => (v instanceof Uint8Array ? { hex: laneOfBytes(v) } : v))
+      JSON.stringify(message, (_, v) =>
+        v instanceof Uint8Array
+          ? { hex: laneOfBytes(v) }
+          : typeof v === "bigint"
+            ? { big: String(v) }
+            : v
+      )
     ),
   decode: (bytes) =>
-    JSON.parse(laneOfBytes(bytes), (_, v) => (typeof v?.hex === "string" ? bytesOf(v.hex) : v))
+    JSON.parse(laneOfBytes(bytes), (_, v) => {
+      if (typeof v?.big === "string") return BigInt(v.big)
+      return typeof v?.hex === "string" ? bytesOf(v.hex) : v
+    })
 }
 export const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0))
 
@@ -153,7 +162,8 @@ export class Nodes {
       protocols: [protocol],
       limits,
       isEffect: (value: any) => typeof value?.effect === "function",
-      announced: this.announced.includes(id)
+      announced: this.announced.includes(id),
+      sign: (word) => new Uint8Array(64).fill(word.index)
     })
     const log = this.logs.get(id) ?? []
     this.logs.set(id, log)

@@ -49,7 +49,8 @@ const CODES: { readonly [K in ErrorCode]: ConnectCode } = {
   replaced: UNAVAILABLE,
   wrong_store: FAILED_PRECONDITION,
   epoch_closing: UNAVAILABLE,
-  epoch_ended: FAILED_PRECONDITION
+  epoch_ended: FAILED_PRECONDITION,
+  bad_signature: as(Code.Unauthenticated, "unauthenticated", 401)
 }
 
 export const connectCode = (code: ErrorCode): ConnectCode => CODES[code]
