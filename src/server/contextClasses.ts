@@ -31,22 +31,29 @@ export interface ContextClasses {
   readonly Hook: new (event: object) => object
 }
 
+class Proven {
+  readonly #prove: Prove
+
+  constructor(prove: Prove) {
+    this.#prove = prove
+  }
+  get proof(): object {
+    return this.#prove()
+  }
+}
+
 /** @param replies local names of the calls a phase can answer */
 export const contextClasses = (shared: object, replies: ReadonlyArray<string>): ContextClasses => {
-  class Entry {
+  class Entry extends Proven {
     readonly message: object
     readonly call: CallView
     readonly copy: number
-    readonly #prove: Prove
 
     constructor(message: object, call: CallView, copy: number, prove: Prove) {
+      super(prove)
       this.message = message
       this.call = call
       this.copy = copy
-      this.#prove = prove
-    }
-    get proof(): object {
-      return this.#prove()
     }
   }
   class OneWay {
