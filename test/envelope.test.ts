@@ -183,10 +183,10 @@ describe("an envelope is taken when", () => {
   })
 
   it("it has fields that this version does not know", () => {
-    const varint = [0x80, 0x01, ...new Array(9).fill(0xff), 0x01]
-    const fixed64 = [0x81, 0x01, 1, 2, 3, 4, 5, 6, 7, 8]
-    const block = [0x82, 0x01, 3, 1, 2, 3]
-    const fixed32 = [0x85, 0x01, 1, 2, 3, 4]
+    const varint = [0x80, 0x02, ...new Array(9).fill(0xff), 0x01]
+    const fixed64 = [0x81, 0x02, 1, 2, 3, 4, 5, 6, 7, 8]
+    const block = [0x82, 0x02, 3, 1, 2, 3]
+    const fixed32 = [0x85, 0x02, 1, 2, 3, 4]
     expect(decode(bytesOf(varint, fixed64, CANCEL, block, fixed32))).toEqual(decode(CANCEL))
   })
 })

@@ -163,6 +163,7 @@ export class CallCore {
 
   #onReply(call: OpenCall, slot: number, reply: Reply): void {
     const { code } = reply
+    if (reply.tentative) return this.#tentative(call, slot, reply.body)
     if (code === undefined) this.#answered(call, slot, reply.body)
     else if (!mayRetry(code)) this.#failedAt(call, slot, code, reply)
     else if (call.states[slot] === SENT) return this.#refusedForNow(call, slot, reply)
@@ -240,6 +241,26 @@ export class CallCore {
     }
     if (found === undefined) this.#stillPossible(call)
     else this.#finish(call, { ok: true, answer: found.answer })
+  }
+
+  /** Not its node's last word: the copy stays as it is, and so does the call's name. */
+  #tentative(call: OpenCall, slot: number, body: Uint8Array): void {
+    const { count, spec } = call
+    if (count?.tentative === undefined) return this.#drop()
+    let reply: unknown
+    try {
+      reply = spec.decode(body)
+    } catch {
+      this.counters.malformed++
+      return
+    }
+    let found: { readonly answer: unknown } | undefined
+    try {
+      found = count.tentative(call.targets.nodes[slot]!, reply)
+    } catch (error) {
+      return this.#fail(call, "internal", `the policy threw: ${textOf(error)}`)
+    }
+    if (found !== undefined) this.#finish(call, { ok: true, answer: found.answer })
   }
 
   #refusedForNow(call: OpenCall, slot: number, reply: Reply): void {

@@ -38,13 +38,14 @@ const TAG = {
   detail: 0x6a,
   node: 0x70,
   horizonMs: 0x78,
+  tentative: 0x80,
   author: 0x88,
   signature: 0x92,
   clientKey: 0xa2,
   nonce: 0xaa
 } as const
 /** Known fields beside those from 1 to 15. */
-const FIELDS_ABOVE: ReadonlySet<number> = new Set([17, 18, 20, 21])
+const FIELDS_ABOVE: ReadonlySet<number> = new Set([16, 17, 18, 20, 21])
 const SIGNATURE_BYTES = 64
 const CLIENT_KEY_BYTES = 32
 const NONCE_BYTES = 16
@@ -148,7 +149,9 @@ const writeWord = (writer: Writer, word: Word): void => {
 const writeReply = (writer: Writer, reply: Reply): void => {
   call(writer, reply.session, reply.index)
   body(writer, reply.body)
+  if (reply.tentative) field(writer, TAG.tentative, 1)
   if (reply.code === undefined) return
+  assert(reply.tentative !== true, "a failure is never tentative")
   field(writer, TAG.code, errorCodeNumber(reply.code))
   if (reply.detail !== undefined && reply.detail !== "") {
     writer.byte(TAG.detail)
@@ -287,6 +290,9 @@ const readRareField = (tag: number): void => {
       return
     case TAG.nonce:
       fields.nonce = exactly(NONCE_BYTES)
+      return
+    case TAG.tentative:
+      fields.tentative = reader.uint()
       return
     default:
       // A known field with another wire type, or field 0, is no envelope of ours.

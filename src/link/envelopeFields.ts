@@ -35,6 +35,7 @@ export class Fields {
   detail = ""
   node = 0
   horizonMs = 0
+  tentative = 0
   author = 0
   signature: Uint8Array = NO_BYTES
   clientKey: Uint8Array = NO_BYTES
@@ -43,6 +44,7 @@ export class Fields {
   clear(): void {
     this.kind = this.position = this.done = this.index = this.indexEnd = this.method = 0
     this.round = this.ackedBelow = this.deadlineMs = this.code = this.node = this.horizonMs = 0
+    this.tentative = 0
     this.author = 0
     this.lane = this.detail = ""
     this.body = this.signature = this.clientKey = this.nonce = NO_BYTES
@@ -120,7 +122,10 @@ const buildRequest = (f: Fields): Message | undefined => {
 
 const buildReply = (f: Fields): Message | undefined => {
   if (!isSession(f.lane) || f.index < 1 || f.node > NODE_ID_MAX) return undefined
-  if (f.code === 0) return { kind: "reply", session: f.lane, index: f.index, body: f.body }
+  if (f.code === 0) {
+    const answer = { kind: "reply", session: f.lane, index: f.index, body: f.body } as const
+    return f.tentative === 0 ? answer : { ...answer, tentative: true }
+  }
   const code = errorCodeOf(f.code)
   if (code === undefined || (code === "redirect" && f.node === 0)) return undefined
   return {

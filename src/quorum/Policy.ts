@@ -3,7 +3,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import { NodeSet } from "../base/nodeSet.ts"
 import { atLeast, type Quorum, type System } from "./QuorumSystem.ts"
 import { RankMap } from "./rankMap.ts"
-import { type Agreement, Tally } from "./Tally.ts"
+import { type Agreement, agreementEquals, Tally } from "./Tally.ts"
 import type { Vote } from "./Vote.ts"
 
 /** When a call to many nodes is done, and with what: `R` is a reply, `A` the answer. */
@@ -16,6 +16,11 @@ export interface Policy<in R, out A> {
 export interface Count<in R, out A> {
   /** The answer, once; after it, `undefined`. */
   readonly on: (from: NodeId, reply: R) => { readonly answer: A } | undefined
+  /**
+   * A tentative reply: its node's final one is still to come and replaces it; so does a later
+   * tentative one. Absent: such replies do not count.
+   */
+  readonly tentative?: (from: NodeId, reply: R) => { readonly answer: A } | undefined
   /** False once no answer is possible, whatever the `pending` ranks will reply. */
   readonly possible: (pending: NodeSet) => boolean
   /** Replies an answer takes at least. */
@@ -66,6 +71,11 @@ export const threshold = <R>(needed: number): Policy<R, ReadonlyArray<Vote<R>>> 
 export interface MatchingOptions {
   /** Who must agree; default: `oneHonest`, so that a correct node is among them. */
   readonly quorum?: (system: System) => Quorum
+  /**
+   * The call is also done once a quorum of the group agrees on replies of which some, or all, are
+   * tentative: sooner, for protocols that promise that what a quorum told tentatively is final.
+   */
+  readonly tentative?: boolean
 }
 
 /**
@@ -79,17 +89,37 @@ export const matching = <R>(
 ): Policy<R, R> => ({
   start: (system, targets) => {
     const enough = (options?.quorum ?? oneHonest)(system)
+    const sooner = options?.tentative === true ? system.quorum : undefined
     const gate = new Gate(system, targets)
     const tally = new Tally<R>(system.size)
+    /** What nodes without a final reply said last, by rank. */
+    const latest = new Map<number, Agreement>()
+    const soon = (value: Agreement): boolean => {
+      const voters = tally.groups.find((g) => agreementEquals(g.value, value))?.voters.clone()
+      const set = voters ?? new NodeSet(system.size)
+      for (const [rank, other] of latest) if (agreementEquals(other, value)) set.add(rank)
+      return sooner?.has(set) === true
+    }
+    const tentative = (from: NodeId, reply: R): { readonly answer: R } | undefined => {
+      const rank = gate.rank(from)
+      if (rank < 0) return undefined
+      const value = attempt(() => key(reply))
+      latest.delete(rank)
+      if (value === undefined) return undefined
+      latest.set(rank, value)
+      return soon(value) ? gate.done(reply) : undefined
+    }
     return {
+      ...(sooner && { tentative }),
       on: (from, reply) => {
         const rank = gate.admit(from)
         if (rank < 0) return undefined
+        latest.delete(rank)
         const value = attempt(() => key(reply))
         if (value === undefined) return undefined
         const group = tally.add(rank, value, reply)
         assert(typeof group === "object", "a node's second reply does not get here")
-        return enough.has(group.voters) ? gate.done(reply) : undefined
+        return enough.has(group.voters) || soon(value) ? gate.done(reply) : undefined
       },
       possible: (pending) => {
         if (!gate.open(pending)) return false
@@ -173,8 +203,14 @@ class Gate {
 
   /** The rank of a reply that counts; -1 for one that does not. */
   admit(from: NodeId): number {
+    const rank = this.rank(from)
+    return rank >= 0 && this.seen.add(rank) ? rank : -1
+  }
+
+  /** The rank of a node whose reply would count; -1 for another one. */
+  rank(from: NodeId): number {
     const rank = this.#system.rank(from)
-    return !this.#done && this.#targets.has(rank) && this.seen.add(rank) ? rank : -1
+    return !this.#done && this.#targets.has(rank) && !this.seen.has(rank) ? rank : -1
   }
 
   done<A>(answer: A): { readonly answer: A } {

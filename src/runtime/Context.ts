@@ -37,24 +37,31 @@ export type Forward<M, K extends keyof M> = {
     options?: ForwardOptions
   ) => Directive
 }
+/** Answers a call, with this node's last word. */
+export interface Answer<Message> {
+  (message: Message, options?: ReplyOptions): Directive
+  /**
+   * Answers for now: the call stays open, and the final answer replaces it. Heard by clients whose
+   * policy asks for tentative replies.
+   */
+  readonly tentative: (message: Message, options?: ReplyOptions) => Directive
+}
+/** The same in a protocol lane: which call is answered has to be said. */
+export interface LaneAnswer<Message> {
+  (message: Message, options: ReplyTo): Directive
+  readonly tentative: (message: Message, options: ReplyTo) => Directive
+}
 type IsUnion<T, U = T> = T extends unknown ? ([U] extends [T] ? false : true) : never
 /** Answers the call; by name where several calls share the phase. */
 export type Reply<M, K extends keyof M> =
   IsUnion<ReplyKey<M, K>> extends true
-    ? {
-        readonly [C in ReplyKey<M, K>]: (
-          message: OutputInit<M, C>,
-          options?: ReplyOptions
-        ) => Directive
-      }
-    : (message: OutputInit<M, ReplyKey<M, K>>, options?: ReplyOptions) => Directive
-/** The same in a protocol lane: which call is answered has to be said. */
+    ? { readonly [C in ReplyKey<M, K>]: Answer<OutputInit<M, C>> }
+    : Answer<OutputInit<M, ReplyKey<M, K>>>
+/** The same in a protocol lane. */
 export type LaneReply<M, K extends keyof M> =
   IsUnion<ReplyKey<M, K>> extends true
-    ? {
-        readonly [C in ReplyKey<M, K>]: (message: OutputInit<M, C>, options: ReplyTo) => Directive
-      }
-    : (message: OutputInit<M, ReplyKey<M, K>>, options: ReplyTo) => Directive
+    ? { readonly [C in ReplyKey<M, K>]: LaneAnswer<OutputInit<M, C>> }
+    : LaneAnswer<OutputInit<M, ReplyKey<M, K>>>
 
 /** Ends one copy of a call, not the call: the client tries again. */
 export interface Refuse {
@@ -130,7 +137,7 @@ export interface CallContext<M, K extends keyof M> extends Called {
 /** Of an RPC or QUORUM method. */
 export interface UnaryContext<M, K extends keyof M> extends Called {
   readonly message: Input<M, K>
-  readonly reply: Reply<M, K>
+  readonly reply: (message: OutputInit<M, ReplyKey<M, K>>, options?: ReplyOptions) => Directive
 }
 /** Of a UNICAST or MULTICAST method. */
 export interface OneWayContext<M, K extends keyof M> extends Common {

@@ -38,12 +38,16 @@ export type Directive =
       readonly message: object
       readonly to: Target
     }
-  /** The final answer to a call; to the instance's own call when `call` is absent. */
+  /**
+   * The final answer to a call; to the instance's own call when `call` is absent. A tentative one
+   * leaves the call open: the final one replaces it.
+   */
   | {
       readonly kind: "reply"
       readonly method?: string
       readonly message: object
       readonly call?: CallId
+      readonly tentative?: true
     }
   /** Ends this copy of the call only; the client tries again (elsewhere, or later). */
   | { readonly kind: "refuse"; readonly code: "redirect"; readonly node: NodeId }

@@ -113,7 +113,7 @@ export interface Cancel {
 export type ClientMessage = Request | OneWay | Cancel
 
 /**
- * Node to client. `code` absent: the answer in `body`. With `epoch_closing` and `epoch_ended` the
+ * Node to client. `code` absent: the answer in `body`, or a tentative one. With `epoch_closing` and `epoch_ended` the
  * body describes the next epoch.
  */
 export interface Reply {
@@ -123,6 +123,8 @@ export interface Reply {
   readonly body: Uint8Array
   readonly code?: ErrorCode
   readonly detail?: string
+  /** The final answer is still to come, and may differ. Never with a code. */
+  readonly tentative?: true
   /** With `redirect`: the node that takes the call. */
   readonly node?: NodeId
   /** With `session_expired`: the horizon. */

@@ -15,7 +15,7 @@ import { type CastVote, type Instance, ProtocolLane, type Row } from "./lanes.ts
 import { type LaneKey, laneText } from "./laneKey.ts"
 import { fits, read, votable } from "./incoming.ts"
 import type { Delivered } from "./LogRecord.ts"
-import type { Word } from "./Message.ts"
+import type { Reply, Word } from "./Message.ts"
 import { AuthorMistake, type Planned, plan, textOf } from "./plan.ts"
 import type { HandlerResult } from "./Protocol.ts"
 import type { Signed } from "./Proof.ts"
@@ -143,11 +143,18 @@ export class Agreement {
         return this.core.count("ignored")
       case "say":
         return this.say(todo)
-      case "answer": {
+      case "answer":
+      case "tentative": {
         const at = todo.call ?? this.ownCall(owner)
         // A call of another instance is one that phases answer: its reply is for all lives.
         const log = todo.call !== undefined || logged(owner)
-        return at && this.answer(at.session, at.index, todo.answer, log)
+        if (at === undefined) return
+        if (todo.kind === "answer") return this.answer(at.session, at.index, todo.answer, log)
+        const instance = this.core.sessions.get(at.session)?.open.get(at.index)
+        // Nothing is lost where the call has not come yet: the final answer waits for it.
+        if (instance === undefined) return this.core.count("tentative_without_call")
+        instance.tentative = todo.answer.body
+        return this.tell(instance)
       }
       case "refuse":
         return this.refuse(owner, todo)
@@ -273,7 +280,13 @@ export class Agreement {
     if (session.own !== own) this.recovery.regain(key)
   }
 
-  private reply(call: CallState, answer: Answer): void {
+  /** Sends the tentative answer, where there is one, to who waits for the call. */
+  tell({ call, tentative }: Instance): void {
+    if (call === undefined || tentative === undefined) return
+    this.reply(call, { body: tentative, tentative: true })
+  }
+
+  private reply(call: CallState, answer: Answer & Pick<Reply, "tentative">): void {
     if (call.route === 0 || !this.core.booted) return
     const { route, index } = call
     const reply = { kind: "reply", session: call.session.key, index, ...answer } as const

@@ -129,12 +129,15 @@ const forwardTo = (names: ReadonlyArray<string>): object =>
     ])
   )
 
-const replyAs =
-  (method: string) =>
-  (message: object, options?: { readonly call?: CallId }): Directive =>
-    options?.call === undefined
-      ? { kind: "reply", method, message }
-      : { kind: "reply", method, message, call: options.call }
+const replyAs = (method: string): object => {
+  const say =
+    (more: { readonly tentative?: true }) =>
+    (message: object, options?: { readonly call?: CallId }): Directive => {
+      const call = options?.call === undefined ? undefined : { call: options.call }
+      return { kind: "reply", method, message, ...call, ...more }
+    }
+  return Object.assign(say({}), { tentative: say({ tentative: true }) })
+}
 
 /** `reply(...)` where one call can be answered, `reply.put(...)` where several share the phase. */
 const replyTo = (names: ReadonlyArray<string>): unknown => {

@@ -29,6 +29,8 @@ export class Instance {
   readonly index: number
   /** The client's own request, once it came here; session lanes only. */
   call: CallState | undefined = undefined
+  /** The latest tentative answer of this node, for copies that come later. */
+  tentative: Uint8Array | undefined = undefined
   /** Set once: from then on the instance takes no vote and says nothing. */
   ended = false
   private readonly rows = new Map<number, Row>()

@@ -34,7 +34,11 @@ export type Planned =
       readonly message: object
       readonly to: ReadonlyArray<NodeId> | undefined
     }
-  | { readonly kind: "answer"; readonly call: CallName | undefined; readonly answer: Answer }
+  | {
+      readonly kind: "answer" | "tentative"
+      readonly call: CallName | undefined
+      readonly answer: Answer
+    }
   | { readonly kind: "refuse"; readonly code: ErrorCode; readonly node: NodeId | undefined }
   | { readonly kind: "evolve"; readonly body: Uint8Array; readonly logged: boolean }
   | {
@@ -177,7 +181,9 @@ const planReply = (
   if (directive.call !== undefined && call === undefined) {
     throw new AuthorMistake("replies to what is no call id")
   }
-  return { kind: "answer", call, answer: { body } }
+  if (directive.tentative !== true) return { kind: "answer", call, answer: { body } }
+  if (owner.instance === undefined) throw new AuthorMistake("replies tentatively, without phases")
+  return { kind: "tentative", call, answer: { body } }
 }
 
 const planApply = (

@@ -79,8 +79,10 @@ export class Requests {
     }
     known.route = route
     known.dueMs = this.dueMs(request)
+    const instance = session.open.get(index)
+    if (instance !== undefined) this.agreement.tell(instance)
     if (known.token !== 0 || !(known.refused || this.copiesRun(method))) return
-    this.enter(known, session.open.get(index))
+    this.enter(known, instance)
   }
 
   /**
@@ -184,6 +186,7 @@ export class Requests {
     const early = session.open.has(index) ? NO_VOTES : this.early.take(session.key, index)
     const instance = session.instance(index)
     instance.call = call
+    this.agreement.tell(instance)
     this.enter(call, instance)
     this.opened(instance, early)
   }

@@ -49,7 +49,7 @@ export class AnswerCheck {
 
   replied(node: NodeId, reply: Reply): void {
     const key = callKey(reply.session, reply.index)
-    if (reply.code !== undefined || !this.#options.agreed(key)) return
+    if (reply.code !== undefined || reply.tentative || !this.#options.agreed(key)) return
     this.#answered(node, key, reply.body)
     if (!this.#options.durable || this.#options.decidedAt(node, key)) return
     const final = this.#finals.get(key)?.get(node)

@@ -163,6 +163,10 @@ export class CallWorld {
     this.core.onReply(to, { ...answer(message), body: bytes(value) })
   }
 
+  tentative({ to, message }: Asked, value: number): void {
+    this.core.onReply(to, { ...answer(message), body: bytes(value), tentative: true })
+  }
+
   /** A failure, or a refusal for now. */
   fail({ to, message }: Asked, code: ErrorCode, more: Partial<Reply> = {}): void {
     this.core.onReply(to, { ...answer(message), code, ...more })

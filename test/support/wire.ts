@@ -78,7 +78,7 @@ const redirected = fc.record({ code: fc.constant("redirect" as const), node })
 const reply = fc
   .tuple(
     fc.record({ kind: fc.constant("reply" as const), ...call, body }),
-    fc.oneof(fc.constant({}), failed, redirected)
+    fc.oneof(fc.constant({}), fc.constant({ tentative: true as const }), failed, redirected)
   )
   .map(([answer, failure]) => ({ ...answer, ...failure }))
 
@@ -252,7 +252,8 @@ const callTwinOf = (m: Extract<Message, { session: string }>): Envelope => {
     code: wireCode(m.code),
     detail: m.detail ?? "",
     node: m.node ?? 0,
-    horizonMs: BigInt(m.horizonMs ?? 0)
+    horizonMs: BigInt(m.horizonMs ?? 0),
+    tentative: m.tentative ?? false
   })
 }
 

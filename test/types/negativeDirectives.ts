@@ -1,5 +1,5 @@
 /** What must not compile in what handlers return beside words, replies and records. */
-import type { CallName, Service } from "quorate"
+import { type CallName, Quorum, type Service } from "quorate"
 import {
   type Note,
   NoteSchema,
@@ -12,6 +12,17 @@ import {
   ReliableBroadcast
 } from "../plugin/golden/ts/rb/v1/broadcast_quorate.ts"
 import { idle, is } from "./is.ts"
+
+// tentative replies: of calls with phases
+ReliableBroadcast.protocol({
+  broadcast: ({ reply }) => reply.tentative({ text: "" }),
+  echo: ({ call, reply }) => reply.tentative({ text: "" }, { call }),
+  // @ts-expect-error 'txt' does not exist in type 'MessageInit<Delivery>'
+  ready: ({ reply }) => reply.tentative({ txt: "" })
+})
+export const soon = Quorum.matching((m: Message) => m.text, { tentative: true })
+// @ts-expect-error Type 'number' is not assignable to type 'boolean'
+Quorum.matching((m: Message) => m.text, { tentative: 3 })
 
 // deliver: a message of the world's, in phases alone
 const deliver = {
@@ -49,7 +60,11 @@ Slots.protocol(
   {
     submit: idle,
     accept: { ...at, each: ({ index, deliver }) => deliver({ next: index }) },
-    learn: { ...at, quorum: idle }
+    learn: {
+      ...at,
+      // @ts-expect-error Expected 2 arguments, but got 1: which call?
+      quorum: ({ reply }) => reply.tentative({})
+    }
   }
 )
 ReliableBroadcast.protocol(

@@ -99,7 +99,10 @@ export class Strangers {
       host.closeRoute(route)
       done(reply)
     }
-    const route = host.openRoute({ send: end })
+    const route = host.openRoute({
+      // One call has one answer here: the final one.
+      send: (reply) => reply.tentative || end(reply)
+    })
     this.open.add(end)
     host.fromRoute(route, {
       kind: "request",
