@@ -113,8 +113,8 @@ export interface Cancel {
 export type ClientMessage = Request | OneWay | Cancel
 
 /**
- * Node to client. `code` absent: the answer in `body`, or a tentative one. With `epoch_closing` and `epoch_ended` the
- * body describes the next epoch.
+ * Node to client. `code` absent: the answer in `body`, or a tentative one. With `epoch_closing` and
+ * `epoch_ended` the body describes the next epoch.
  */
 export interface Reply {
   readonly kind: "reply"
