@@ -205,20 +205,25 @@ describe("Tally", () => {
     expect(tally.count).toBe(1)
   })
 
-  it("agrees with Maps over random runs, at sizes of one word and of many", () => {
-    const run = fc
-      .constantFrom(1, 3, 4, 32, 33, 100, 1024)
-      .chain((size) =>
-        fc.tuple(
-          fc.constant(size),
-          fc.array(fc.tuple(fc.nat(size - 1), fc.constantFrom(...different)), { maxLength: 60 })
-        )
+  it("agrees with Maps over random runs with removals, at sizes of one word and of many", () => {
+    const run = fc.constantFrom(1, 3, 4, 32, 33, 100, 1024).chain((size) =>
+      fc.tuple(
+        fc.constant(size),
+        fc.array(fc.tuple(fc.nat(size - 1), fc.option(fc.constantFrom(...different))), {
+          maxLength: 60
+        })
       )
+    )
     fc.assert(
       fc.property(run, ([size, votes]) => {
         const tally = new Tally<number>(size)
         const first = new Map<number, { key: string; vote: number }>()
         votes.forEach(([rank, value], vote) => {
+          if (value === null) {
+            tally.remove(rank)
+            first.delete(rank)
+            return
+          }
           const key = text(value)
           const before = first.get(rank)
           const result = tally.add(rank, copy(value), vote)
@@ -239,6 +244,8 @@ describe("Tally", () => {
         expect(tally.count).toBe(first.size)
         expect(tally.voters.ranks()).toEqual(inOrder.map(([rank]) => rank))
         for (const [rank, { vote }] of first) expect(tally.of(rank)).toBe(vote)
+        expect(tally.groups.reduce((sum, { count }) => sum + count, 0)).toBe(first.size)
+        expect(tally.groups.every(({ count }) => count > 0)).toBe(true)
       }),
       { numRuns: 300 }
     )

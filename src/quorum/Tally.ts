@@ -64,6 +64,15 @@ export class Tally<V> {
     return group
   }
 
+  /** Forgets the vote of `rank`: it has spoken in a higher round. */
+  remove(rank: number): void {
+    if (!this.#votes.members.has(rank)) return
+    const group = this.#groupOf(rank)
+    group.voters.remove(rank)
+    this.#votes.remove(rank)
+    if (group.count === 0) this.#groups.splice(this.#groups.indexOf(group), 1)
+  }
+
   /** The vote of `rank`, if it is here. */
   of(rank: number): V | undefined {
     return this.#votes.get(rank)

@@ -29,4 +29,10 @@ export class RankMap<V> {
     values[place] = value
     return true
   }
+
+  remove(rank: number): void {
+    if (!this.members.has(rank)) return
+    this.values.splice(this.members.before(rank), 1)
+    this.members.remove(rank)
+  }
 }

@@ -57,9 +57,13 @@ export interface MethodSpec {
 
 export interface LaneSpec {
   /** Instances open at once; at most `laneWindowMax`. */
-  readonly window: number
-  /** Rounds 0 … rounds-1 are kept, higher ones refused. Default 1. */
-  readonly rounds?: number
+  readonly window?: number
+  /**
+   * Rounds 0 … rounds-1 are kept, higher ones refused. Default 1. `"latest"`: any round, but of
+   * each author only its word in the highest one, phase by phase; nobody speaks in a lower one
+   * again. Such a lane has no window, but a single instance, index 1, which never finishes.
+   */
+  readonly rounds?: number | "latest"
 }
 
 /** What the engine calls when no message comes: each returns a step, at once. */

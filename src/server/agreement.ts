@@ -189,7 +189,8 @@ export class Agreement {
     const message = read(method, word)
     if (typeof message === "string") return core.count(message)
     const { round } = word
-    const row = instance.row(method.slot, round, core.system.size)
+    const row = instance.row(method.slot, round, rank, core)
+    if (row === undefined) return core.count("old_round")
     const kept: Word = { ...word, kind: "word", position: 0, ackedBelow: 0 }
     this.spoken.push({ method, instance, row, round, rank, message, word: kept })
   }
@@ -201,7 +202,10 @@ export class Agreement {
     if (this.draining) return
     this.draining = true
     for (let next = this.spoken.shift(); next !== undefined; next = this.spoken.shift()) {
-      if (next.instance.ended || this.core.halted) continue
+      const { method, instance, round, rank } = next
+      if (instance.ended || this.core.halted) continue
+      // A higher round was said since.
+      if (instance.row(method.slot, round, rank, this.core) !== next.row) continue
       this.cast(next)
     }
     this.draining = false
@@ -212,7 +216,8 @@ export class Agreement {
     const { lane, index, round, method, body } = todo
     if (lane.finished(index)) return core.count("late_forward")
     const instance = lane.instance(index)
-    const row = instance.row(method.slot, round, core.system.size)
+    const row = instance.row(method.slot, round, core.rank, core)
+    if (row === undefined) return core.count("old_round")
     if (row.said !== undefined) {
       if (!bytesEqual(row.said.body, body)) core.count("said_other")
       return

@@ -57,7 +57,7 @@ export class Engine {
     const view = (name: string): LaneView => viewOf(() => lanes.get(name)!)
     const handlers = new Handlers({ self, system }, protocols, limits, view, sign)
     for (const [name, lane] of protocols.flatMap((p) => Object.entries(p.world?.lanes ?? {}))) {
-      lanes.set(name, new ProtocolLane(name, lane.window))
+      lanes.set(name, new ProtocolLane(name, lane))
     }
     const sessions = new Sessions(limits, system.size)
     const says = new Says()
@@ -170,7 +170,7 @@ export class Engine {
     if (!countable(word)) return core.count("malformed")
     const method = core.handlers.byId.get(word.method)
     const known = method !== undefined && fits(method, word)
-    this.recovery.took(from, word, known)
+    this.recovery.took(from, word, known && !method.standing)
     if (!known) return core.count("malformed")
     if (word.forged === true) return this.forged(from, method, word)
     if (word.author !== undefined && word.author !== from) return this.relayed(rank, method, word)
@@ -279,7 +279,8 @@ export class Engine {
     if (instance.ended) return core.count("late_word")
     const message = read(method, word)
     if (typeof message === "string") return core.count(message)
-    const row = instance.row(method.slot, word.round, core.system.size)
+    const row = instance.row(method.slot, word.round, rank, core)
+    if (row === undefined) return core.count("old_round")
     this.agreement.cast({ method, instance, row, round: word.round, rank, message, word })
   }
 
@@ -331,8 +332,8 @@ export class Engine {
     if (lane instanceof Session) lane.acknowledge(word.ackedBelow)
     if (lane.finished(word.index)) return
     const instance = lane.instance(word.index)
-    const row = instance.row(method.slot, word.round, core.system.size)
-    this.agreement.restore(method, instance, row, word)
+    const row = instance.row(method.slot, word.round, core.rank, core)
+    if (row !== undefined) this.agreement.restore(method, instance, row, word)
   }
 
   /** What was admitted once is admitted again, unless it was evicted. */

@@ -10,12 +10,13 @@ import { type ContextClasses, contextClasses } from "./contextClasses.ts"
 import type { CallId, Command, Directive, Target } from "./Directive.ts"
 import { type HookName, hookMethod } from "./hooks.ts"
 import { LANE_NAME } from "./laneKey.ts"
-import { SLOTS_MAX } from "./lanes.ts"
+import { isStanding, ROUND_MAX, SLOTS_MAX } from "./lanes.ts"
 import { type MethodId, methodId, type Word } from "./Message.ts"
 import type { Certificate, SignedWord } from "./Proof.ts"
 import type {
   CallKind,
   HandlerFunction,
+  LaneSpec,
   KeyedHandler,
   MethodSpec,
   ProtocolSpec
@@ -37,8 +38,10 @@ export interface Method {
   /** The handler takes votes, not every message. */
   readonly tallies: boolean
   readonly keyed: KeyedHandler
-  /** Rounds kept of one instance. */
+  /** Rounds are below it. */
   readonly rounds: number
+  /** Its instance never finishes. */
+  readonly standing: boolean
   /** The directive constructors its contexts carry. */
   readonly tools: Tools
   readonly contexts: ContextClasses
@@ -152,8 +155,21 @@ export interface Node {
   readonly system: System
 }
 
-const within = (count: number, max: number): boolean =>
-  Number.isInteger(count) && count >= 1 && count <= max
+const within = (count: number | undefined, max: number): boolean =>
+  count !== undefined && Number.isInteger(count) && count >= 1 && count <= max
+
+const checkLane = (named: string, lane: LaneSpec, limits: Limits): void => {
+  if (lane.rounds !== "latest" && !within(lane.rounds ?? 1, limits.roundsMax)) {
+    throw new ProtocolInvalid(`${named} needs rounds from 1 to ${limits.roundsMax}, or "latest"`)
+  }
+  if (isStanding(lane)) {
+    if (lane.window === undefined) return
+    throw new ProtocolInvalid(`${named} has one instance, so no window`)
+  }
+  if (!within(lane.window, limits.laneWindowMax)) {
+    throw new ProtocolInvalid(`${named} needs a window from 1 to ${limits.laneWindowMax}`)
+  }
+}
 
 export class Handlers {
   readonly byId = new Map<MethodId, Method>()
@@ -176,12 +192,7 @@ export class Handlers {
         const named = `lane "${name}" of ${spec.name}`
         if (!LANE_NAME.test(name)) throw new ProtocolInvalid(`${named} must match ${LANE_NAME}`)
         if (lanes.has(name)) throw new ProtocolInvalid(`${named} is declared twice on this node`)
-        if (!within(lane.window, limits.laneWindowMax)) {
-          throw new ProtocolInvalid(`${named} needs a window from 1 to ${limits.laneWindowMax}`)
-        }
-        if (!within(lane.rounds ?? 1, limits.roundsMax)) {
-          throw new ProtocolInvalid(`${named} needs rounds from 1 to ${limits.roundsMax}`)
-        }
+        checkLane(named, lane, limits)
         lanes.add(name)
       }
       this.compile(node, spec, laneView)
@@ -266,7 +277,8 @@ export class Handlers {
       run,
       tallies: keyed.quorum !== undefined,
       keyed,
-      rounds: lane?.rounds ?? 1,
+      rounds: lane?.rounds === "latest" ? ROUND_MAX : (lane?.rounds ?? 1),
+      standing: lane !== undefined && isStanding(lane),
       tools,
       contexts: contextClasses({ ...tools, state, lanes }, spec.replies),
       sign: this.sign

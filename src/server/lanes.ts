@@ -8,6 +8,7 @@ import { Tally } from "../quorum/Tally.ts"
 import type { CallState } from "./calls.ts"
 import type { LaneKey } from "./laneKey.ts"
 import type { Word } from "./Message.ts"
+import type { LaneSpec } from "./Protocol.ts"
 
 /** One author's message in a phase, as kept. */
 export interface CastVote {
@@ -34,26 +35,65 @@ export class Instance {
   /** Set once: from then on the instance takes no vote and says nothing. */
   ended = false
   private readonly rows = new Map<number, Row>()
+  /** Where the lane keeps the latest rounds: each author's, by phase. */
+  private readonly latest = new Map<number, number>()
 
   constructor(lane: Lane, index: number) {
     this.lane = lane
     this.index = index
   }
 
-  /** @param slot the phase's number on this node */
-  row(slot: number, round: number, members: number): Row {
+  /**
+   * The votes among which one of `rank` counts; absent where it has spoken in a higher round and
+   * the lane keeps the latest ones.
+   * @param slot the phase's number on this node
+   */
+  row(slot: number, round: number, rank: number, core: Seats): Row | undefined {
+    if (this.lane.latest && !this.advance(slot, round, rank, core)) return undefined
     const key = round * SLOTS_MAX + slot
     let row = this.rows.get(key)
     if (row === undefined) {
-      row = { tally: new Tally<CastVote>(members), said: undefined }
+      row = { tally: new Tally<CastVote>(core.system.size), said: undefined }
       this.rows.set(key, row)
     }
     return row
   }
+
+  /** What this node said. */
+  words(): ReadonlyArray<Word> {
+    return [...this.rows.values()].flatMap(({ said }) => said ?? [])
+  }
+
+  /** Forgets what the author said in a lower round of the phase; false: it said a higher one. */
+  private advance(slot: number, round: number, rank: number, core: Seats): boolean {
+    const author = rank * SLOTS_MAX + slot
+    const before = this.latest.get(author) ?? round
+    if (round < before) return false
+    this.latest.set(author, round)
+    if (round === before) return true
+    const key = before * SLOTS_MAX + slot
+    // Not there where nothing of it counted, as when `agreeOn` threw.
+    const row = this.rows.get(key)
+    row?.tally.remove(rank)
+    if (row !== undefined && rank === core.rank) row.said = undefined
+    if (row?.tally.count === 0 && row.said === undefined) this.rows.delete(key)
+    return true
+  }
+}
+
+/** Who this node is among the members. */
+interface Seats {
+  readonly rank: number
+  readonly system: { readonly size: number }
 }
 
 /** Phases of one node; part of an instance's row key. */
 export const SLOTS_MAX = 1024
+/** Rounds are below it, so that keys of rows are exact. */
+export const ROUND_MAX = 2 ** 32
+
+/** One instance, that never finishes: each round takes the place of those before. */
+export const isStanding = (lane: LaneSpec): boolean => lane.rounds === "latest"
 
 /** Indexes of one lane, [from, to). */
 export interface Range {
@@ -68,6 +108,8 @@ export interface Range {
 export abstract class Lane {
   readonly key: LaneKey
   readonly window: number
+  /** Of an author only the word of its highest round counts, phase by phase. */
+  readonly latest: boolean
   readonly open: IndexTable<Instance>
   /** Per peer (by rank), the indexes of its words that were dropped above the window. */
   private readonly dropped = new Map<number, { low: number; high: number }>()
@@ -76,9 +118,10 @@ export abstract class Lane {
   /** Lowest unfinished index (in a session: at or above `ackedBelow`). */
   own = 1
 
-  constructor(key: LaneKey, window: number) {
+  constructor(key: LaneKey, window: number, latest = false) {
     this.key = key
     this.window = window
+    this.latest = latest
     this.open = new IndexTable(window)
   }
 
@@ -156,6 +199,12 @@ export class ProtocolLane extends Lane {
   applied = 0
   /** Finished above `own`. At most `window`. */
   private readonly ahead = new Set<number>()
+  readonly standing: boolean
+
+  constructor(key: LaneKey, spec: LaneSpec) {
+    super(key, spec.window ?? 1, spec.rounds === "latest")
+    this.standing = isStanding(spec)
+  }
 
   override finished(index: number): boolean {
     return index < this.own || this.ahead.has(index)

@@ -39,6 +39,8 @@ class Peer {
   taken = 0
   /** It has finished, durably, the instances of our words up to here. */
   done = 0
+  /** Words of instances that never finish, which it is told anew. */
+  standing: Array<Word> = []
   readonly resends = new Resends()
   /** Bytes said again beside the cursor since it last told what it took. */
   resentBytes = 0
@@ -132,6 +134,7 @@ export class Recovery {
     peer.wanted = true
     peer.cursor = Math.max(from, says.first)
     peer.taken = peer.cursor - 1
+    peer.standing = message.position === 0 ? this.standing(peer) : []
     this.send(peer, { kind: "resume", position: peer.cursor })
   }
 
@@ -271,7 +274,22 @@ export class Recovery {
     return limits.cursorBytesMax - under - peer.resentBytes
   }
 
+  /**
+   * A member tells that it has done such a word when it has taken it: so one that comes back
+   * without memory is told the latest ones again, before what follows.
+   */
+  private standing(peer: Peer): Array<Word> {
+    const lanes = [...this.core.lanes.values()].filter(({ standing }) => standing)
+    const words = lanes.flatMap((lane) => lane.open.values().flatMap((open) => open.words()))
+    return words.filter((word) => word.position < peer.cursor && isFor(word, peer.node))
+  }
+
   private resend(peer: Peer): void {
+    while (peer.standing.length > 0 && this.room(peer) > 0) {
+      const word = peer.standing.shift()!
+      peer.resentBytes += wordBytes(word)
+      this.send(peer, word)
+    }
     peer.resends.walk(this.core.says, peer.cursor, (word) => {
       if (!isFor(word, peer.node)) return true
       if (this.room(peer) <= 0) return false

@@ -92,8 +92,10 @@ export class Checkers {
       agreed: (key) => this.#byKey.get(key)?.method.call === "multiparty",
       decidedAt: (node, key) => this.decisions.decidedAt(node, key)
     })
+    const lanes = Object.entries(spec.world?.lanes ?? {})
     this.words = new WordCheck({
       fail,
+      latest: new Set(lanes.flatMap(([name, lane]) => (lane.rounds === "latest" ? name : []))),
       durable,
       correct,
       finishedAt: (node, lane, index) =>

@@ -9,6 +9,8 @@ export interface WordCheckOptions {
   readonly durable: boolean
   /** Nodes that remember all they said; may shrink. */
   readonly correct: ReadonlyArray<NodeId>
+  /** Lanes in which nobody speaks in a lower round again. */
+  readonly latest: ReadonlySet<LaneKey>
   /** Whether this node needs no more words for the instance: it is durably over there. */
   readonly finishedAt: (node: NodeId, lane: LaneKey, index: number) => boolean
 }
@@ -24,6 +26,8 @@ export class WordCheck {
   readonly #spoken = new Map<string, Uint8Array>()
   /** Durable words of each correct node; the one at position i is at i - 1. */
   readonly #words = new Map<NodeId, Array<Word>>()
+  /** The last word of each author in an instance and phase, in lanes that keep latest rounds. */
+  readonly #latest = new Map<string, Word>()
   /** Correct nodes with a durable word, by lane and index. */
   readonly #speakers = new Map<string, Set<NodeId>>()
   /** Words that reached a node in its present life, as "author/position". */
@@ -39,6 +43,7 @@ export class WordCheck {
     const words = this.#words.get(node) ?? []
     if (words.length === 0) this.#words.set(node, words)
     words.push(word)
+    if (this.#options.latest.has(word.lane)) this.#risen(node, word)
     const where = `${word.lane}/${word.index}`
     const speakers = this.#speakers.get(where)
     if (speakers === undefined) this.#speakers.set(where, new Set([node]))
@@ -46,6 +51,20 @@ export class WordCheck {
     if (word.position !== words.length) {
       this.#fail(`node ${node} numbers its word ${words.length} as ${word.position}`)
     }
+  }
+
+  #risen(node: NodeId, word: Word): void {
+    const key = `${node} ${word.method}/${word.index}/${word.lane}`
+    const before = this.#latest.get(key)
+    this.#latest.set(key, word)
+    if (before === undefined || before.round <= word.round) return
+    this.#fail(`P4: node ${node} said ${wordText(word)} after round ${before.round}`)
+  }
+
+  /** Another one of a higher round has taken its place. */
+  #outdated(node: NodeId, word: Word): boolean {
+    const latest = this.#latest.get(`${node} ${word.method}/${word.index}/${word.lane}`)
+    return latest !== undefined && latest.round > word.round
   }
 
   /** A node starts with nothing in its memory. */
@@ -69,6 +88,7 @@ export class WordCheck {
     for (const [author, words] of this.#words) {
       if (!correct.includes(author)) continue
       for (const word of words) {
+        if (this.#outdated(author, word)) continue
         for (const node of correct) {
           if (node === author || word.to?.includes(node) === false) continue
           if (this.#given.get(node)?.has(`${author}/${word.position}`) === true) continue
