@@ -73,7 +73,10 @@ export class Session extends Lane {
   acknowledge(below: number): Lost | undefined {
     if (below <= this.ackedBelow) return undefined
     const old = this.ackedBelow
-    const low = Math.max(old, below - this.window)
+    // However far the client jumps: from `low` on lie at most `window` unfinished calls.
+    let low = below
+    for (let left = this.window; low > old && left > 0; low--)
+      if (!this.answers.has(low - 1)) left--
     const lost = { low: Number.POSITIVE_INFINITY, count: 0 }
     if (low > old) this.skip(old, low, lost)
     for (let index = low; index < below; index++) {

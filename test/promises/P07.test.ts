@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest"
 import type { Request } from "../../src/server/Message.ts"
 import { counterOf } from "../support/counter.ts"
 import { bracha, Nodes, protocolOf, request, session } from "../support/engines.ts"
-import { alone, echo, hear, logged, rb } from "../support/tries.ts"
+import { alone, echo, finals, hear, logged, rb } from "../support/tries.ts"
 
 /** Tables of two sessions. Session `n` is opened at `n` seconds; the clock says 20. */
 const TIGHT = { sessionsMax: 2 }
@@ -169,5 +169,32 @@ describe("P7: duplicates, retries and restarts", () => {
     nodes.replies.length = 0
     everywhere(nodes, add)
     expect(nodes.answers().every((answer) => first.includes(answer))).toBe(true)
+  })
+
+  it("a late call outlives a restart, though the node said little of the session since", () => {
+    const some = protocolOf("rb", {
+      broadcast: [
+        "multiparty",
+        ({ message, forward, reply }) =>
+          message.at === "once" ? reply({ text: "r" }) : forward.echo(message)
+      ],
+      echo: [
+        "phase",
+        {
+          quorum: ({ votes, system, reply, wait }) =>
+            votes.agreed(system.quorum) ? reply({ text: "late" }) : wait
+        }
+      ]
+    })
+    const nodes = new Nodes(some, 3, "crash", { windowCalls: 8 })
+    const call = (index: number, at?: string) =>
+      nodes.call(1, request("rb", "broadcast", { text: "a", at }, { index, ackedBelow: index }))
+    call(1)
+    for (let index = 2; index <= 8; index++) call(index, "once")
+    // Calls 9 and 10 never come: with call 1 they are the unfinished ones.
+    call(11)
+    nodes.boot(1)
+    hear(nodes, 1, 2, echo(1, { body: logged(nodes, 1, "word")[0]!.body }))
+    expect(finals(nodes, 1)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
   })
 })
