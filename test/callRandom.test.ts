@@ -84,6 +84,7 @@ class Run {
       body: new Uint8Array(1 + random.below(20)),
       replied: new Set(),
       failed: new Set(),
+      expired: new Set(),
       counted: [],
       names: new Map(),
       copies: new Map(),
@@ -182,7 +183,10 @@ class Run {
       call.repeated = true
       call.names.delete(to)
       call.copies.delete(to)
-    } else call.failed.add(to)
+    } else {
+      call.failed.add(to)
+      if (code === "session_expired") call.expired.add(to)
+    }
   }
 
   /** The same reply again, or a late one. Refusals are not repeated: they speak of a copy. */

@@ -229,6 +229,58 @@ describe("sessions are given up", () => {
     expect(expired(new CallWorld({ nodes: 4, model: "byzantine" }), 1)).toBe("session_expired")
   })
 
+  it("it ends as soon as the nodes that have not forgotten it are no quorum", () => {
+    const endsAfter = (model: "crash" | "byzantine") => {
+      const world = new CallWorld({ nodes: 4, model }).up(1, 2, 3, 4)
+      const call = group(world)
+      let after = 0
+      for (const copy of world.asked()) {
+        if (call.result !== undefined) break
+        world.fail(copy, "session_expired", { horizonMs: START_MS })
+        after++
+      }
+      return [after, textOf(call.result).split(" ")[0]]
+    }
+    // Of 4, 3 are a quorum in both; 2 of them are more than the one that may lie.
+    expect(endsAfter("crash")).toEqual([2, "outcome_unknown"])
+    expect(endsAfter("byzantine")).toEqual([2, "outcome_unknown"])
+  })
+
+  it("one node alone that forgot it: the others answer, or the deadline tells", () => {
+    const world = new CallWorld({ nodes: 5 }).up(1, 2, 3, 4, 5)
+    const [answered, late] = [group(world), group(world)]
+    const asked = world.asked()
+    world.fail(asked[0]!, "session_expired", { horizonMs: START_MS })
+    world.fail(asked[5]!, "session_expired", { horizonMs: START_MS })
+    world.reply(asked[1]!, 7)
+    expect(answerOf(answered)).toBe(7)
+    expect(late.result).toBeUndefined()
+    world.pass(5_000)
+    expect(textOf(late.result).split(" ")[0]).toBe("outcome_unknown")
+  })
+
+  it("after a while without calls: old sessions are the first that nodes forget", () => {
+    const world = new CallWorld().up(1, 2, 3)
+    const call = (): string => {
+      group(world)
+      const [copy] = world.asked()
+      world.reply(copy!, 1)
+      return copy!.message.session
+    }
+    const first_ = call()
+    world.pass(LIMITS.clientIdleMsMax)
+    expect(call()).toBe(first_)
+    world.pass(LIMITS.clientIdleMsMax + 1)
+    const second = call()
+    expect(second).not.toBe(first_)
+    expect(world.core.size()).toEqual({ ...EMPTY, sessions: 1 })
+    // A call that is open keeps its session in use, however long it takes.
+    world.call({ call: "multiparty", deadlineMs: LIMITS.callTimeoutMsMax })
+    world.take()
+    world.pass(2 * LIMITS.clientIdleMsMax)
+    expect(call()).toBe(second)
+  })
+
   it("a call to one node that forgot the session before the only copy came is renamed", () => {
     const world = new CallWorld().up(1, 2, 3)
     const call = rpc(world, 2)

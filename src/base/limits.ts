@@ -68,6 +68,8 @@ export interface Limits {
   readonly evidenceMax: number
   /** Sessions of one kind of call in one client. When all windows are full, calls wait in order. */
   readonly clientSessionsMax: number
+  /** A client's session without calls for longer takes no more: the next call opens a new one. */
+  readonly clientIdleMsMax: number
   /** Calls open in one client. One more fails with `overloaded`. */
   readonly callsOpenMax: number
   /** `opened` of a session may be this far ahead of a node's clock. */
@@ -122,6 +124,7 @@ export const LIMITS: Limits = {
   unfinishedMax: 65_536,
   evidenceMax: 64,
   clientSessionsMax: 8,
+  clientIdleMsMax: 30_000,
   callsOpenMax: 65_536,
   sessionAheadMsMax: 60_000,
   callTimeoutMs: 5_000,

@@ -19,11 +19,12 @@ import { type ErrorCode, mayRetry } from "../base/errorCode.ts"
 import { IndexTable } from "../base/indexTable.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
+import type { NodeSet } from "../base/nodeSet.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Reply } from "../server/Message.ts"
 import { CallCopies } from "./callCopies.ts"
 import { CallLanes } from "./callLanes.ts"
-import { codeOf, gotOf, outcomesOf, refuse, textOf } from "./callOutcome.ts"
+import { codeOf, forgotten, gotOf, outcomesOf, refuse, textOf } from "./callOutcome.ts"
 import { Timers } from "./callTimers.ts"
 import type { CallPort, CallPorts, CallResult, CallSpec } from "./callTypes.ts"
 import {
@@ -63,6 +64,8 @@ export class CallCore {
   readonly #calls: IndexTable<OpenCall>
   readonly #timers = new Timers<OpenCall>()
   readonly #targets = new WeakMap<ReadonlyArray<NodeId>, Targets>()
+  /** By rank: nodes that refuse this client, or that it refuses. */
+  readonly #refusals = new Map<number, { readonly code: ErrorCode; readonly detail: string }>()
   #ids = 0
   /** What `wake` was asked for and has not come yet. */
   #wakeMs = Number.POSITIVE_INFINITY
@@ -85,6 +88,7 @@ export class CallCore {
   linkUp(node: NodeId, horizonMs: number): void {
     const rank = this.system.rank(node)
     if (rank < 0 || this.#closed) return
+    this.#refusals.delete(rank)
     this.#copies.linkUp(rank)
     this.#lanes.hello(rank, horizonMs)
     const nowMs = this.#ports.clock.nowMs()
@@ -103,7 +107,23 @@ export class CallCore {
   /** The link to `node` broke or cannot be made. `why`: for people, e.g. "connection refused". */
   linkDown(node: NodeId, why: string): void {
     const rank = this.system.rank(node)
-    if (rank >= 0) this.#copies.linkDown(rank, why)
+    if (rank < 0) return
+    this.#copies.linkDown(rank, why)
+    this.#refusals.delete(rank)
+  }
+
+  /**
+   * The link to `node` is refused, by either side, and will be until an operator sees to it. A call
+   * that only such nodes could answer fails now.
+   */
+  linkRefused(node: NodeId, code: ErrorCode, detail: string): void {
+    const rank = this.system.rank(node)
+    if (rank < 0 || this.#closed) return
+    this.#copies.linkDown(rank, `${code}: ${detail}`)
+    this.#refusals.set(rank, { code, detail })
+    for (const call of this.#calls.values()) {
+      if (!call.over && !call.oneWay && call.targets.set.has(rank)) this.#stillPossible(call)
+    }
   }
 
   /**
@@ -178,8 +198,10 @@ export class CallCore {
     for (;;) {
       const call = this.#timers.first
       if (call === undefined || call.atMs > nowMs) break
-      if (call.dueMs <= nowMs) this.#fail(call, "deadline_exceeded")
-      else {
+      if (call.dueMs <= nowMs) {
+        const unknown = call.multiparty && forgotten(call, this.system) !== undefined
+        this.#fail(call, unknown ? "outcome_unknown" : "deadline_exceeded")
+      } else {
         const atMs = this.#copies.sendDue(call, nowMs)
         if (!call.over) this.#timers.move(call, atMs)
       }
@@ -288,19 +310,38 @@ export class CallCore {
     call.end(slot, FAILED)
     this.#lanes.answered(call, slot)
     call.trouble(slot, code, detail)
-    this.#stillPossible(call)
+    if (!this.#stillPossible(call) || code !== "session_expired" || !call.multiparty) return
+    // The nodes that have not forgotten the call cannot agree on it any more.
+    const expired = forgotten(call, this.system)
+    if (expired === undefined || this.system.quorum.has(expired.complement())) return
+    this.#fail(call, "outcome_unknown")
   }
 
-  /** Fails the call where it is not (P9). */
+  /** Fails the call where it is not (P9): also where only nodes are left that refuse this client. */
   #stillPossible(call: OpenCall): boolean {
     try {
-      if (call.count!.possible(call.pendingSet())) return true
+      if (call.count!.possible(this.#hopeful(call))) return true
     } catch (error) {
       this.#fail(call, "internal", `the policy threw: ${textOf(error)}`)
       return false
     }
+    for (const [slot, rank] of call.targets.ranks.entries()) {
+      const refusal = this.#refusals.get(rank)
+      if (refusal === undefined || call.states[slot]! >= REPLIED) continue
+      call.end(slot, FAILED)
+      call.trouble(slot, refusal.code, refusal.detail)
+    }
     this.#fail(call, codeOf(call, this.system))
     return false
+  }
+
+  /** The nodes that may still answer. */
+  #hopeful(call: OpenCall): NodeSet {
+    const pending = call.pendingSet()
+    if (this.#refusals.size === 0) return pending
+    const hopeful = pending.clone()
+    for (const rank of this.#refusals.keys()) hopeful.remove(rank)
+    return hopeful
   }
 
   #checkOneWay(call: OpenCall): void {

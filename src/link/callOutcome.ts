@@ -40,21 +40,30 @@ const pendingOutcome = (
 
 /** Of a call that no reply can end any more: what its nodes say alike, else `unavailable`. */
 export const codeOf = (call: OpenCall, system: System): ErrorCode => {
-  const expired = new NodeSet(system.size)
+  if (forgotten(call, system) !== undefined) return "outcome_unknown"
   let common: ErrorCode | undefined
   let alike = true
   for (const [slot, state] of call.states.entries()) {
     if (state !== FAILED) continue
     const { code } = call.troubles![slot]!
-    if (code === "session_expired") expired.add(call.targets.ranks[slot]!)
     if (common !== undefined && common !== code) alike = false
     common = code
   }
-  // Nodes that forgot the session cannot tell whether the call took effect before they did. In a
-  // multiparty call one liar must not make it look so.
-  const unknown = call.multiparty ? system.oneHonest.has(expired) : true
-  if (expired.count > 0 && unknown) return "outcome_unknown"
   return common !== undefined && alike ? common : "unavailable"
+}
+
+/**
+ * The nodes that forgot the call's session: whether it took effect before they did, they cannot
+ * tell. `undefined`: none, or in a multiparty call so few that all may be liars.
+ */
+export const forgotten = (call: OpenCall, system: System): NodeSet | undefined => {
+  const expired = new NodeSet(system.size)
+  for (const [slot, state] of call.states.entries()) {
+    if (state !== FAILED || call.troubles![slot]!.code !== "session_expired") continue
+    expired.add(call.targets.ranks[slot]!)
+  }
+  const enough = call.multiparty ? system.oneHonest.has(expired) : expired.count > 0
+  return enough ? expired : undefined
 }
 
 /** Replies needed and got, of whatever policy. */

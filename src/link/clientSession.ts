@@ -20,6 +20,8 @@ export class ClientSession<C> {
   ackedBelow = 1
   /** Calls not settled. */
   open = 0
+  /** When the last of them was. */
+  idleMs: number
   readonly #window: number
   /** Invariant: at i % window the call of index i, ackedBelow <= i < next; undefined: settled. */
   readonly #calls: Array<C | undefined>
@@ -27,6 +29,7 @@ export class ClientSession<C> {
   constructor(key: LaneKey, openedMs: number, window: number) {
     this.key = key
     this.openedMs = openedMs
+    this.idleMs = openedMs
     this.#window = window
     this.#calls = new Array<C | undefined>(window).fill(undefined)
   }
@@ -96,6 +99,11 @@ export class SessionPool<C> {
     const sessions = this.#sessions
     const current = sessions[0]
     if (current === undefined) return this.#open()
+    if (current.open === 0 && this.#idle(current)) {
+      sessions.shift()
+      this.#options.byKey.delete(current.key)
+      return this.#open()
+    }
     if (current.room) return current
     const other = sessions.findIndex((session) => session.room)
     if (other > 0) {
@@ -111,6 +119,7 @@ export class SessionPool<C> {
   /** Ends a call; a session nobody uses any more is forgotten. */
   settle(session: ClientSession<C>, index: number): void {
     session.settle(index)
+    if (session.open === 0) session.idleMs = this.#options.nowMs()
     if (session.stale && session.open === 0) this.#options.byKey.delete(session.key)
   }
 
@@ -126,6 +135,12 @@ export class SessionPool<C> {
       if (session.open === 0) this.#options.byKey.delete(session.key)
     }
     return sessions.length < before
+  }
+
+  /** Old sessions are the first that nodes forget: who comes back after a while takes a new one. */
+  #idle({ idleMs }: ClientSession<C>): boolean {
+    const { limits, nowMs } = this.#options
+    return nowMs() - idleMs > limits.clientIdleMsMax
   }
 
   #open(): ClientSession<C> | undefined {

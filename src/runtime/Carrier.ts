@@ -90,7 +90,8 @@ export interface NodeChannelOptions {
   /** "package.Service/Method" of a method id; `undefined`: no service in use has it. */
   readonly methodName: (method: number) => string | undefined
   readonly up: (theirs: Hello) => void
-  readonly down: (why: string) => void
+  /** `goodbye`: one side refused the other. */
+  readonly down: (why: string, goodbye?: Goodbye) => void
   readonly reply: (reply: Reply) => void
 }
 

@@ -4,6 +4,7 @@
  */
 import type { NodeId } from "../../src/base/NodeId.ts"
 import type { CallResult } from "../../src/link/callCore.ts"
+import type { System } from "../../src/quorum/QuorumSystem.ts"
 import { openedMs } from "../../src/server/laneKey.ts"
 import type { Cancel, ClientMessage, OneWay, Request } from "../../src/server/Message.ts"
 
@@ -16,6 +17,8 @@ export interface Watched {
   readonly body: Uint8Array
   readonly replied: Set<NodeId>
   readonly failed: Set<NodeId>
+  /** Of these, those that have forgotten the call's session. */
+  readonly expired: Set<NodeId>
   /** Nodes whose replies the policy was given. */
   readonly counted: Array<NodeId>
   /** "session/index" by node; 0: the same at all. */
@@ -30,6 +33,7 @@ export interface Watched {
 }
 
 export interface OracleWorld {
+  readonly system: System
   readonly nowMs: number
   readonly links: ReadonlySet<NodeId>
 }
@@ -57,12 +61,18 @@ export class CallOracle {
   }
 
   /** What the table should have made of the call by now. */
-  expected(call: Watched): "open" | "cancelled" | "ok" | "deadline_exceeded" | "failed" {
+  expected(
+    call: Watched
+  ): "open" | "cancelled" | "ok" | "deadline_exceeded" | "outcome_unknown" | "failed" {
     if (call.cancelled) return "cancelled"
     if (call.replied.size >= call.needed) return "ok"
     const pending = call.targets.length - call.replied.size - call.failed.size
     if (call.replied.size + pending < call.needed) return "failed"
-    return this.#world.nowMs >= call.dueMs ? "deadline_exceeded" : "open"
+    const { size, quorum, oneHonest } = this.#world.system
+    const forgotten = call.kind === "multiparty" && call.expired.size >= oneHonest.needed
+    if (forgotten && size - call.expired.size < quorum.needed) return "outcome_unknown"
+    if (this.#world.nowMs < call.dueMs) return "open"
+    return forgotten ? "outcome_unknown" : "deadline_exceeded"
   }
 
   final(call: Watched, node: NodeId): boolean {
@@ -158,7 +168,7 @@ export class CallOracle {
     if (call.result === undefined) return
     this.#must(call.result.ok === (expected === "ok"), told)
     if (call.result.ok) return
-    if (expected === "deadline_exceeded") this.#must(call.result.code === expected, told)
+    if (expected !== "failed") this.#must(call.result.code === expected, told)
     this.#must(call.result.got === call.replied.size, "it tells what it got")
     this.#must(call.result.needed === call.needed, "it tells what it needed")
     for (const { node, outcome } of call.result.outcomes) {

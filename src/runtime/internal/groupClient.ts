@@ -1,5 +1,6 @@
 /** A client of one group: the call table over links to all members. Plain code; a scope owns it. */
 import { NO_BYTES } from "../../base/bytes.ts"
+import type { ErrorCode } from "../../base/errorCode.ts"
 import { LIMITS, type Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
 import { sha256 } from "../../base/sha256.ts"
@@ -25,6 +26,12 @@ import { makeClock, randomBytes } from "./random.ts"
 import { Turn } from "./turn.ts"
 
 const SESSION_DIGEST_BYTES = 16
+/** What no waiting mends. */
+const FOR_GOOD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "wrong_group",
+  "unsupported_version",
+  "unauthenticated"
+])
 
 export interface GroupClientOptions {
   readonly group: Group["Service"]
@@ -98,7 +105,10 @@ export class GroupClient implements CallPort {
     const check = (theirs: Hello): Goodbye | undefined =>
       checkHello(hello, theirs) ?? wrongNode(node, address, theirs)
     const up = (theirs: Hello): void => core.linkUp(node, theirs.horizonMs)
-    const down = (why: string): void => core.linkDown(node, why)
+    const down = (why: string, goodbye?: Goodbye): void =>
+      goodbye === undefined || !FOR_GOOD.has(goodbye.code)
+        ? core.linkDown(node, why)
+        : core.linkRefused(node, goodbye.code, goodbye.detail)
     const reply = (it: Reply): void => core.onReply(node, it)
     const methodName = (id: MethodId): string | undefined => this.names.get(id)
     const options = { address, hello, limits, check, methodName, up, down, reply }
@@ -158,7 +168,7 @@ class LinkChannel implements NodeChannel {
       receive: (_link, message: Message) => options.reply(message as Reply),
       closed: (_link, why) => {
         this.link = undefined
-        options.down(why.text)
+        options.down(why.text, why.goodbye)
         this.dialer.closed(why)
       }
     }

@@ -15,6 +15,7 @@ import {
 import type { Socket } from "node:net"
 import { HelloSchema } from "../../../gen/quorate/v1/link_pb.ts"
 import { ERROR_CODES, type ErrorCode } from "../../base/errorCode.ts"
+import type { Goodbye } from "../../link/frame.ts"
 import { type LaneKey, laneBytes } from "../../server/laneKey.ts"
 import type { Cancel, ClientMessage, OneWay, Reply, Request } from "../../server/Message.ts"
 import type { NodeChannel, NodeChannelOptions } from "../Carrier.ts"
@@ -45,6 +46,7 @@ class UnaryChannel implements NodeChannel {
   private timer: ReturnType<typeof setTimeout> | undefined
   private closed = false
   private why: string | undefined
+  private refusal: Goodbye | undefined
   private readonly open = new Map<string, Open>()
 
   constructor(options: NodeChannelOptions) {
@@ -86,6 +88,7 @@ class UnaryChannel implements NodeChannel {
     const { address, limits } = this.options
     this.timer = undefined
     this.why = undefined
+    this.refusal = undefined
     const { session, socket } = openSession(address, limits)
     this.session = session
     this.socket = socket
@@ -115,6 +118,7 @@ class UnaryChannel implements NodeChannel {
         return
       }
       const what = refusal ?? { code: answer.code ?? "malformed", detail: answer.detail ?? "" }
+      this.refusal = what
       this.because(`${what.code}: ${what.detail}`)
       session.close()
     })
@@ -129,7 +133,7 @@ class UnaryChannel implements NodeChannel {
     this.ready = false
     this.session = undefined
     if (this.closed) return
-    this.options.down(this.why ?? "the connection ended")
+    this.options.down(this.why ?? "the connection ended", this.refusal)
     const { redialMsMax } = this.options.limits
     const waitMs = this.backoffMs * (0.5 + Math.random() / 2)
     this.backoffMs = Math.min(2 * this.backoffMs, redialMsMax)
