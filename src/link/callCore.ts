@@ -317,7 +317,7 @@ export class CallCore {
     this.#fail(call, "outcome_unknown")
   }
 
-  /** Fails the call where it is not (P9): also where only nodes are left that refuse this client. */
+  /** Fails the call where it is not (P9): none are left but nodes that refuse this client. */
   #stillPossible(call: OpenCall): boolean {
     try {
       if (call.count!.possible(this.#hopeful(call))) return true

@@ -1,7 +1,7 @@
-/** P10: Interrupting a call, or its deadline, leaves nothing behind: at the client and at the nodes. */
+/** P10: Interrupting a call, or its deadline, leaves nothing behind, at the client and at nodes. */
 import { assert, describe as describeRim, it as itRim } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Scope, Exit } from "effect"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { Prng } from "../../src/base/prng.ts"
 import * as Quorum from "../../src/quorum/Policy.ts"
 import { Kv } from "../rim/support/services.ts"
@@ -116,10 +116,8 @@ describeRim.each(KINDS)("P10: over %s", (kind) => {
   })
   const read = (timeoutMs: number) =>
     Kv.use((it) => it.read({ key: "a" }, Quorum.first(), { to: [1], timeoutMs }))
-  const until = (what: () => boolean): Effect.Effect<void> =>
-    Effect.suspend(() =>
-      what() ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), until(what))
-    )
+  const until = (what: () => boolean) =>
+    Effect.promise(() => vi.waitFor(() => assert.isTrue(what()), { interval: 5, timeout: 10_000 }))
 
   itRim.live("interrupted calls and those past their deadline end at the node too", () =>
     Effect.gen(function* () {
