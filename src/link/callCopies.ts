@@ -1,10 +1,12 @@
 /** The copies of calls: over which links they go, when they are sent again, what they wait for. */
+import type { ErrorCode } from "../base/errorCode.ts"
 import type { Limits } from "../base/limits.ts"
 import { mark } from "../base/mark.ts"
+import type { NodeSet } from "../base/nodeSet.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Reply, Request } from "../server/Message.ts"
 import type { CallPorts } from "./callTypes.ts"
-import { BACKING_OFF, type OpenCall, REPLIED, SENT, WAITING } from "./openCall.ts"
+import { BACKING_OFF, FAILED, type OpenCall, REPLIED, SENT, WAITING } from "./openCall.ts"
 
 export class CallCopies {
   /** Copies after the first, over a new link or after a back-off. */
@@ -15,6 +17,8 @@ export class CallCopies {
   readonly #up: Array<boolean>
   /** By rank: why the link is down. */
   readonly #why: Array<string>
+  /** By rank: nodes that refuse this client, or that it refuses. */
+  readonly #refusals = new Map<number, { readonly code: ErrorCode; readonly detail: string }>()
 
   constructor(system: System, limits: Limits, ports: CallPorts) {
     this.#limits = limits
@@ -25,11 +29,37 @@ export class CallCopies {
 
   linkUp(rank: number): void {
     this.#up[rank] = true
+    this.#refusals.delete(rank)
   }
 
   linkDown(rank: number, why: string): void {
     this.#up[rank] = false
     this.#why[rank] = why
+    this.#refusals.delete(rank)
+  }
+
+  linkRefused(rank: number, code: ErrorCode, detail: string): void {
+    this.linkDown(rank, `${code}: ${detail}`)
+    this.#refusals.set(rank, { code, detail })
+  }
+
+  /** The nodes that may still answer. */
+  hopeful(call: OpenCall): NodeSet {
+    const pending = call.pendingSet()
+    if (this.#refusals.size === 0) return pending
+    const hopeful = pending.clone()
+    for (const rank of this.#refusals.keys()) hopeful.remove(rank)
+    return hopeful
+  }
+
+  /** Nodes that refuse this client have failed the call. */
+  giveUp(call: OpenCall): void {
+    for (const [slot, rank] of call.targets.ranks.entries()) {
+      const refusal = this.#refusals.get(rank)
+      if (refusal === undefined || call.states[slot]! >= REPLIED) continue
+      call.end(slot, FAILED)
+      call.trouble(slot, refusal.code, refusal.detail)
+    }
   }
 
   isUp(rank: number): boolean {

@@ -19,7 +19,6 @@ import { type ErrorCode, mayRetry } from "../base/errorCode.ts"
 import { IndexTable } from "../base/indexTable.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
-import type { NodeSet } from "../base/nodeSet.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Reply } from "../server/Message.ts"
 import { CallCopies } from "./callCopies.ts"
@@ -64,8 +63,6 @@ export class CallCore {
   readonly #calls: IndexTable<OpenCall>
   readonly #timers = new Timers<OpenCall>()
   readonly #targets = new WeakMap<ReadonlyArray<NodeId>, Targets>()
-  /** By rank: nodes that refuse this client, or that it refuses. */
-  readonly #refusals = new Map<number, { readonly code: ErrorCode; readonly detail: string }>()
   #ids = 0
   /** What `wake` was asked for and has not come yet. */
   #wakeMs = Number.POSITIVE_INFINITY
@@ -88,7 +85,6 @@ export class CallCore {
   linkUp(node: NodeId, horizonMs: number): void {
     const rank = this.system.rank(node)
     if (rank < 0 || this.#closed) return
-    this.#refusals.delete(rank)
     this.#copies.linkUp(rank)
     this.#lanes.hello(rank, horizonMs)
     const nowMs = this.#ports.clock.nowMs()
@@ -107,9 +103,7 @@ export class CallCore {
   /** The link to `node` broke or cannot be made. `why`: for people, e.g. "connection refused". */
   linkDown(node: NodeId, why: string): void {
     const rank = this.system.rank(node)
-    if (rank < 0) return
-    this.#copies.linkDown(rank, why)
-    this.#refusals.delete(rank)
+    if (rank >= 0) this.#copies.linkDown(rank, why)
   }
 
   /**
@@ -119,8 +113,7 @@ export class CallCore {
   linkRefused(node: NodeId, code: ErrorCode, detail: string): void {
     const rank = this.system.rank(node)
     if (rank < 0 || this.#closed) return
-    this.#copies.linkDown(rank, `${code}: ${detail}`)
-    this.#refusals.set(rank, { code, detail })
+    this.#copies.linkRefused(rank, code, detail)
     for (const call of this.#calls.values()) {
       if (!call.over && !call.oneWay && call.targets.set.has(rank)) this.#stillPossible(call)
     }
@@ -320,28 +313,14 @@ export class CallCore {
   /** Fails the call where it is not (P9): none are left but nodes that refuse this client. */
   #stillPossible(call: OpenCall): boolean {
     try {
-      if (call.count!.possible(this.#hopeful(call))) return true
+      if (call.count!.possible(this.#copies.hopeful(call))) return true
     } catch (error) {
       this.#fail(call, "internal", `the policy threw: ${textOf(error)}`)
       return false
     }
-    for (const [slot, rank] of call.targets.ranks.entries()) {
-      const refusal = this.#refusals.get(rank)
-      if (refusal === undefined || call.states[slot]! >= REPLIED) continue
-      call.end(slot, FAILED)
-      call.trouble(slot, refusal.code, refusal.detail)
-    }
+    this.#copies.giveUp(call)
     this.#fail(call, codeOf(call, this.system))
     return false
-  }
-
-  /** The nodes that may still answer. */
-  #hopeful(call: OpenCall): NodeSet {
-    const pending = call.pendingSet()
-    if (this.#refusals.size === 0) return pending
-    const hopeful = pending.clone()
-    for (const rank of this.#refusals.keys()) hopeful.remove(rank)
-    return hopeful
   }
 
   #checkOneWay(call: OpenCall): void {
