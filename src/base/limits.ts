@@ -64,6 +64,11 @@ export interface Limits {
    * A word above it is dropped and asked for again.
    */
   readonly unfinishedMax: number
+  /**
+   * Signatures in one message: certificates, signed words, requests. A message with more is not
+   * said, and counts for nothing where it comes; checking 4,096 takes half a second of one core.
+   */
+  readonly proofsPerMessageMax: number
   /** Equivocations kept as evidence; a newer one replaces the oldest. */
   readonly evidenceMax: number
   /** Sessions of one kind of call in one client. When all windows are full, calls wait in order. */
@@ -122,6 +127,7 @@ export const LIMITS: Limits = {
   runsMax: 1024,
   routesMax: 1024,
   unfinishedMax: 65_536,
+  proofsPerMessageMax: 4096,
   evidenceMax: 64,
   clientSessionsMax: 8,
   clientIdleMsMax: 30_000,

@@ -7,16 +7,27 @@ import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Engine } from "../server/engine.ts"
+import { ProtocolInvalid } from "../server/handlers.ts"
 import type { EpochStanding } from "../server/epoch.ts"
 import type { Input, Route } from "../server/Input.ts"
-import type { ClientMessage, PeerMessage, Reply } from "../server/Message.ts"
+import {
+  type ClientMessage,
+  type MethodId,
+  methodId,
+  type PeerMessage,
+  type Reply,
+  type Word
+} from "../server/Message.ts"
 import type { Output, Report } from "../server/Output.ts"
-import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.ts"
+import type { HandlerResult, IsEffect, MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
 import { Deliveries } from "./deliveries.ts"
 import { Fifo } from "./fifo.ts"
 import type { LogCore, StoreInvalid } from "./logCore.ts"
 import type { Clock } from "./ports.ts"
+import type { Proofs } from "./proofs.ts"
 import { decodeRecord, encodeRecord } from "./recordCodec.ts"
+import { type Outgoing, Signing } from "./signing.ts"
+import { type Incoming, Verifying } from "./verifying.ts"
 
 export interface HostPorts {
   readonly clock: Clock
@@ -52,6 +63,8 @@ export interface HostOptions {
   /** Other epochs of the group come before: it begins announced. */
   readonly announced?: boolean
   readonly ports: HostPorts
+  /** Keys, and who signs and verifies; needed where a method is signed. */
+  readonly proofs?: Proofs
   /** For the simulator: puts something between host and engine. */
   readonly makeEngine?: (make: () => Engine) => HostEngine
 }
@@ -70,6 +83,9 @@ export class HostCore {
   private readonly log: LogCore | undefined
   private readonly ports: HostPorts
   private readonly deliveries: Deliveries
+  /** Where methods are signed. */
+  private readonly signing: Signing | undefined
+  private readonly verifying: Verifying | undefined
   private readonly inbox = new Fifo<Input>()
   private readonly gate = new Fifo<Gated>()
   /** Number of the link to each peer: the one that stands, and the one the engine knows of. */
@@ -93,7 +109,17 @@ export class HostCore {
     this.log = options.log
     this.ports = options.ports
     this.deliveries = new Deliveries(options.self, options.protocols)
-    const make = (): Engine => new Engine(options)
+    const { proofs, limits, self } = options
+    const methods = methodsOf(options.protocols)
+    if (proofs === undefined) refuseSigned(methods)
+    else {
+      const send = (message: Outgoing): void => this.send(message)
+      const wake = (): void => this.wake()
+      this.signing = new Signing({ self, proofs, methods, send, wake })
+      this.verifying = new Verifying({ limits, proofs, methods, hand: (input) => this.push(input) })
+    }
+    const sign = (word: Word): Uint8Array => this.signing!.now(word)
+    const make = (): Engine => new Engine(proofs === undefined ? options : { ...options, sign })
     this.engine = options.makeEngine === undefined ? make() : options.makeEngine(make)
   }
 
@@ -130,6 +156,7 @@ export class HostCore {
 
   peerUp(peer: NodeId, storeId: string): void {
     if (this.stopped) return
+    this.verifying?.forget(peer)
     this.links.set(peer, ++this.linkCount)
     this.linksUp.push(this.linkCount)
     this.push({ kind: "peerUp", atMs: this.ports.clock.nowMs(), peer, storeId })
@@ -137,29 +164,37 @@ export class HostCore {
 
   peerDown(peer: NodeId): void {
     this.links.delete(peer)
+    this.verifying?.forget(peer)
     this.push({ kind: "peerDown", atMs: this.ports.clock.nowMs(), peer })
   }
 
   /** Never refused: what a link acknowledged was given to the engine. Links bound it. */
   receive(from: NodeId, message: PeerMessage): void {
-    this.push({ kind: "message", atMs: this.ports.clock.nowMs(), from, message })
+    this.take(from, { kind: "message", atMs: this.ports.clock.nowMs(), from, message })
   }
 
   fromClient(route: Route, message: ClientMessage): void {
     const atMs = this.ports.clock.nowMs()
     // What waits for a stuck disk is bounded too.
-    const waiting = Math.max(this.inbox.length, this.gate.length)
+    const unproven = (this.verifying?.waiting ?? 0) + (this.signing?.waiting ?? 0)
+    const waiting = Math.max(this.inbox.length, this.gate.length, unproven)
     if (waiting >= this.limits.inboxMax) return this.refuse(route, message)
     switch (message.kind) {
       case "request":
-        return this.push({ kind: "request", atMs, route, request: message })
+        return this.take(-route, { kind: "request", atMs, route, request: message })
       case "oneWay":
-        return this.push({ kind: "oneWay", atMs, route, message })
+        return this.take(-route, { kind: "oneWay", atMs, route, message })
       case "cancel": {
         const { session, index } = message
-        return this.push({ kind: "cancel", atMs, route, session, index })
+        return this.take(-route, { kind: "cancel", atMs, route, session, index })
       }
     }
+  }
+
+  private take(from: number, input: Incoming): void {
+    if (this.verifying === undefined || this.stopped) return this.push(input)
+    this.verifying.take(from, input)
+    this.wake()
   }
 
   /** An entry handler's Effect ended. */
@@ -198,6 +233,7 @@ export class HostCore {
   drain(): boolean {
     this.woken = false
     if (this.stopped) return false
+    this.verifying?.flush()
     this.noteRoom()
     const { inboxMax, drainInputsMax } = this.limits
     for (let left = Math.max(drainInputsMax, this.inbox.length - inboxMax); left > 0; left--) {
@@ -213,6 +249,8 @@ export class HostCore {
     // all records of a turn go in one write
     this.log?.flush()
     this.release()
+    this.signing?.release()
+    this.signing?.flush()
     this.alarm()
     if (this.inbox.length > 0) this.wake()
     return this.inbox.length > 0
@@ -268,13 +306,19 @@ export class HostCore {
     }
   }
 
+  private send({ to, link, message }: Outgoing): void {
+    // words for an earlier link are not for this one: its want winds the cursor back
+    if (this.links.get(to) === link && !this.stopped) this.ports.sendToPeer(to, message)
+  }
+
   private emit({ output, link }: Gated): void {
     const { ports } = this
     switch (output.kind) {
-      case "send":
-        // words for an earlier link are not for this one: its want winds the cursor back
-        if (this.links.get(output.to) === link) ports.sendToPeer(output.to, output.message)
-        return
+      case "send": {
+        const { to, message } = output
+        if (this.signing === undefined) return this.send({ to, link, message })
+        return this.signing.take({ to, link, message })
+      }
       case "reply":
         return ports.sendToClient(output.route, output.reply)
       case "deliver": {
@@ -317,6 +361,16 @@ export class HostCore {
     const { session, index } = message
     const reply = { kind: "reply", session, index, body: NO_BYTES, code: "overloaded" } as const
     this.ports.sendToClient(route, reply)
+  }
+}
+
+const methodsOf = (protocols: ReadonlyArray<ProtocolSpec>): ReadonlyMap<MethodId, MethodSpec> =>
+  new Map(protocols.flatMap((p) => p.methods.map((m) => [methodId(m.fullName), m] as const)))
+
+const refuseSigned = (methods: ReadonlyMap<MethodId, MethodSpec>): void => {
+  for (const { fullName, signed, proofs } of methods.values()) {
+    if (signed !== true && proofs === undefined) continue
+    throw new ProtocolInvalid(`${fullName} needs signatures, and this node has no keys`)
   }
 }
 

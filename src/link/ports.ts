@@ -42,3 +42,28 @@ export interface Crypto {
   readonly sha256: (bytes: Uint8Array) => Uint8Array
   readonly random: (length: number) => Uint8Array
 }
+
+/** Ed25519 (RFC 8032) with one key. The same bytes always get the same signature, of 64 bytes. */
+export interface Signer {
+  readonly publicKey: Uint8Array
+  /** Off this thread; `done` gets one signature each, in order, never before the call returned. */
+  readonly sign: (
+    messages: ReadonlyArray<Uint8Array>,
+    done: (signatures: ReadonlyArray<Uint8Array>) => void
+  ) => void
+  readonly signNow: (message: Uint8Array) => Uint8Array
+}
+
+export interface VerifyJob {
+  /** 32 bytes. */
+  readonly key: Uint8Array
+  readonly message: Uint8Array
+  readonly signature: Uint8Array
+}
+export interface Verifier {
+  /** Off this thread; `done` gets one verdict each, in order, never before the call returned. */
+  readonly verify: (
+    jobs: ReadonlyArray<VerifyJob>,
+    done: (valid: ReadonlyArray<boolean>) => void
+  ) => void
+}

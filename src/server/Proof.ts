@@ -5,7 +5,8 @@
  */
 import type { NodeId } from "../base/NodeId.ts"
 import { COUNT_MAX, laneBytes, laneOfBytes } from "./laneKey.ts"
-import type { MethodId, Request, Word } from "./Message.ts"
+import type { MethodId, Word } from "./Message.ts"
+import type { MethodSpec } from "./Protocol.ts"
 
 /** `quorate.v1.SignedWord` */
 export interface SignedWord {
@@ -100,12 +101,52 @@ export const certificateOf = (words: ReadonlyArray<Signed>): Certificate => {
   }
 }
 
-/** `undefined`: nobody signed it. */
-export const signedRequest = (request: Request): SignedRequest | undefined =>
-  request.proof && {
-    session: laneBytes(request.session),
-    index: request.index,
-    method: request.method,
-    body: request.body,
-    ...request.proof
+type Methods = (id: MethodId) => Pick<MethodSpec, "input" | "proofs"> | undefined
+
+/** Proofs within proofs, and no deeper: a view change holds certificates, which hold words. */
+const DEPTH_MAX = 8
+
+/**
+ * The proofs in a message, and those in the messages that they prove; `undefined`: more signatures
+ * than `max`, or too deep.
+ */
+export const proofsIn = (
+  methods: Methods,
+  spec: Pick<MethodSpec, "proofs">,
+  message: object,
+  max: number
+): ReadonlyArray<Proof> | undefined => {
+  const found: Array<Proof> = []
+  let left = max
+  const add = (here: Pick<MethodSpec, "proofs">, of: object, depth: number): boolean => {
+    if (here.proofs === undefined) return true
+    if (depth > DEPTH_MAX) return false
+    for (const proof of here.proofs(of)) {
+      left -= proof.kind === "certificate" ? proof.votes.length : 1
+      if (left < 0) return false
+      found.push(proof)
+      const inner = methods(proof.method)
+      if (inner?.proofs === undefined) continue
+      for (const body of bodiesOf(proof)) {
+        const within = decoded(inner, body)
+        if (within !== undefined && !add(inner, within, depth + 1)) return false
+      }
+    }
+    return true
   }
+  return add(spec, message, 1) ? found : undefined
+}
+
+const bodiesOf = (proof: Proof): ReadonlyArray<Uint8Array> =>
+  proof.kind === "certificate"
+    ? [proof.body, ...proof.votes.flatMap(({ body }) => (body === undefined ? [] : [body]))]
+    : [proof.body]
+
+/** What does not decode proves nothing, and nobody can count it. */
+const decoded = (spec: Pick<MethodSpec, "input">, body: Uint8Array): object | undefined => {
+  try {
+    return spec.input.decode(body)
+  } catch {
+    return undefined
+  }
+}

@@ -12,7 +12,7 @@ import type { Command, Directive, Step, Target } from "./Directive.ts"
 import type { Method } from "./handlers.ts"
 import type { Instance, Lane } from "./lanes.ts"
 import type { MethodId } from "./Message.ts"
-import { type Signed, wordsOf } from "./Proof.ts"
+import { proofsIn, type Signed, wordsOf } from "./Proof.ts"
 import { type Answer, Session } from "./sessions.ts"
 
 const NO_WORDS: ReadonlyArray<Signed> = []
@@ -149,6 +149,11 @@ const planForward = (
   }
   const body = bounded(core, method.spec.input.encode(directive.message))
   const message = method.spec.input.decode(body)
+  const specOf = (id: MethodId) => core.handlers.byId.get(id)?.spec
+  const { proofsPerMessageMax } = core.limits
+  if (proofsIn(specOf, method.spec, message, proofsPerMessageMax) === undefined) {
+    throw new AuthorMistake(`shows more than ${proofsPerMessageMax} signatures at once`)
+  }
   const { keyed } = method
   const lane = keyed.lane === undefined ? owner.instance?.lane : core.lanes.get(keyed.lane)
   if (lane === undefined || (keyed.lane === undefined && !(lane instanceof Session))) {
