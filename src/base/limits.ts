@@ -69,6 +69,12 @@ export interface Limits {
    * said, and counts for nothing where it comes; checking 4,096 takes half a second of one core.
    */
   readonly proofsPerMessageMax: number
+  /**
+   * Parked messages of one author, at most `cursorBytesMax` of them in bytes; each keeps its
+   * instance in memory. The oldest is dropped and counted: its vote stands, its handler is not run
+   * again.
+   */
+  readonly parkedMax: number
   /** Equivocations kept as evidence; a newer one replaces the oldest. */
   readonly evidenceMax: number
   /** Sessions of one kind of call in one client. When all windows are full, calls wait in order. */
@@ -128,6 +134,7 @@ export const LIMITS: Limits = {
   routesMax: 1024,
   unfinishedMax: 65_536,
   proofsPerMessageMax: 4096,
+  parkedMax: 1024,
   evidenceMax: 64,
   clientSessionsMax: 8,
   clientIdleMsMax: 30_000,

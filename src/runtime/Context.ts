@@ -111,6 +111,15 @@ export interface Common {
    * Those whose call or lane does not take votes now are dropped: the protocol can ask again.
    */
   readonly count: (proof: SignedWord | Certificate) => Directive
+  /** Hands the messages parked under `key` in again, once all else of this step is done. */
+  readonly wake: (key: string | number) => Directive
+}
+interface PhaseCommon extends Common {
+  /**
+   * Hands this message in again, as it stands then, once a handler of this protocol wakes `key`;
+   * not where its instance has ended by then. A restart forgets it.
+   */
+  readonly park: (key: string | number) => Directive
 }
 /** A call as the node knows it that the client called. */
 export interface ClientCall extends CallName {
@@ -145,7 +154,7 @@ export interface OneWayContext<M, K extends keyof M> extends Common {
 }
 
 /** Of a phase, message by message. */
-export interface MessageContext<M, K extends keyof M> extends Common {
+export interface MessageContext<M, K extends keyof M> extends PhaseCommon {
   readonly message: Input<M, K>
   readonly author: NodeId
   /** The message as its author signed it, for other nodes to see. Signed phases only. */
@@ -153,7 +162,7 @@ export interface MessageContext<M, K extends keyof M> extends Common {
   readonly forward: Forward<M, K>
 }
 /** Of a quorum function. `P`: what `agreeOn` returns. */
-export interface VotesContext<M, K extends keyof M, P> extends Common {
+export interface VotesContext<M, K extends keyof M, P> extends PhaseCommon {
   readonly votes: Votes<Input<M, K>, P>
   readonly forward: Forward<M, K>
 }

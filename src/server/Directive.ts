@@ -66,6 +66,9 @@ export type Directive =
    * other, and each result answers its call.
    */
   | { readonly kind: "apply"; readonly items: ReadonlyArray<Command> }
+  /** Hands this phase message in again once `key` is woken. */
+  | { readonly kind: "park"; readonly key: string | number }
+  | { readonly kind: "wake"; readonly key: string | number }
   /** Hands `message` to this node's own application, without an order, and ends the instance. */
   | { readonly kind: "deliver"; readonly message: object }
   /** The timer fires once, in `ms` milliseconds; armed again, it fires then alone. */

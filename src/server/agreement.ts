@@ -29,6 +29,8 @@ export interface Owner {
   readonly method: Method
   readonly instance: Instance | undefined
   readonly call: CallState | undefined
+  /** The message that the handler of a phase was given. */
+  readonly cast?: Cast
 }
 
 /** One author, one (lane, index, phase, round), two values. */
@@ -51,6 +53,8 @@ export class Agreement {
   private readonly execution: Execution
   /** Own words, and others' proven ones, that are not counted yet, in order. */
   private spoken: Array<Cast> = []
+  /** Counted before, and to be handed in again. */
+  private woken: Array<Cast> = []
   private draining = false
 
   constructor(core: Core, recovery: Recovery, execution: Execution) {
@@ -102,7 +106,7 @@ export class Agreement {
   private run(cast: Cast, group: TallyGroup<CastVote>): void {
     const { method, instance } = cast
     const context = method.tallies ? votesContext(cast, group) : messageContext(cast)
-    this.invoke({ method, instance, call: undefined }, context)
+    this.invoke({ method, instance, call: undefined, cast }, context)
   }
 
   /** Runs a handler that returns at once, and does what it says. */
@@ -168,6 +172,14 @@ export class Agreement {
         return this.execution.decide(todo.protocol, todo.index, todo.items)
       case "deliver":
         return this.deliver(owner, todo)
+      case "park": {
+        const dropped = this.core.parked.add(todo.key, todo.cast)
+        for (let i = 0; i < dropped; i++) this.core.count("parked_dropped")
+        return
+      }
+      case "wake":
+        for (const cast of this.core.parked.take(todo.key)) this.woken.push(cast)
+        return
       case "arm":
         return this.core.timers.arm(todo.timer, todo.dueMs)
       case "count":
@@ -196,19 +208,29 @@ export class Agreement {
   }
 
   /**
-   * Own words are counted after the list that says them, so a handler sees all of its step done.
+   * Own words are counted, and woken messages handed in, after the list that says so: a handler
+   * sees all of its step done.
    */
   private drain(): void {
     if (this.draining) return
     this.draining = true
-    for (let next = this.spoken.shift(); next !== undefined; next = this.spoken.shift()) {
+    for (;;) {
+      const spoken = this.spoken.shift()
+      const next = spoken ?? this.woken.shift()
+      if (next === undefined) break
       const { method, instance, round, rank } = next
       if (instance.ended || this.core.halted) continue
       // A higher round was said since.
       if (instance.row(method.slot, round, rank, this.core) !== next.row) continue
-      this.cast(next)
+      if (spoken !== undefined) this.cast(next)
+      else this.handIn(next)
     }
     this.draining = false
+  }
+
+  private handIn(cast: Cast): void {
+    const group = cast.row.tally.groups.find(({ voters }) => voters.has(cast.rank))
+    if (group !== undefined) this.run(cast, group)
   }
 
   private say(todo: Extract<Planned, { kind: "say" }>): void {

@@ -10,6 +10,7 @@ import type { Lane, ProtocolLane } from "./lanes.ts"
 import { isSession, type LaneKey, laneText } from "./laneKey.ts"
 import type { LogEntry } from "./LogRecord.ts"
 import type { Output, Report } from "./Output.ts"
+import { Parked } from "./parked.ts"
 import type { Says } from "./says.ts"
 import type { Session, Sessions } from "./sessions.ts"
 import { Timers } from "./timers.ts"
@@ -54,6 +55,7 @@ export class Core {
   readonly timers = new Timers()
   /** Protocols with a `turnEnd` hook of which a handler ran in this turn. */
   readonly ran = new Set<Protocol>()
+  readonly parked: Parked
   readonly counters: Counters = {}
   /** False while the log is replayed: votes are counted and nothing runs. */
   booted = false
@@ -77,6 +79,7 @@ export class Core {
     this.self = parts.self
     this.rank = parts.system.rank(parts.self)
     this.system = parts.system
+    this.parked = new Parked(parts.limits, parts.system.size)
     this.limits = parts.limits
     this.handlers = parts.handlers
     this.sessions = parts.sessions

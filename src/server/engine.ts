@@ -368,6 +368,7 @@ export class Engine {
       instances: sum([...sessions, ...lanes].map((lane) => lane.open.size)),
       running: sum(sessions.map((s) => s.running.size)),
       early: this.early.count,
+      parked: core.parked.count,
       tail: core.says.count,
       tailBytes: core.says.bytes,
       runs: this.requests.running

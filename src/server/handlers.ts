@@ -97,6 +97,8 @@ export interface Tools {
   readonly arm: (timer: string, ms: number) => Directive
   readonly disarm: (timer: string) => Directive
   readonly count: (proof: SignedWord | Certificate) => Directive
+  readonly park: (key: string | number) => Directive
+  readonly wake: (key: string | number) => Directive
 }
 
 const wait: Directive = Object.freeze({ kind: "wait" })
@@ -112,6 +114,8 @@ const count = (proof: SignedWord | Certificate): Directive => ({ kind: "count", 
 const deliver = (message: object): Directive => ({ kind: "deliver", message })
 const arm = (timer: string, ms: number): Directive => ({ kind: "arm", timer, ms })
 const disarm = (timer: string): Directive => ({ kind: "disarm", timer })
+const park = (key: string | number): Directive => ({ kind: "park", key })
+const wake = (key: string | number): Directive => ({ kind: "wake", key })
 const refuse = Object.freeze({
   redirect: (node: NodeId): Directive => ({ kind: "refuse", code: "redirect", node }),
   overloaded: (): Directive => ({ kind: "refuse", code: "overloaded" })
@@ -265,7 +269,9 @@ export class Handlers {
       deliver,
       arm,
       disarm,
-      count
+      count,
+      park,
+      wake
     }
     const { state, lanes } = protocol
     return {

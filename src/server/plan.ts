@@ -7,6 +7,7 @@ import type { ErrorCode, FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Owner } from "./agreement.ts"
 import { type Batch, type CallName, callName, type Item } from "./application.ts"
+import type { Cast } from "./contexts.ts"
 import type { Core } from "./core.ts"
 import type { Command, Directive, Step, Target } from "./Directive.ts"
 import type { Method } from "./handlers.ts"
@@ -48,6 +49,8 @@ export type Planned =
       readonly items: Batch
     }
   | { readonly kind: "count"; readonly words: ReadonlyArray<Signed> }
+  | { readonly kind: "park"; readonly key: string; readonly cast: Cast }
+  | { readonly kind: "wake"; readonly key: string }
   | { readonly kind: "deliver"; readonly instance: Instance; readonly body: Uint8Array }
   /** `dueMs` absent: it is disarmed. */
   | { readonly kind: "arm"; readonly timer: Method; readonly dueMs: number | undefined }
@@ -125,6 +128,11 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
     }
     case "apply":
       return planApply(core, owner, directive)
+    case "park":
+      if (owner.cast === undefined) throw new AuthorMistake("parks what is no phase's message")
+      return { kind: "park", key: keyOf(owner, directive.key), cast: owner.cast }
+    case "wake":
+      return { kind: "wake", key: keyOf(owner, directive.key) }
     case "deliver":
       return planDeliver(core, owner, directive)
     case "arm":
@@ -215,6 +223,15 @@ const planApply = (
   const bytes = encoded.reduce((sum, { command }) => sum + command.length, 0)
   if (bytes > core.limits.bodyBytesMax) throw tooLarge(core, bytes)
   return { kind: "apply", protocol: id, index: instance.index, items: encoded }
+}
+
+const PARK_KEY_MAX = 128
+/** Keys are a protocol's own. */
+const keyOf = ({ method }: Owner, key: unknown): string => {
+  const text = typeof key === "number" ? String(key) : key
+  if (typeof text === "string" && text.length <= PARK_KEY_MAX)
+    return `${method.protocol.id} ${text}`
+  throw new AuthorMistake(`needs a key: a number, or a text of at most ${PARK_KEY_MAX} characters`)
 }
 
 const planDeliver = (

@@ -11,7 +11,7 @@ const FILES = {
   "negative.ts": 39,
   "negativeWorlds.ts": 24,
   "negativeClients.ts": 23,
-  "negativeDirectives.ts": 8,
+  "negativeDirectives.ts": 10,
   "negativeTimers.ts": 9
 }
 const EXPECTED = /^\s*\/\/ @ts-expect-error (?<said>.+)$/

@@ -24,6 +24,18 @@ export const soon = Quorum.matching((m: Message) => m.text, { tentative: true })
 // @ts-expect-error Type 'number' is not assignable to type 'boolean'
 Quorum.matching((m: Message) => m.text, { tentative: 3 })
 
+// park: a phase's message; wake: everywhere
+ReliableBroadcast.protocol({
+  broadcast: ({ wake, ...context }) => {
+    // @ts-expect-error Property 'park' does not exist: the client repeats its call
+    context.park
+    return wake("view 1")
+  },
+  echo: ({ park, wake }) => [park(1), wake("view 1")],
+  // @ts-expect-error Type 'Message' is not assignable to type 'string | number'
+  ready: { quorum: ({ votes, park }) => park(votes.value) }
+})
+
 // deliver: a message of the world's, in phases alone
 const deliver = {
   message: NoteSchema,
