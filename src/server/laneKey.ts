@@ -14,6 +14,8 @@ const OPENED_BYTES = 6
  * below stay exact.
  */
 export const COUNT_MAX = 2 ** 52
+/** Calls of a session end here: a CallId holds 32 bits. */
+export const CALL_INDEX_MAX = 2 ** 32 - 1
 export const LANE_NAME = /^[a-z][a-zA-Z0-9]{0,19}$/
 
 export const isSession = (lane: LaneKey): boolean => lane.length === SESSION_BYTES

@@ -9,7 +9,7 @@ import type { EarlyVote, EarlyVotes } from "./early.ts"
 import type { Method } from "./handlers.ts"
 import type { Input, Route } from "./Input.ts"
 import type { Instance } from "./lanes.ts"
-import { COUNT_MAX, type LaneKey, openedMs } from "./laneKey.ts"
+import { CALL_INDEX_MAX, type LaneKey, openedMs } from "./laneKey.ts"
 import type { OneWay, Reply, Request } from "./Message.ts"
 import type { HandlerResult, IsEffect } from "./Protocol.ts"
 import type { Answer, Session } from "./sessions.ts"
@@ -63,7 +63,7 @@ export class Requests {
     const answer = session.answers.get(index)
     if (answer !== undefined) return this.repeat(route, request, answer)
     if (index < session.ackedBelow) return this.refuse(route, request, "already_acknowledged")
-    if (index >= Math.min(session.ackedBelow + session.window, COUNT_MAX)) {
+    if (index >= Math.min(session.ackedBelow + session.window, CALL_INDEX_MAX + 1)) {
       return this.refuse(route, request, "window")
     }
     const known = session.running.get(index) ?? session.open.get(index)?.call

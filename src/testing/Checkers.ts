@@ -152,6 +152,12 @@ export class Checkers {
     this.#newest.set(session, Math.max(index, this.#newest.get(session) ?? 0))
   }
 
+  /** A client without rules named a call, and said how far it acknowledges. */
+  roamed(session: LaneKey, index: number, ackedBelow: number): void {
+    const newest = Math.max(index, ackedBelow <= index ? ackedBelow : 0)
+    this.#newest.set(session, Math.max(newest, this.#newest.get(session) ?? 0))
+  }
+
   /** A record of a node became durable, or survived a crash. */
   durable(node: NodeId, record: LogRecord | undefined): void {
     this.records++

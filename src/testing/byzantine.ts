@@ -1,20 +1,32 @@
-import { bytesEqual } from "../base/bytes.ts"
+import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Prng } from "../base/prng.ts"
 import { EPOCH_STATES } from "../server/epoch.ts"
 import type { LaneKey } from "../server/laneKey.ts"
 import type { MethodId, PeerMessage, Reply, Word } from "../server/Message.ts"
+import { FAR, garbled, Inventions } from "./inventions.ts"
+import { EPOCH_MS } from "./world.ts"
 
 /**
- * What a Byzantine node does with what its honest half says: nothing leaves; some is kept from some
- * receivers; each of two camps is told a story of its own; any body at random; any number at
- * random, in what keeps links and logs in step too.
+ * What a Byzantine node does with what its honest half says. silent: nothing leaves; withhold: some
+ * is kept from some receivers; split: each of two camps is told a story of its own; mixed: any body
+ * at random; miscount: any number at random, in what keeps links and logs in step too; replay: its
+ * old words again; invent: words about what no client opened; flood: storms of all that; garble:
+ * bodies and messages that are none. One that does several does one of them at a time.
  */
-export const LIES = ["silent", "withhold", "split", "mixed", "miscount"] as const
+export const LIES = [
+  "silent",
+  "withhold",
+  "split",
+  "mixed",
+  "miscount",
+  "replay",
+  "invent",
+  "flood",
+  "garble"
+] as const
 export type Lie = (typeof LIES)[number]
 
-/** A number that no honest node comes to. */
-const FAR = 2 ** 40
 /** Bodies known per phase. A newer one replaces the oldest. */
 const POOL_MAX = 16
 /** Stories remembered; a story told twice is the same. */
@@ -22,8 +34,9 @@ const TOLD_MAX = 4096
 
 /** Runs beside an honest host core and decides what of its words leaves, and as what. */
 export class Adversary {
-  readonly lie: Lie
+  readonly lies: ReadonlyArray<Lie>
   readonly #random: Prng
+  readonly #inventions: Inventions
   /** Valid bodies of each phase, in the order in which they were seen. */
   readonly #pool = new Map<MethodId, Array<Uint8Array>>()
   /** The same, of one instance. */
@@ -31,39 +44,79 @@ export class Adversary {
   readonly #camps = new Map<NodeId, number>()
   readonly #told = new Map<string, Uint8Array>()
 
-  constructor(random: Prng, lie?: Lie) {
+  /** @param lies absent: one to three of them, drawn */
+  constructor(random: Prng, ...lies: ReadonlyArray<Lie>) {
     this.#random = random
-    this.lie = lie ?? LIES[random.below(LIES.length)]!
+    this.#inventions = new Inventions(random)
+    const drawn = (): Lie => random.pick(LIES)
+    this.lies = lies.length > 0 ? lies : Array.from({ length: 1 + random.below(3) }, drawn)
   }
 
   /** A word this node said or was told: its body is one to lie with. */
   saw(word: Word): void {
+    this.#inventions.saw(word)
     remember(this.#pool, word.method, word.body)
     remember(this.#instances, instanceOf(word.lane, word.index, word.method), word.body)
   }
 
   /** What `to` is told instead; nothing: it is told nothing. */
   toPeer(to: NodeId, message: PeerMessage): ReadonlyArray<PeerMessage> {
-    if (this.lie === "silent") return NOTHING
-    if (this.lie === "miscount")
-      return [this.#random.chance(700) ? message : this.#miscount(message)]
-    if (message.kind !== "word") return [message]
-    this.saw(message)
-    switch (this.lie) {
-      case "withhold":
-        return this.#random.chance(500) ? NOTHING : [message]
-      case "split":
-        return [this.#story(to, message)]
-      case "mixed":
-        return this.#anything(message)
+    const lie = this.#random.pick(this.lies)
+    if (message.kind === "word") this.saw(message)
+    switch (lie) {
+      case "silent":
+        return NOTHING
+      case "miscount":
+        return [this.#random.chance(700) ? message : this.#miscount(message)]
+      case "flood":
+        if (this.#random.chance(900)) return [message]
+        return [message, ...this.#inventions.storm(message)]
+      default:
+        return message.kind === "word" ? this.#instead(lie, to, message) : [message]
     }
+  }
+
+  #instead(lie: Lie, to: NodeId, word: Word): ReadonlyArray<Word> {
+    const random = this.#random
+    switch (lie) {
+      case "withhold":
+        return random.chance(500) ? NOTHING : [word]
+      case "split":
+        return [this.#story(to, word)]
+      case "mixed":
+        return this.#anything(word)
+      case "replay":
+        return random.chance(500) ? [word] : [word, this.#inventions.replayed(word)]
+      case "invent":
+        return random.chance(500) ? [word] : [word, this.#inventions.invented(word)]
+      case "garble":
+        return [random.chance(700) ? word : withBody(word, garbled(random, word.body))]
+      default:
+        return [word]
+    }
+  }
+
+  /** The bytes of a message as they leave: now and then they are none of any message. */
+  bytes(bytes: Uint8Array): Uint8Array {
+    if (!this.lies.includes("garble") || !this.#random.chance(20)) return bytes
+    return garbled(this.#random, bytes)
+  }
+
+  /** No session opened at or below it runs, it says. */
+  horizonMs(honest: number): number {
+    if (!this.#random.chance(300)) return honest
+    return this.#random.pick([0, EPOCH_MS + this.#random.below(30_000), FAR])
   }
 
   /** What a client is told instead of `reply`. */
   toClient(reply: Reply): Reply | undefined {
-    if (this.lie === "silent" || (this.lie !== "split" && this.#random.chance(300)))
-      return undefined
+    const lie = this.#random.pick(this.lies)
+    if (lie === "silent" || (lie !== "split" && this.#random.chance(300))) return undefined
     if (reply.code !== undefined || !this.#random.chance(500)) return reply
+    if (this.#random.chance(200)) {
+      const code = this.#random.pick(REFUSALS)
+      return { ...reply, code, body: NO_BYTES, horizonMs: FAR, node: 1 }
+    }
     const body = this.#anyBody()
     return body === undefined ? reply : { ...reply, body }
   }
@@ -97,9 +150,13 @@ export class Adversary {
   #miscount(message: PeerMessage): PeerMessage {
     switch (message.kind) {
       case "word": {
-        const { position, index, round, ackedBelow, ...word } = withBody(message, message.body)
-        const counts = { position: this.#number(position), index: this.#number(index) }
-        return { ...word, ...counts, round, ackedBelow: this.#number(ackedBelow) }
+        const { position, index, ackedBelow } = message
+        return {
+          ...withBody(message, message.body),
+          position: this.#number(position),
+          index: this.#number(index),
+          ackedBelow: this.#number(ackedBelow)
+        }
       }
       case "taken":
         return { ...message, taken: this.#number(message.taken), done: this.#number(message.done) }
@@ -132,12 +189,13 @@ export class Adversary {
   }
 }
 
-const NOTHING: ReadonlyArray<PeerMessage> = []
+const REFUSALS = ["session_expired", "conflict", "overloaded", "redirect", "window"] as const
+const NOTHING: ReadonlyArray<never> = []
 
 const withBody = (word: Word, body: Uint8Array): Word => {
-  // Without `wire`: the bytes kept there are those of the honest word.
-  const { kind, position, lane, index, method, round, ackedBelow } = word
-  return { kind, position, lane, index, method, round, ackedBelow, body }
+  // The bytes kept in `wire` are those of the honest word.
+  const { wire: _, ...other } = word
+  return { ...other, body }
 }
 
 const instanceOf = (lane: LaneKey, index: number, method: MethodId): string =>

@@ -14,7 +14,7 @@ import type { Checkers } from "./Checkers.ts"
 import { frozen } from "./frozen.ts"
 import { ProcessKilled, untilKilled } from "./killed.ts"
 import type { SimDisk } from "./simDisk.ts"
-import type { Endpoint, NetworkPort, SimHello } from "./simNetwork.ts"
+import type { Endpoint, HostNetwork, NetworkPort, SimHello } from "./simNetwork.ts"
 import { SimStore } from "./simStore.ts"
 import { EPOCH_MS, type World } from "./world.ts"
 
@@ -38,6 +38,8 @@ export type RunEffect = (effect: unknown) => HandlerResult | { readonly failure:
 
 export interface SimHostOptions {
   readonly world: World
+  /** That of the world, or the part of it that one of two copies of a node sees. */
+  readonly network: HostNetwork
   readonly node: NodeId
   readonly system: System
   readonly spec: ProtocolSpec
@@ -111,7 +113,7 @@ export class SimHost {
   }
 
   #boot(): void {
-    const { world, checkers, random, limits } = this.#options
+    const { world, network, checkers, random, limits } = this.#options
     this.#alive = true
     const life = ++this.#life
     this.#boots++
@@ -133,7 +135,7 @@ export class SimHost {
     }
     this.#skewMs = skewMs
     this.#core = core
-    world.network.attach(this.node, this.#port(core))
+    network.attach(this.node, this.#port(core))
     const tick = (): void => {
       if (life !== this.#life) return
       core.tick()
@@ -145,14 +147,14 @@ export class SimHost {
   /** The process is killed and the power goes: only what the disk keeps is left. */
   crash(): void {
     if (!this.#alive) return
-    const { world, disk, checkers } = this.#options
+    const { world, network, disk, checkers } = this.#options
     this.#life++
     this.#alive = false
     this.#core = undefined
     world.happened("crash", this.node, disk?.unsyncedBytes ?? 0)
     disk?.crash()
     if (disk === undefined) checkers.forgot(this.node)
-    world.network.detach(this.node)
+    network.detach(this.node)
   }
 
   /** The next write is refused; the node halts, and is started again `downMs` later. */
@@ -291,16 +293,17 @@ export class SimHost {
   }
 
   #sendToPeer(peer: NodeId, message: PeerMessage): void {
-    const { world, checkers } = this.#options
+    const { network, checkers, adversary } = this.#options
     checkers.sent(this.node, message)
-    world.network.send(this.node, peer, encodeMessage(message))
+    const bytes = encodeMessage(message)
+    network.send(this.node, peer, adversary?.bytes(bytes) ?? bytes)
   }
 
   #sendToClient(route: Route, reply: Reply): void {
-    const { world, checkers } = this.#options
+    const { network, checkers } = this.#options
     checkers.replied(this.node, reply)
     const client = this.#clients.get(route)
-    if (client !== undefined) world.network.send(this.node, client, encodeMessage(reply))
+    if (client !== undefined) network.send(this.node, client, encodeMessage(reply))
   }
 
   #port(core: HostCore): NetworkPort {
@@ -326,35 +329,43 @@ export class SimHost {
 
   /** In a durable group a member is known by the store that it showed first. */
   #peerUp(core: HostCore, peer: NodeId, storeId: string): void {
-    const { world, disk } = this.#options
+    const { world, network, disk } = this.#options
     const first = this.#shown.get(peer) ?? storeId
     if (disk !== undefined) this.#shown.set(peer, first)
     if (first === storeId) return core.peerUp(peer, storeId)
     this.#refused.add(peer)
     world.happened("refused the store of", this.node, peer)
-    world.network.cut(this.node, peer, REFUSED_MS)
+    network.cut(this.node, peer, REFUSED_MS)
   }
 
   #hello(core: HostCore): SimHello {
     // Without durability a storeId is drawn at each boot.
     const storeId = this.#store?.id ?? `life ${this.node}.${this.#boots}`
-    return { storeId, horizonMs: core.horizonMs }
+    const { adversary } = this.#options
+    return { storeId, horizonMs: adversary?.horizonMs(core.horizonMs) ?? core.horizonMs }
   }
 
   #receive(core: HostCore, peer: Endpoint, bytes: Uint8Array): void {
-    const { world, checkers, adversary } = this.#options
+    const { world, network, checkers, adversary } = this.#options
     world.received(peer, this.node, bytes)
     const message = decodeMessage(bytes, 0, bytes.length)
-    if (message === undefined) return checkers.fail(`${peer} sent what nobody can read`)
     if (peer <= NODE_ID_MAX) {
-      if (!isPeerMessage(message)) return checkers.fail(`node ${peer} sent a ${message.kind}`)
+      if (message === undefined || !isPeerMessage(message)) {
+        if (checkers.isCorrect(peer)) checkers.fail(`node ${peer} sent what no node sends`)
+        // As a link does, and from then on nothing of it is taken.
+        this.#refused.add(peer)
+        core.peerDown(peer)
+        return network.cut(this.node, peer, 0)
+      }
       if (message.kind === "word") {
         adversary?.saw(message)
         checkers.words.given(this.node, peer, message)
       }
       return core.receive(peer, message)
     }
-    if (!isClientMessage(message)) return checkers.fail(`a client sent a ${message.kind}`)
+    if (message === undefined || !isClientMessage(message)) {
+      return checkers.fail(`client ${peer} sent what no client sends`)
+    }
     const route = this.#routes.get(peer)
     if (route !== undefined) core.fromClient(route, message)
   }

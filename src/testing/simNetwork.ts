@@ -32,6 +32,9 @@ export interface NetworkTiming {
   readonly noticeMsMax: number
 }
 
+/** What a node needs of the network. */
+export type HostNetwork = Pick<SimNetwork, "attach" | "detach" | "send" | "cut">
+
 interface Connection {
   /** When the last message of each direction arrives: FIFO. */
   readonly lastMs: [number, number]

@@ -11,11 +11,13 @@ import { Checkers, type Promises } from "./Checkers.ts"
 import { type FaultOptions, type PlannedFault, planFaults, shuffled } from "./faultPlan.ts"
 import { FaultSchedule } from "./faults.ts"
 import { EventHash } from "./hash.ts"
+import { RogueClient } from "./rogueClient.ts"
 import { isEffect, runEffectIn } from "./runEffect.ts"
 import { type CallChoice, SimClient } from "./simClient.ts"
 import { SimDisk } from "./simDisk.ts"
 import { type Decorate, type RunEffect, SimHost, type SimHostOptions } from "./simHost.ts"
-import { SimNetwork, type Traffic } from "./simNetwork.ts"
+import { type HostNetwork, SimNetwork, type Traffic } from "./simNetwork.ts"
+import { Twins } from "./twins.ts"
 import { VirtualTime } from "./virtualTime.ts"
 import { makeWorld, type Trace, type World } from "./world.ts"
 
@@ -98,6 +100,7 @@ const LOOK_MS = 100
 const STILL_LOOKS = 5
 /** Clients' endpoints lie above every node id. */
 const CLIENTS_FROM = 100_000
+const ROGUE = 110_000
 
 /** One run: a pure function of its options. */
 export const simulate = (options: SimulateOptions): SimulationRun => new Run(options).run()
@@ -149,7 +152,7 @@ class Run {
   }
 
   run(): SimulationRun {
-    const hosts = this.#system.members.map((node) => this.#host(node))
+    const hosts = this.#system.members.flatMap((node) => this.#hosts(node))
     const clients = this.#clients()
     const faults = new FaultSchedule({
       ...{ world: this.#world, random: this.#random.fork(), hosts, clients }
@@ -186,6 +189,7 @@ class Run {
     }
     for (const host of hosts) this.#time.after(this.#random.below(100), () => host.boot())
     for (const client of clients) client.start(this.#random.below(CLIENTS_UNTIL_MS))
+    if (this.#faulty && this.#random.chance(300)) this.#rogue().start(0, FAULTS_UNTIL_MS)
     this.#look(clients)
   }
 
@@ -213,25 +217,34 @@ class Run {
     if (checkers.failure === undefined) checkers.conclude()
   }
 
-  #host(node: NodeId): SimHost {
+  /** A Byzantine node in eight is two honest copies of one; the others lie. */
+  #hosts(node: NodeId): ReadonlyArray<SimHost> {
+    const twins = this.#random.chance(125)
+    const random = this.#random.fork()
+    if (this.#checkers.isCorrect(node)) return [this.#host(node, this.#network, undefined)]
+    if (!twins) return [this.#host(node, this.#network, new Adversary(random))]
+    const both = new Twins(this.#network, node, random)
+    return [this.#host(node, both.copy(0), undefined), this.#host(node, both.copy(1), undefined)]
+  }
+
+  #host(node: NodeId, network: HostNetwork, adversary: Adversary | undefined): SimHost {
     const { spec, runEffect = runEffectIn(Context.empty()), decorate } = this.#options
     const { kills, mayPoison = false } = this.#options
     const random = this.#random.fork()
-    const lies = !this.#checkers.isCorrect(node)
     // Most clocks are close, some are seconds off; a restart may set a clock back.
     const skewMax = this.#random.chance(125) ? 10_000 : 100
+    const disk = new SimDisk(this.#time, random.fork(), diskTiming(this.#random))
     return new SimHost({
       world: this.#world,
+      network,
       node,
       system: this.#system,
       spec,
       limits: this.#limits,
       random,
-      disk: this.#durable
-        ? new SimDisk(this.#time, random.fork(), diskTiming(this.#random))
-        : undefined,
+      disk: this.#durable ? disk : undefined,
       checkers: this.#checkers,
-      adversary: lies ? new Adversary(random.fork()) : undefined,
+      adversary,
       isEffect,
       runEffect,
       decorate: decorate ?? {},
@@ -265,6 +278,21 @@ class Run {
           duplicates: wild ? 80 : 0
         }
       })
+    })
+  }
+
+  #rogue(): RogueClient {
+    const { spec, choices, model } = this.#options
+    return new RogueClient({
+      world: this.#world,
+      endpoint: ROGUE,
+      system: this.#system,
+      limits: this.#limits,
+      random: this.#random.fork(),
+      checkers: this.#checkers,
+      spec,
+      choices,
+      lies: model === "byzantine"
     })
   }
 
