@@ -10,6 +10,8 @@ import { garbled } from "../../src/testing/inventions.ts"
 import type { NetworkPort } from "../../src/testing/simNetwork.ts"
 import { Twins } from "../../src/testing/twins.ts"
 
+/** For machines that others share. */
+const SLOW = { timeout: 120_000 }
 const broadcast = [{ text: "a" }, { text: "b" }, { text: "c" }]
 const RB: Omit<SimulateOptions, "seed"> = {
   spec: Bracha.spec,
@@ -113,7 +115,7 @@ describe("twins", () => {
     expect(port).toBeUndefined()
   })
 
-  it("run in some of the runs, and both are heard", () => {
+  it("run in some of the runs, and both are heard", SLOW, () => {
     let twice = 0
     for (let seed = 1; seed <= 60; seed++) {
       const run = simulate({ ...RB, seed })
@@ -124,7 +126,7 @@ describe("twins", () => {
   })
 })
 
-it("P15: rogue clients and liars of all kinds hurt nobody, with 4 and with 7 nodes", () => {
+it("P15: rogue clients and liars of all kinds hurt nobody, with 4 and with 7 nodes", SLOW, () => {
   for (const nodes of [4, 7]) {
     const byzantine = Math.floor((nodes - 1) / 3)
     for (let seed = 500; seed < (nodes === 4 ? 600 : 530); seed++) {

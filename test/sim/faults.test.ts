@@ -10,6 +10,8 @@ import { SimNetwork } from "../../src/testing/simNetwork.ts"
 import { VirtualTime } from "../../src/testing/virtualTime.ts"
 import { deafToWants } from "./support.ts"
 
+/** For machines that others share. */
+const SLOW = { timeout: 120_000 }
 const broadcast = [{ text: "a" }, { text: "b" }, { text: "c" }]
 const RB: Omit<SimulateOptions, "seed"> = {
   spec: Bracha.spec,
@@ -187,14 +189,14 @@ describe("a disk that fails", () => {
 })
 
 describe("a group", () => {
-  it("without durability goes on while as many restart as may fail", () => {
+  it("without durability goes on while as many restart as may fail", SLOW, () => {
     expect(happened({ ...RB, durable: false }, 150)).toContain("crash 0")
   })
 
   it.each([
     ["broadcast", RB],
     ["paxos", PAXOS]
-  ])("goes on without those that lost their disks, which nobody hears: %s", (_, options) => {
+  ])("goes on without those that lost their disks, which nobody hears: %s", SLOW, (_, options) => {
     const lines = happened(options, 120)
     expect(lines).toContain("lost its disk")
     expect(lines).toContain("refused its empty disk")

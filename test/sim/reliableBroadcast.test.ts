@@ -30,10 +30,13 @@ const OPTIONS: Omit<SimulateOptions, "seed"> = {
   promises: { totality: true, quorums: true }
 }
 
+/** For machines that others share. */
+const SLOW = { timeout: 120_000 }
+
 describe("reliable broadcast with one Byzantine node of four", () => {
-  it("keeps every promise in 300 seeds with crashes, breaks, liars and bad clients", () => {
+  it("keeps every promise in 200 seeds with all faults, liars and bad clients", SLOW, () => {
     const totals = { decided: 0, crashes: 0, breaks: 0, steps: 0 }
-    for (let seed = 1; seed <= 300; seed++) {
+    for (let seed = 1; seed <= 200; seed++) {
       const run = simulate({ ...OPTIONS, seed })
       expect(run.failure, `seed ${seed}`).toBeUndefined()
       totals.decided += run.checkers.answered
@@ -43,7 +46,7 @@ describe("reliable broadcast with one Byzantine node of four", () => {
     }
     // The runs are worth something: calls were answered, and things did go wrong.
     expect(totals.decided).toBeGreaterThan(1500)
-    expect(totals.crashes).toBeGreaterThan(500)
+    expect(totals.crashes).toBeGreaterThan(300)
     expect(totals.breaks).toBeGreaterThan(3000)
     expect(totals.steps).toBeGreaterThan(300_000)
   })
