@@ -6,6 +6,10 @@ import { describe, expect, it } from "vitest"
 import { bracha, bytesOf, Nodes, protocolOf } from "../support/engines.ts"
 import { alone, finals, rb } from "../support/tries.ts"
 
+/** No codec can write it. */
+const circular: { self?: object } = {}
+circular.self = circular
+
 /** Reliable broadcast in which some handler throws for the text "m1". */
 const throwing = (where: "entry" | "each" | "quorum" | "agreeOn" | "forward") => {
   const boom = (message: { text: string }): void => {
@@ -16,7 +20,7 @@ const throwing = (where: "entry" | "each" | "quorum" | "agreeOn" | "forward") =>
       "multiparty",
       ({ message, forward }) => {
         if (where === "entry") boom(message)
-        if (where === "forward" && message.text === "m1") return forward.echo({ text: 1n })
+        if (where === "forward" && message.text === "m1") return forward.echo(circular)
         return forward.echo(message)
       }
     ],
