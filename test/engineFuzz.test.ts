@@ -51,6 +51,10 @@ const anything = (c: any): unknown => {
       ]
     case "refuseOdd":
       return { kind: "refuse", code: message.junk, node: message.slot }
+    case "floor":
+      return { kind: "floor", lane: "high", index: message.slot }
+    case "arm":
+      return { kind: "arm", timer: "t", ms: message.slot }
     default:
       return message.to === undefined
         ? []
@@ -80,13 +84,23 @@ const wild: ProtocolSpec = protocolOf(
     each: ["phase", anything],
     tally: ["phase", { agreeOn: (m) => m.value.of, quorum: anything }],
     slot: ["phase", { ...lane, each: anything }],
-    learn: ["phase", { ...lane, quorum: anything }]
+    learn: ["phase", { ...lane, quorum: anything }],
+    high: ["phase", { ...lane, lane: "high", quorum: anything }],
+    view: ["phase", { ...lane, lane: "views", quorum: anything }]
   },
   {
     state: () => ({ n: 0 }),
     record: json,
     evolve: (state, record) => (state.n += record.n ?? 0),
-    lanes: { slots: { window: 3, rounds: 2 } },
+    lanes: {
+      slots: { window: 3, rounds: 2 },
+      high: { window: 3, rounds: "latest", floor: "set" },
+      views: { rounds: "latest" }
+    },
+    timers: {
+      t: ({ forward, arm, lanes }) => [forward.high({ slot: lanes.high.own }), arm("t", 1)]
+    },
+    turnEnd: ({ forward, state }) => forward.view({ slot: 1, round: state.n }),
     application: { command: json, initial: () => ({}), apply: () => ({ text: "applied" }) }
   }
 )
@@ -98,8 +112,10 @@ const PROTOCOLS = [bracha, withBrittle(wild)]
 const METHODS = PROTOCOLS.flatMap((p) => p.methods)
 const SESSIONS = [1, 2, 3, 4, 5, 6].map((n) => session(n))
 const TEXTS =
-  "a b throw effect junk reply replyTo refuse fail apply store refuseOdd unwritable".split(" ")
-const PHASES = ["echo", "ready", "each", "tally", "slot", "learn", "nope"]
+  "a throw effect junk reply replyTo refuse refuseOdd fail apply store unwritable floor arm".split(
+    " "
+  )
+const PHASES = ["echo", "ready", "each", "tally", "slot", "learn", "high", "view", "nope"]
 
 class Fuzz {
   readonly random: Prng
@@ -203,7 +219,9 @@ class Fuzz {
 
   peerMessage(): PeerMessage {
     const { random } = this
-    const name = random.chance(300) ? "slots" : random.pick([...SESSIONS, "nope"])
+    const name = random.chance(300)
+      ? random.pick(["slots", "high", "views"])
+      : random.pick([...SESSIONS, "nope"])
     switch (random.below(10)) {
       case 0:
         return { kind: "want", position: this.number() }
@@ -289,7 +307,7 @@ const BOUNDS: Readonly<Record<string, number>> = {
   early: 3 * LIMITS_TINY.earlyVotesMax,
   answers: LIMITS_TINY.sessionsMax * LIMITS_TINY.windowCalls,
   running: LIMITS_TINY.sessionsMax * 2 * LIMITS_TINY.windowCalls,
-  instances: LIMITS_TINY.sessionsMax * 3 * LIMITS_TINY.windowCalls + 3
+  instances: LIMITS_TINY.sessionsMax * 3 * LIMITS_TINY.windowCalls + 3 + 3 + 1
 }
 
 /** What a run broke, if anything. */

@@ -16,7 +16,7 @@ import { entry, mutate, word } from "./support/wire.ts"
 const record = fc.record({ entries: fc.array(entry, { maxLength: 5 }) })
 const said: Word = fc.sample(word, { seed: 5, numRuns: 1 })[0]!
 const bodyOf = (e: LogEntry): Uint8Array =>
-  e.kind === "horizon"
+  e.kind === "horizon" || e.kind === "floor"
     ? NO_BYTES
     : e.kind === "decided"
       ? (e.items[0]?.command ?? NO_BYTES)

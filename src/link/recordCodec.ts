@@ -8,7 +8,15 @@ import { isNodeId, type NodeId } from "../base/NodeId.ts"
 import type { Item } from "../server/application.ts"
 import { EPOCH_STATES, type EpochStanding } from "../server/epoch.ts"
 import { isSession, SESSION_BYTES } from "../server/laneKey.ts"
-import type { Decided, Delivered, Final, LogEntry, LogRecord, Stored } from "../server/LogRecord.ts"
+import type {
+  Decided,
+  Delivered,
+  Floor,
+  Final,
+  LogEntry,
+  LogRecord,
+  Stored
+} from "../server/LogRecord.ts"
 import type { Word } from "../server/Message.ts"
 import { decodeMessage, encodeMessage } from "./envelope.ts"
 import { laneAt } from "./laneAt.ts"
@@ -23,6 +31,7 @@ const KIND = {
   stored: 3,
   decided: 4,
   delivered: 10,
+  floor: 9,
   horizon: 11,
   epoch: 14
 } as const
@@ -53,6 +62,10 @@ const writeEntry = (entry: LogEntry): void => {
       return writeDecided(entry)
     case "delivered":
       return writeDelivered(entry)
+    case "floor":
+      scratch.reserve(FIXED_BYTES_MAX)
+      scratch.byte(KIND.floor)
+      return writeAt(entry)
     case "horizon":
       scratch.reserve(FIXED_BYTES_MAX)
       scratch.byte(KIND.horizon)
@@ -128,7 +141,7 @@ const writeDelivered = (delivered: Delivered): void => {
   scratch.block(body)
 }
 
-const writeAt = ({ lane, index }: Decided | Delivered): void => {
+const writeAt = ({ lane, index }: Decided | Delivered | Floor): void => {
   assert(lane.length >= 1 && lane.length <= SESSION_BYTES, "a lane is a session or a short name")
   scratch.latin(lane)
   scratch.uint(index)
@@ -173,6 +186,10 @@ const readEntry = (reader: Reader): LogEntry | undefined => {
       return readDecided(reader)
     case KIND.delivered:
       return readDelivered(reader)
+    case KIND.floor: {
+      const [lane, index] = [laneAt(reader), reader.uint()]
+      return reader.ok && index >= 1 ? { kind: "floor", lane, index } : undefined
+    }
     case KIND.horizon: {
       const horizonMs = reader.uint()
       return reader.ok ? { kind: "horizon", horizonMs } : undefined

@@ -131,6 +131,7 @@ export interface ApplyContext {
 
 /** What a world adds to every context. */
 export type InWorld<State, Rec, L extends string, T extends string> = InState<State, Rec, L> &
+  ([L] extends [never] ? {} : Floored<L>) &
   ([T] extends [never] ? {} : Timed<T>)
 interface InState<State, Rec, L extends string> {
   readonly state: State
@@ -139,6 +140,13 @@ interface InState<State, Rec, L extends string> {
   readonly store: (record: Rec) => Directive
   /** Hands `record` to `evolve`; gone after a restart. */
   readonly note: (record: Rec) => Directive
+}
+interface Floored<L extends string> {
+  /**
+   * Nothing below `index` is needed any more, in a lane with `floor: "set"`. Belongs into the step
+   * that stores what stands for it, such as a checkpoint.
+   */
+  readonly floor: (lane: L, index: number) => Directive
 }
 interface Timed<T extends string> {
   /** `timer` fires once, in `ms` milliseconds; armed again before, it fires then alone. */

@@ -71,6 +71,8 @@ export type Directive =
   | { readonly kind: "wake"; readonly key: string | number }
   /** Hands `message` to this node's own application, without an order, and ends the instance. */
   | { readonly kind: "deliver"; readonly message: object }
+  /** Nothing below `index` of a lane with `floor: "set"` is needed any more. Logged. */
+  | { readonly kind: "floor"; readonly lane: string; readonly index: number }
   /** The timer fires once, in `ms` milliseconds; armed again, it fires then alone. */
   | { readonly kind: "arm"; readonly timer: string; readonly ms: number }
   | { readonly kind: "disarm"; readonly timer: string }

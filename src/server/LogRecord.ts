@@ -51,7 +51,13 @@ export interface Horizon {
   readonly kind: "horizon"
   readonly horizonMs: number
 }
-export type LogEntry = Word | Final | Stored | Decided | Delivered | Horizon | EpochStanding
+/** The protocol set the floor of one of its lanes. */
+export interface Floor {
+  readonly kind: "floor"
+  readonly lane: LaneKey
+  readonly index: number
+}
+export type LogEntry = Word | Final | Stored | Decided | Delivered | Floor | Horizon | EpochStanding
 
 /** Entries in the order in which the step made them. */
 export interface LogRecord {

@@ -61,9 +61,15 @@ export interface LaneSpec {
   /**
    * Rounds 0 … rounds-1 are kept, higher ones refused. Default 1. `"latest"`: any round, but of
    * each author only its word in the highest one, phase by phase; nobody speaks in a lower one
-   * again. Such a lane has no window, but a single instance, index 1, which never finishes.
+   * again. Without `floor: "set"` such a lane has no window, but a single instance, index 1, which
+   * never finishes.
    */
   readonly rounds?: number | "latest"
+  /**
+   * Instances are over when the directive `floor` says so, and not before: others may still need
+   * this node's voice in what is decided here. The floor must move at least every half window.
+   */
+  readonly floor?: "set"
 }
 
 /** What the engine calls when no message comes: each returns a step, at once. */

@@ -180,6 +180,8 @@ export class Agreement {
       case "wake":
         for (const cast of this.core.parked.take(todo.key)) this.woken.push(cast)
         return
+      case "floor":
+        return this.execution.floor(todo)
       case "arm":
         return this.core.timers.arm(todo.timer, todo.dueMs)
       case "count":

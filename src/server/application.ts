@@ -73,6 +73,8 @@ export class Application {
   private readonly state: unknown
   /** Decided, and not run to the end. */
   private readonly decided = new Map<number, Batch>()
+  /** Run to the end, at or above a floor that is set: what is decided again must be the same. */
+  private readonly kept = new Map<number, Batch>()
   /** Items of the index behind `lane.applied` that ran. */
   private done = 0
   private effect: Run | undefined
@@ -91,7 +93,7 @@ export class Application {
   }
 
   at(index: number): Batch | undefined {
-    return this.decided.get(index)
+    return this.decided.get(index) ?? this.kept.get(index)
   }
 
   knows(index: number): boolean {
@@ -145,7 +147,14 @@ export class Application {
   /** All items of the lowest unapplied index have run. */
   pass(): void {
     this.done = 0
-    this.decided.delete(++this.lane.applied)
+    const index = ++this.lane.applied
+    if (this.lane.floored) this.kept.set(index, this.decided.get(index)!)
+    this.decided.delete(index)
+  }
+
+  /** The lane's floor moved. */
+  forget(): void {
+    for (const index of this.kept.keys()) if (index < this.lane.own) this.kept.delete(index)
   }
 }
 

@@ -16,7 +16,7 @@ import { Handlers, type LaneView, type Method, type Sign } from "./handlers.ts"
 import { countable, fits, read, votable } from "./incoming.ts"
 import { Hooks } from "./hooks.ts"
 import type { Input } from "./Input.ts"
-import { type Instance, ProtocolLane } from "./lanes.ts"
+import { type Instance, ProtocolLane, viewOf } from "./lanes.ts"
 import { isSession, type LaneKey, laneText } from "./laneKey.ts"
 import type { LogEntry, LogRecord } from "./LogRecord.ts"
 import type { PeerMessage, Word } from "./Message.ts"
@@ -318,6 +318,8 @@ export class Engine {
         return
       case "decided":
         return this.execution.decided(entry)
+      case "floor":
+        return this.execution.floor(entry)
       case "delivered":
         return this.agreement.delivered(entry)
     }
@@ -377,16 +379,3 @@ export class Engine {
 }
 
 const NOTHING: ReadonlyArray<Output> = []
-
-/** Handlers look at a lane after the engine is made: what is declared is checked first. */
-const viewOf = (lane: () => ProtocolLane): LaneView => ({
-  get last() {
-    return lane().own + lane().window - 1
-  },
-  get own() {
-    return lane().own
-  },
-  get applied() {
-    return lane().applied
-  }
-})

@@ -7,7 +7,7 @@ import { sameBatch } from "./application.ts"
 import type { Core } from "./core.ts"
 import type { Input } from "./Input.ts"
 import { laneText } from "./laneKey.ts"
-import type { Decided } from "./LogRecord.ts"
+import type { Decided, Floor } from "./LogRecord.ts"
 import type { MethodId } from "./Message.ts"
 import { textOf } from "./plan.ts"
 import type { IsEffect } from "./Protocol.ts"
@@ -53,8 +53,18 @@ export class Execution {
     if (application?.lane.key !== lane || application.knows(index)) return
     application.decide(index, items)
     const instance = application.lane.open.get(index)
-    if (instance !== undefined) instance.ended = true
+    if (instance !== undefined) instance.ended = !application.lane.floored
     this.execute(application)
+  }
+
+  /** Also at boot, from the log. */
+  floor(entry: Floor): void {
+    const lane = this.core.lanes.get(entry.lane)
+    if (lane === undefined || entry.index <= lane.own) return
+    this.core.outbox.log(entry)
+    lane.raise(entry.index)
+    for (const application of this.applications.values()) application.forget()
+    this.recovery.regain(lane.key)
   }
 
   /** What was decided in an earlier life and takes an Effect starts now. */
@@ -78,6 +88,7 @@ export class Execution {
   private execute(application: Application): void {
     this.guard(application, () => this.run(application))
     const { lane } = application
+    if (lane.floored) return
     const { own } = lane
     // A slow application delays itself first, and its lane only when it is far behind.
     const ahead = lane.applied + this.core.limits.applyAheadMax

@@ -94,6 +94,7 @@ export interface Tools {
     options?: { readonly call?: CallId }
   ) => Directive
   readonly deliver: (message: object) => Directive
+  readonly floor: (lane: string, index: number) => Directive
   readonly arm: (timer: string, ms: number) => Directive
   readonly disarm: (timer: string) => Directive
   readonly count: (proof: SignedWord | Certificate) => Directive
@@ -112,6 +113,7 @@ const apply: Tools["apply"] = (command, options) => ({
 })
 const count = (proof: SignedWord | Certificate): Directive => ({ kind: "count", proof })
 const deliver = (message: object): Directive => ({ kind: "deliver", message })
+const floor = (lane: string, index: number): Directive => ({ kind: "floor", lane, index })
 const arm = (timer: string, ms: number): Directive => ({ kind: "arm", timer, ms })
 const disarm = (timer: string): Directive => ({ kind: "disarm", timer })
 const park = (key: string | number): Directive => ({ kind: "park", key })
@@ -267,6 +269,7 @@ export class Handlers {
       note,
       apply,
       deliver,
+      floor,
       arm,
       disarm,
       count,

@@ -6,6 +6,7 @@ import { assert } from "../base/assert.ts"
 import { IndexTable } from "../base/indexTable.ts"
 import { Tally } from "../quorum/Tally.ts"
 import type { CallState } from "./calls.ts"
+import type { LaneView } from "./handlers.ts"
 import type { LaneKey } from "./laneKey.ts"
 import type { Word } from "./Message.ts"
 import type { LaneSpec } from "./Protocol.ts"
@@ -93,7 +94,8 @@ export const SLOTS_MAX = 1024
 export const ROUND_MAX = 2 ** 32
 
 /** One instance, that never finishes: each round takes the place of those before. */
-export const isStanding = (lane: LaneSpec): boolean => lane.rounds === "latest"
+export const isStanding = (lane: LaneSpec): boolean =>
+  lane.rounds === "latest" && lane.floor === undefined
 
 /** Indexes of one lane, [from, to). */
 export interface Range {
@@ -200,14 +202,27 @@ export class ProtocolLane extends Lane {
   /** Finished above `own`. At most `window`. */
   private readonly ahead = new Set<number>()
   readonly standing: boolean
+  /** Its instances are over below the floor that its protocol sets, whatever is decided in them. */
+  readonly floored: boolean
 
   constructor(key: LaneKey, spec: LaneSpec) {
     super(key, spec.window ?? 1, spec.rounds === "latest")
     this.standing = isStanding(spec)
+    this.floored = spec.floor === "set"
   }
 
   override finished(index: number): boolean {
     return index < this.own || this.ahead.has(index)
+  }
+
+  /** Nothing below `index` is needed any more. */
+  raise(index: number): void {
+    for (const instance of this.open.values()) {
+      if (instance.index >= index) break
+      instance.ended = true
+      this.open.delete(instance.index)
+    }
+    this.own = Math.max(this.own, index)
   }
 
   /** In any order within the window: `own` moves past what is finished without a hole. */
@@ -219,3 +234,16 @@ export class ProtocolLane extends Lane {
     while (this.ahead.delete(this.own)) this.own++
   }
 }
+
+/** Handlers look at a lane after the engine is made: what is declared is checked first. */
+export const viewOf = (lane: () => ProtocolLane): LaneView => ({
+  get last() {
+    return lane().own + lane().window - 1
+  },
+  get own() {
+    return lane().own
+  },
+  get applied() {
+    return lane().applied
+  }
+})

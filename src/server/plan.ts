@@ -11,7 +11,9 @@ import type { Cast } from "./contexts.ts"
 import type { Core } from "./core.ts"
 import type { Command, Directive, Step, Target } from "./Directive.ts"
 import type { Method } from "./handlers.ts"
-import type { Instance, Lane } from "./lanes.ts"
+import { COUNT_MAX } from "./laneKey.ts"
+import { type Instance, type Lane, ProtocolLane } from "./lanes.ts"
+import type { Floor } from "./LogRecord.ts"
 import type { MethodId } from "./Message.ts"
 import { proofsIn, type Signed, wordsOf } from "./Proof.ts"
 import { type Answer, Session } from "./sessions.ts"
@@ -52,6 +54,7 @@ export type Planned =
   | { readonly kind: "park"; readonly key: string; readonly cast: Cast }
   | { readonly kind: "wake"; readonly key: string }
   | { readonly kind: "deliver"; readonly instance: Instance; readonly body: Uint8Array }
+  | Floor
   /** `dueMs` absent: it is disarmed. */
   | { readonly kind: "arm"; readonly timer: Method; readonly dueMs: number | undefined }
 
@@ -135,6 +138,8 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
       return { kind: "wake", key: keyOf(owner, directive.key) }
     case "deliver":
       return planDeliver(core, owner, directive)
+    case "floor":
+      return planFloor(owner, directive)
     case "arm":
     case "disarm":
       return planTimer(core, owner, directive)
@@ -246,7 +251,27 @@ const planDeliver = (
   if (instance.lane.key === method.protocol.lane) {
     throw new AuthorMistake(`delivers in lane "${instance.lane.key}", whose indexes it applies`)
   }
+  if (instance.lane instanceof ProtocolLane && instance.lane.floored) {
+    throw new AuthorMistake(`delivers in lane "${instance.lane.key}", whose floor is set`)
+  }
   return { kind: "deliver", instance, body: bounded(core, message.encode(directive.message)) }
+}
+
+const planFloor = (
+  owner: Owner,
+  { lane, index }: Extract<Directive, { kind: "floor" }>
+): Planned => {
+  const { spec, lanes, lane: applies } = owner.method.protocol
+  if (spec.world?.lanes?.[lane]?.floor !== "set") {
+    throw new AuthorMistake(`sets the floor of "${lane}", which is no lane with floor: "set"`)
+  }
+  if (!Number.isSafeInteger(index) || index < 1 || index > COUNT_MAX) {
+    throw new AuthorMistake(`sets the floor of "${lane}" at ${index}; indexes start at 1`)
+  }
+  if (lane === applies && index > lanes[lane]!.applied + 1) {
+    throw new AuthorMistake(`sets the floor of "${lane}" at ${index}, above what is applied`)
+  }
+  return { kind: "floor", lane, index }
 }
 
 const planTimer = (

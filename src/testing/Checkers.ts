@@ -178,6 +178,8 @@ export class Checkers {
       } else if (entry.kind === "decided") {
         this.decisions.logged(node, entry)
         this.#quorum(node, entry.lane, entry.index)
+      } else if (entry.kind === "floor") {
+        this.decisions.floored(node, entry)
       }
     }
   }

@@ -3,7 +3,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import { CallView } from "../server/callView.ts"
 import type { CallId } from "../server/Directive.ts"
 import { type LaneKey, laneOfBytes, laneText } from "../server/laneKey.ts"
-import type { Decided } from "../server/LogRecord.ts"
+import type { Decided, Floor } from "../server/LogRecord.ts"
 import type { ProtocolSpec } from "../server/Protocol.ts"
 import { type CallKey, callKey, callText } from "./checkAnswers.ts"
 
@@ -18,6 +18,8 @@ export class DecisionCheck {
   readonly #lanes = new Map<string, Map<number, Decided>>()
   /** Indexes by node and lane. */
   readonly #ofNode = new Map<string, Set<number>>()
+  /** Below it the node needs nothing more, by node and lane. */
+  readonly #floors = new Map<string, number>()
   /** Calls by node. */
   readonly #calls = new Map<NodeId, Set<CallKey>>()
   readonly #called = new Set<CallKey>()
@@ -52,7 +54,12 @@ export class DecisionCheck {
     return this.#calls.get(node)?.has(call) ?? false
   }
 
+  floored(node: NodeId, { lane, index }: Floor): void {
+    this.#floors.set(`${node} ${lane}`, index)
+  }
+
   finishedAt(node: NodeId, lane: LaneKey, index: number): boolean {
+    if (index < (this.#floors.get(`${node} ${lane}`) ?? 1)) return true
     return this.#ofNode.get(`${node} ${lane}`)?.has(index) ?? false
   }
 

@@ -159,6 +159,7 @@ export const entry: fc.Arbitrary<LogEntry> = fc.oneof(
     .tuple(fc.record({ kind: fc.constant("final" as const), ...call, body }), ended)
     .map(([final, failure]) => ({ ...final, ...failure })),
   fc.record({ kind: fc.constant("horizon" as const), horizonMs: counter(0) }),
+  fc.record({ kind: fc.constant("floor" as const), lane, index: counter(1) }),
   fc.record({ kind: fc.constant("stored" as const), protocol: uint32, body }),
   fc.record({
     kind: fc.constant("decided" as const),

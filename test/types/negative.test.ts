@@ -12,7 +12,7 @@ const FILES = {
   "negativeWorlds.ts": 24,
   "negativeClients.ts": 23,
   "negativeDirectives.ts": 10,
-  "negativeTimers.ts": 9
+  "negativeTimers.ts": 10
 }
 const EXPECTED = /^\s*\/\/ @ts-expect-error (?<said>.+)$/
 

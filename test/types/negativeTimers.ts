@@ -54,7 +54,9 @@ export const timed = Slots.protocol(
   },
   {
     ...handlers,
-    submit: ({ arm, wait }) => {
+    submit: ({ arm, floor, wait }) => {
+      // @ts-expect-error "slot" is no lane
+      floor("slot", 1)
       // @ts-expect-error "silent" is no timer
       arm("silent", 500)
       return [arm("other", 1), wait]
