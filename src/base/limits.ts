@@ -27,8 +27,15 @@ export interface Limits {
   readonly sessionsMax: number
   /** A session opened less than this below a node's clock is evicted for nobody. */
   readonly sessionEvictAgeMs: number
-  /** Kept final replies of one session, in bytes. A call beyond it is `overloaded`. */
-  readonly replyBytesMax: number
+  /** Sessions that one client brings within `sessionEvictAgeMs`. One more is `overloaded`. */
+  readonly sessionsPerClientMax: number
+  /**
+   * Bodies of a client's open calls and of answers it has not acknowledged. A call beyond it is
+   * `overloaded`; an answer beyond it is given, and not kept: its copies get `outcome_unknown`.
+   */
+  readonly clientBytesMax: number
+  /** The same of all clients of a node. The oldest answers are let go of, then as above. */
+  readonly clientsBytesMax: number
   /**
    * Early votes kept per sender, at most `cursorBytesMax` of them in bytes. The oldest is dropped
    * and asked for again.
@@ -119,7 +126,9 @@ export const LIMITS: Limits = {
   windowCalls: 1024,
   sessionsMax: 4096,
   sessionEvictAgeMs: 10_000,
-  replyBytesMax: 16_777_216,
+  sessionsPerClientMax: 64,
+  clientBytesMax: 33_554_432,
+  clientsBytesMax: 268_435_456,
   earlyVotesMax: 4096,
   laneWindowMax: 4096,
   roundsMax: 64,
@@ -164,6 +173,8 @@ export const checkLimits = (l: Limits): void => {
   assert(l.tailBytesMax >= 2 * l.cursorBytesMax, "the tail must hold what is on the way to a peer")
   assert(l.earlyVotesMax >= l.windowCalls, "a sender's share must hold one vote of each open call")
   assert(l.logSegmentBytes >= 2 * l.batchBytesMax, "a segment must hold large records")
+  assert(l.clientBytesMax >= 2 * l.bodyBytesMax, "a client must have room for a call's two bodies")
+  assert(l.clientsBytesMax >= 2 * l.clientBytesMax, "one client must not fill the room of all")
   assert(l.inboxMax >= l.drainInputsMax, "the inbox must hold one turn")
   assert(l.retryMsMin <= l.retryMsMax && l.redialMsMin <= l.redialMsMax, "back-off must not shrink")
   assert(l.epochLingerMs > l.retryMsMax, "who tries again must still find the epoch")

@@ -173,7 +173,7 @@ export class HostCore {
     this.take(from, { kind: "message", atMs: this.ports.clock.nowMs(), from, message })
   }
 
-  fromClient(route: Route, message: ClientMessage): void {
+  fromClient(route: Route, message: ClientMessage, client = ""): void {
     const atMs = this.ports.clock.nowMs()
     // What waits for a stuck disk is bounded too.
     const unproven = (this.verifying?.waiting ?? 0) + (this.signing?.waiting ?? 0)
@@ -181,7 +181,7 @@ export class HostCore {
     if (waiting >= this.limits.inboxMax) return this.refuse(route, message)
     switch (message.kind) {
       case "request":
-        return this.take(-route, { kind: "request", atMs, route, request: message })
+        return this.take(-route, { kind: "request", atMs, route, request: message, client })
       case "oneWay":
         return this.take(-route, { kind: "oneWay", atMs, route, message })
       case "cancel": {

@@ -240,6 +240,7 @@ export class Host {
   private opened(link: Link, theirs: Hello): void {
     if (theirs.node === 0) {
       link.id = this.openRoute(link)
+      link.client = hexOf(theirs.clientKey)
       return
     }
     if (this.options.group.durable && !this.stores.has(theirs.node)) {
@@ -257,7 +258,8 @@ export class Host {
 
   private receive(link: Link, message: Message): void {
     // The link core has seen to it that members and clients say what is theirs to say.
-    if (link.theirs?.node === 0) this.core.fromClient(link.id, message as ClientMessage)
+    const { id, client } = link
+    if (client !== "") this.core.fromClient(id, message as ClientMessage, client)
     else this.core.receive(link.id, message as PeerMessage)
   }
 

@@ -34,6 +34,8 @@ export type Input =
       readonly atMs: number
       readonly route: Route
       readonly request: Request
+      /** Who asks, by any name that is the same in all its links: quotas go by it. */
+      readonly client?: string
     }
   | {
       readonly kind: "oneWay"

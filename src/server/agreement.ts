@@ -304,6 +304,7 @@ export class Agreement {
     const call = session.open.get(index)?.call ?? session.running.get(index)
     const { own } = session
     session.finish(index, answer)
+    this.core.sessions.fits(0)
     if (log) this.core.outbox.log({ kind: "final", session: key, index, ...answer })
     if (call !== undefined) this.reply(call, answer)
     if (session.own !== own) this.recovery.regain(key)

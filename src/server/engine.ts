@@ -118,7 +118,7 @@ export class Engine {
       case "message":
         return this.message(input.from, input.message)
       case "request":
-        return requests.request(input.route, input.request)
+        return requests.request(input.route, input.request, input.client)
       case "oneWay":
         return requests.oneWay(input.message)
       case "cancel":
@@ -373,6 +373,7 @@ export class Engine {
       parked: core.parked.count,
       tail: core.says.count,
       tailBytes: core.says.bytes,
+      clientBytes: core.sessions.bytes,
       runs: this.requests.running
     }
   }

@@ -48,7 +48,7 @@ export class Requests {
     return this.runs.size
   }
 
-  request(route: Route, request: Request): void {
+  request(route: Route, request: Request, client = ""): void {
     const method = this.core.handlers.byId.get(request.method)
     const kind = method?.call
     if (method === undefined || kind === "phase" || kind === "unicast" || kind === "multicast") {
@@ -57,7 +57,7 @@ export class Requests {
     const { epoch } = this.core
     if (epoch.state === "announced") return this.refuse(route, request, "not_ready")
     if (request.forged === true) return this.refuse(route, request, "bad_signature")
-    const session = this.admit(route, request)
+    const session = this.admit(route, request, client)
     if (session === undefined) return
     const { index } = request
     const answer = session.answers.get(index)
@@ -103,16 +103,23 @@ export class Requests {
     return method.call === "multiparty" && Object.keys(method.protocol.lanes).length > 0
   }
 
-  private admit(route: Route, request: Request): Session | undefined {
+  private admit(route: Route, request: Request, client: string): Session | undefined {
     const { sessions, limits, atMs } = this.core
     const known = sessions.get(request.session)
     if (known !== undefined) {
+      if (known.client.name === "" && client !== "") known.belongsTo(sessions.client(client))
       if (request.ackedBelow <= request.index) this.core.acknowledge(known, request.ackedBelow)
       return known
     }
     if (!sessions.expired(request.session)) {
       if (openedMs(request.session) > atMs + limits.sessionAheadMsMax) {
         this.refuse(route, request, "too_early")
+        return undefined
+      }
+      if (sessions.floods(client, atMs)) {
+        const within = `${limits.sessionsPerClientMax} in ${limits.sessionEvictAgeMs} ms`
+        const detail = `this client opens too many sessions: at most ${within}`
+        this.refuse(route, request, "overloaded", { detail })
         return undefined
       }
       if (sessions.full) this.evictFor(request.session)
@@ -126,6 +133,8 @@ export class Requests {
       }
       return undefined
     }
+    session.sinceMs = atMs
+    if (client !== "") session.belongsTo(sessions.client(client))
     if (request.ackedBelow <= request.index) this.core.acknowledge(session, request.ackedBelow)
     return session
   }
@@ -157,7 +166,8 @@ export class Requests {
 
   private first(route: Route, request: Request, method: Method, session: Session): void {
     const { core } = this
-    if (this.full(method, session)) return this.refuse(route, request, "overloaded")
+    const full = this.full(method, session, request.body.length)
+    if (full !== undefined) return this.refuse(route, request, "overloaded", { detail: full })
     let message: object
     try {
       message = method.spec.input.decode(request.body)
@@ -179,6 +189,7 @@ export class Requests {
       token: 0,
       dueMs: this.dueMs(request)
     }
+    session.charge(request.body.length)
     if (method.call !== "multiparty") {
       session.running.set(index, call)
       return this.enter(call, undefined)
@@ -191,12 +202,18 @@ export class Requests {
     this.opened(instance, early)
   }
 
-  /** What a new call would make grow has no room. */
-  private full(method: Method, session: Session): boolean {
-    const { core } = this
-    if (session.answerBytes >= core.limits.replyBytesMax) return true
-    if (method.call !== "multiparty") return this.runs.size >= core.limits.runsMax
-    return core.logFull || core.says.bytes >= core.limits.tailBytesMax
+  /** What a new call would make grow and has no room. */
+  private full(method: Method, session: Session, bytes: number): string | undefined {
+    const { limits, sessions, says, logFull } = this.core
+    if (session.client.bytes + bytes > limits.clientBytesMax) {
+      return `${session.client.bytes} bytes of this client are kept: calls and their answers`
+    }
+    if (!sessions.fits(bytes)) return `${sessions.bytes} bytes of all clients' calls are kept`
+    if (method.call !== "multiparty") {
+      return this.runs.size >= limits.runsMax ? `${limits.runsMax} handlers run` : undefined
+    }
+    if (logFull) return "the log is full"
+    return says.bytes >= limits.tailBytesMax ? "members have not taken what was said" : undefined
   }
 
   private enter(call: CallState, instance: Instance | undefined): void {

@@ -2,6 +2,7 @@
  * Sessions: at most once for ever, within bounds.
  * @source Lee et al., Implementing linearizability at large scale and low latency (RIFL), SOSP 2015
  */
+import { NO_BYTES } from "../base/bytes.ts"
 import type { ErrorCode } from "../base/errorCode.ts"
 import { IndexTable } from "../base/indexTable.ts"
 import type { Limits } from "../base/limits.ts"
@@ -16,6 +17,17 @@ export interface Answer {
   readonly body: Uint8Array
 }
 
+/** What a node keeps for one client: bodies of open calls and of answers not acknowledged. */
+export class Client {
+  readonly name: string
+  sessions = 0
+  bytes = 0
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
 /** Calls that will never finish here: how many, and about where they begin. */
 export interface Lost {
   readonly low: number
@@ -28,19 +40,26 @@ export interface Lost {
  */
 export class Session extends Lane {
   readonly openedMs: number
+  /** When a client brought it. */
+  sinceMs = 0
   ackedBelow = 1
   /** Final answers at or above `ackedBelow`. */
   readonly answers: IndexTable<Answer>
-  answerBytes = 0
+  /** Whoever brought the session; nobody yet where members named it, or the log. */
+  client = new Client("")
+  /** What is kept of it: part of its client's bytes, and of the node's. */
+  bytes = 0
   /** Calls without phases (rpc, quorum) whose handler has not answered yet. */
   readonly running: IndexTable<CallState>
   /** Highest `ackedBelow` that each peer's words named, by rank. */
   readonly ackedByPeer: Array<number>
   /** Unfinished below `ackedBelow`, rising; they still take votes. At most `window`. */
   private readonly late = new Set<number>()
+  private readonly all: Sessions
 
-  constructor(key: LaneKey, window: number, members: number) {
+  constructor(key: LaneKey, window: number, members: number, all: Sessions) {
     super(key, window)
+    this.all = all
     this.openedMs = openedMs(key)
     this.answers = new IndexTable(window)
     this.running = new IndexTable(window)
@@ -53,17 +72,50 @@ export class Session extends Lane {
 
   /** Keeps the final answer; the first stands. */
   finish(index: number, answer: Answer): void {
-    const instance = this.open.get(index)
-    if (instance !== undefined) instance.ended = true
-    this.open.delete(index)
-    this.running.delete(index)
+    this.close(index)
     if (index < this.ackedBelow) {
       this.late.delete(index)
     } else {
-      this.answers.set(index, answer)
-      this.answerBytes += answer.body.length
+      const fits = this.client.bytes + answer.body.length <= this.all.limits.clientBytesMax
+      this.answers.set(index, fits ? answer : NOT_KEPT)
+      this.charge(fits ? answer.body.length : 0)
     }
     this.moveOwn()
+  }
+
+  /** Bytes are kept for this session, or no longer. */
+  charge(bytes: number): void {
+    this.bytes += bytes
+    this.client.bytes += bytes
+    this.all.bytes += bytes
+  }
+
+  belongsTo(client: Client): void {
+    const { bytes } = this
+    this.charge(-bytes)
+    this.client = client
+    client.sessions++
+    this.charge(bytes)
+  }
+
+  /** The calls took effect, and are not run again; what they answered is gone. */
+  letGoOfAnswers(): void {
+    if (this.bytes === 0) return
+    for (const index of this.answers.keys()) {
+      this.charge(-this.answers.get(index)!.body.length)
+      this.answers.set(index, NOT_KEPT)
+    }
+  }
+
+  /** The call is not open here any more. */
+  private close(index: number): CallState | undefined {
+    const instance = this.open.get(index)
+    const call = instance?.call ?? this.running.get(index)
+    if (instance !== undefined) instance.ended = true
+    if (call !== undefined) this.charge(-call.body.length)
+    this.open.delete(index)
+    this.running.delete(index)
+    return call
   }
 
   /**
@@ -114,16 +166,12 @@ export class Session extends Lane {
 
   private forget(index: number, answer: Answer): void {
     this.answers.delete(index)
-    this.answerBytes -= answer.body.length
+    this.charge(-answer.body.length)
   }
 
   private lose(index: number): void {
-    const instance = this.open.get(index)
-    if (instance !== undefined) instance.ended = true
-    this.open.delete(index)
-    const call = this.running.get(index)
+    const call = this.close(index)
     if (call !== undefined) call.route = 0
-    this.running.delete(index)
     this.late.delete(index)
   }
 
@@ -147,8 +195,11 @@ export class Sessions {
   readonly table = new Map<LaneKey, Session>()
   /** No session opened at or below it runs here. */
   horizonMs = 0
-  private readonly limits: Limits
+  /** What is kept for all clients. */
+  bytes = 0
+  readonly limits: Limits
   private readonly members: number
+  private readonly clients = new Map<string, Client>()
 
   constructor(limits: Limits, members: number) {
     this.limits = limits
@@ -188,13 +239,54 @@ export class Sessions {
   raise(horizonMs: number): ReadonlyArray<Session> {
     this.horizonMs = Math.max(this.horizonMs, horizonMs)
     const gone = [...this.table.values()].filter((it) => it.openedMs <= this.horizonMs)
-    for (const { key } of gone) this.table.delete(key)
+    for (const session of gone) {
+      this.table.delete(session.key)
+      session.charge(-session.bytes)
+      if (--session.client.sessions === 0) this.clients.delete(session.client.name)
+    }
     return gone
   }
 
+  /** The client of that name; it is known while it has sessions. */
+  client(name: string): Client {
+    const known = this.clients.get(name)
+    if (known !== undefined) return known
+    const client = new Client(name)
+    this.clients.set(name, client)
+    return client
+  }
+
+  /** Whether this client has brought so many sessions of late that the next has to wait. */
+  floods(name: string, atMs: number): boolean {
+    const { sessionsPerClientMax, sessionEvictAgeMs } = this.limits
+    if ((this.clients.get(name)?.sessions ?? 0) < sessionsPerClientMax) return false
+    let late = 0
+    for (const { client, sinceMs } of this.table.values()) {
+      if (client.name === name && sinceMs > atMs - sessionEvictAgeMs) late++
+    }
+    return late >= sessionsPerClientMax
+  }
+
+  /** Makes room for so many bytes more: the answers of the sessions that came first go first. */
+  fits(bytes: number): boolean {
+    const most = this.limits.clientsBytesMax - bytes
+    if (this.bytes <= most) return true
+    for (const session of this.table.values()) {
+      session.letGoOfAnswers()
+      if (this.bytes <= most) return true
+    }
+    return false
+  }
+
   add(key: LaneKey): Session {
-    const session = new Session(key, this.limits.windowCalls, this.members)
+    const session = new Session(key, this.limits.windowCalls, this.members, this)
     this.table.set(key, session)
     return session
   }
+}
+
+const NOT_KEPT: Answer = {
+  code: "outcome_unknown",
+  detail: "the call took effect here; its answer was too much to keep",
+  body: NO_BYTES
 }

@@ -367,7 +367,7 @@ export class SimHost {
       return checkers.fail(`client ${peer} sent what no client sends`)
     }
     const route = this.#routes.get(peer)
-    if (route !== undefined) core.fromClient(route, message)
+    if (route !== undefined) core.fromClient(route, message, `client ${peer}`)
   }
 }
 

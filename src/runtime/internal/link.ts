@@ -34,6 +34,8 @@ export class Link {
   readonly bornMs: number
   /** What the owner knows the link by: a peer's id or a client's route, once it is open. */
   id = 0
+  /** A client's name for quotas; empty: a member's link. */
+  client = ""
   theirs: Hello | undefined
   private readonly owner: LinkOwner
   private connection: Connection | undefined
