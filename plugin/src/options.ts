@@ -10,7 +10,7 @@ import {
   hasOption
 } from "@bufbuild/protobuf"
 import { nestedTypes } from "@bufbuild/protobuf/reflect"
-import { call, forwards, signed } from "./gen/quorate/v1/options_pb.ts"
+import { call, forwards, on_cancel, signed } from "./gen/quorate/v1/options_pb.ts"
 
 export type Kind = "rpc" | "unicast" | "multicast" | "quorum" | "multiparty" | "phase"
 // By number of quorate.v1.Call; 0: not said.
@@ -23,7 +23,7 @@ const KINDS: ReadonlyArray<Kind> = [
   "multiparty",
   "phase"
 ]
-const OPTIONS = [call, forwards, signed]
+const OPTIONS = [call, forwards, signed, on_cancel]
 /** Spells "forwards to no phase". */
 const NONE = "none"
 
@@ -88,6 +88,10 @@ export const readService = (service: DescService, problems: Problems): ReadonlyA
     const kind = kinds.get(desc)!
     if (kind === "phase") checkPhase(desc, problems)
     checkSigned(desc, kind, problems)
+    if (hasOption(desc, on_cancel) && kind !== "multiparty") {
+      const what = `is ${kind.toUpperCase()} and says on_cancel`
+      problems.add(desc, `${what}, but only MULTIPARTY methods do; remove the option`)
+    }
     if (kind === "multiparty" && phases.length === 0) {
       const what = `is MULTIPARTY, but ${service.name} has no PHASE method`
       problems.add(desc, `${what}; add one, or make it QUORUM`)

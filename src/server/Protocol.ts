@@ -49,6 +49,8 @@ export interface MethodSpec {
   /** Local names of the calls this phase can answer. */
   readonly replies: ReadonlyArray<string>
   readonly handler: AnyHandler
+  /** MULTIPARTY: a cancel, or the deadline, ends the call's instance here. */
+  readonly abandon?: boolean
   /** PHASE: words carry their author's signature. MULTIPARTY: requests their client's. */
   readonly signed?: boolean
   /** The proofs in a decoded input, for the host to verify; absent: it has no place for any. */

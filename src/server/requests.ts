@@ -29,6 +29,8 @@ export class Requests {
   private readonly opened: (instance: Instance, early: ReadonlyArray<EarlyVote>) => void
   private readonly early: EarlyVotes
   private readonly runs = new Map<number, Run>()
+  /** Open calls that end with their clients' interest, and some that have ended since a tick. */
+  private readonly abandonable = new Set<CallState>()
 
   constructor(parts: {
     readonly core: Core
@@ -197,6 +199,7 @@ export class Requests {
     const early = session.open.has(index) ? NO_VOTES : this.early.take(session.key, index)
     const instance = session.instance(index)
     instance.call = call
+    if (method.spec.abandon === true) this.abandonable.add(call)
     this.agreement.tell(instance)
     this.enter(call, instance)
     this.opened(instance, early)
@@ -291,15 +294,21 @@ export class Requests {
         this.abandon(call, "deadline_exceeded")
       }
     }
+    for (const call of this.abandonable) {
+      const { session, index, dueMs } = call
+      if (session.open.get(index)?.call !== call) this.abandonable.delete(call)
+      else if (dueMs > 0 && dueMs <= this.core.atMs) this.abandon(call, "deadline_exceeded")
+    }
   }
 
   private abandon(call: CallState, code: "cancelled" | "deadline_exceeded"): void {
+    const ends = call.method.spec.abandon === true
     call.route = 0
-    if (call.token === 0) return
+    if (!ends && call.token === 0) return
     this.interrupt(call)
-    if (call.method.call === "multiparty") return
+    if (!ends && call.method.call === "multiparty") return
     // A copy that is still on its way must not run it again.
-    this.agreement.answer(call.session.key, call.index, { code, body: NO_BYTES }, false)
+    this.agreement.answer(call.session.key, call.index, { code, body: NO_BYTES }, ends)
   }
 
   private interrupt(call: CallState): void {

@@ -26,6 +26,8 @@ const MAP = [
   "use a repeated message of key and value, sorted by its author"
 ].join(": ")
 const SIGNED = "but only MULTIPARTY and PHASE methods are; remove the option"
+const abandoned = (kind: string): string =>
+  rpc(`${kind[0]}1`, kind).replace(" }", " option (quorate.v1.on_cancel) = ABANDON; }")
 /** A method called by its kind's first letter and 1. */
 const signed = (kind: string): string =>
   rpc(`${kind[0]}1`, kind).replace(" }", " option (quorate.v1.signed) = true; }")
@@ -131,6 +133,14 @@ message Flat { map<int32, string> names = 7; }`,
     ]
   },
   {
+    why: "on_cancel where nothing could go on",
+    methods: ["QUORUM", "PHASE"].map(abandoned),
+    expected: ["Q1 is QUORUM", "P1 is PHASE"].map(
+      (what, i) =>
+        `${6 + i}: S.${what} and says on_cancel, but only MULTIPARTY methods do; remove the option`
+    )
+  },
+  {
     why: "names that would hide what is printed",
     methods: [rpc("A", "QUORUM")],
     after: `message SClient {}
@@ -164,7 +174,8 @@ const FINE = [
   [rpc("A", "MULTIPARTY", ["none"]), rpc("P", "PHASE", ["none"])],
   [rpc("P", "PHASE"), rpc("Q", "PHASE", ["P"])],
   [rpc("none", "QUORUM")],
-  [signed("MULTIPARTY"), signed("PHASE")]
+  [signed("MULTIPARTY"), signed("PHASE")],
+  [abandoned("MULTIPARTY"), rpc("P", "PHASE")]
 ]
 
 const path = (i: number): string => `p${i}/p${i}.proto`

@@ -12,7 +12,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file quorate/v1/options.proto.
  */
 export const file_quorate_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChhxdW9yYXRlL3YxL29wdGlvbnMucHJvdG8SCnF1b3JhdGUudjEqaAoEQ2FsbBIUChBDQUxMX1VOU1BFQ0lGSUVEEAASBwoDUlBDEAESCwoHVU5JQ0FTVBACEg0KCU1VTFRJQ0FTVBADEgoKBlFVT1JVTRAEEg4KCk1VTFRJUEFSVFkQBRIJCgVQSEFTRRAGOkYKBGNhbGwSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi/jAMgASgOMhAucXVvcmF0ZS52MS5DYWxsUgRjYWxsOjwKCGZvcndhcmRzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYwIwDIAMoCVIIZm9yd2FyZHM6OAoGc2lnbmVkEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYwYwDIAEoCFIGc2lnbmVkYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("ChhxdW9yYXRlL3YxL29wdGlvbnMucHJvdG8SCnF1b3JhdGUudjEqaAoEQ2FsbBIUChBDQUxMX1VOU1BFQ0lGSUVEEAASBwoDUlBDEAESCwoHVU5JQ0FTVBACEg0KCU1VTFRJQ0FTVBADEgoKBlFVT1JVTRAEEg4KCk1VTFRJUEFSVFkQBRIJCgVQSEFTRRAGKjIKCE9uQ2FuY2VsEhkKFU9OX0NBTkNFTF9VTlNQRUNJRklFRBAAEgsKB0FCQU5ET04QATpGCgRjYWxsEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYv4wDIAEoDjIQLnF1b3JhdGUudjEuQ2FsbFIEY2FsbDo8Cghmb3J3YXJkcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGMCMAyADKAlSCGZvcndhcmRzOjgKBnNpZ25lZBIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGMGMAyABKAhSBnNpZ25lZDpTCglvbl9jYW5jZWwSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjCjAMgASgOMhQucXVvcmF0ZS52MS5PbkNhbmNlbFIIb25DYW5jZWxiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * What happens when a method is called.
@@ -84,6 +84,40 @@ export const CallSchema: GenEnum<Call> = /*@__PURE__*/
   enumDesc(file_quorate_v1_options, 0);
 
 /**
+ * What becomes of a call at a node when its client cancels it or its deadline is over.
+ *
+ * @generated from enum quorate.v1.OnCancel
+ */
+export const OnCancel = {
+  /**
+   * Nobody waits any more, and what the group agrees on goes on.
+   *
+   * @generated from enum value: ON_CANCEL_UNSPECIFIED = 0;
+   */
+  ON_CANCEL_UNSPECIFIED: 0,
+
+  /**
+   * It ends at this node, silently: no agreement is promised.
+   *
+   * @generated from enum value: ABANDON = 1;
+   */
+  ABANDON: 1,
+} as const;
+
+/**
+ * What becomes of a call at a node when its client cancels it or its deadline is over.
+ *
+ * @generated from enum quorate.v1.OnCancel
+ */
+export type OnCancel = (typeof OnCancel)[keyof typeof OnCancel] | UnknownEnum;
+
+/**
+ * Describes the enum quorate.v1.OnCancel.
+ */
+export const OnCancelSchema: GenEnum<OnCancel> = /*@__PURE__*/
+  enumDesc(file_quorate_v1_options, 1);
+
+/**
  * @generated from extension: quorate.v1.Call call = 50751;
  */
 export const call: GenExtension<MethodOptions, Call> = /*@__PURE__*/
@@ -106,4 +140,12 @@ export const forwards: GenExtension<MethodOptions, string[]> = /*@__PURE__*/
  */
 export const signed: GenExtension<MethodOptions, boolean> = /*@__PURE__*/
   extDesc(file_quorate_v1_options, 2);
+
+/**
+ * MULTIPARTY only.
+ *
+ * @generated from extension: quorate.v1.OnCancel on_cancel = 50754;
+ */
+export const on_cancel: GenExtension<MethodOptions, OnCancel> = /*@__PURE__*/
+  extDesc(file_quorate_v1_options, 3);
 

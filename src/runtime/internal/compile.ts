@@ -63,6 +63,7 @@ export const compile = (
       output: codecOf(info.desc.output),
       forwards: info.forwards,
       replies: info.replies,
+      ...(info.abandon && { abandon: true }),
       handler
     }
   })

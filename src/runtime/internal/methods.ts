@@ -1,6 +1,13 @@
 /** The methods of a descriptor with what their options say: the same reading as the plugin's. */
 import { type DescMethod, type DescService, getOption } from "@bufbuild/protobuf"
-import { Call, call, forwards, signed } from "../../../gen/quorate/v1/options_pb.ts"
+import {
+  Call,
+  call,
+  forwards,
+  OnCancel,
+  on_cancel,
+  signed
+} from "../../../gen/quorate/v1/options_pb.ts"
 import { ProtocolInvalid } from "../../server/handlers.ts"
 import { methodId, type MethodId } from "../../server/Message.ts"
 import type { CallKind } from "../../server/Protocol.ts"
@@ -17,6 +24,8 @@ export interface MethodInfo {
   readonly forwards: ReadonlyArray<string>
   /** Local names of the calls it can answer; phases only. */
   readonly replies: ReadonlyArray<string>
+  /** A cancel, or its deadline, ends it at a node. */
+  readonly abandon: boolean
   /** Its words, or requests, are signed. */
   readonly signed: boolean
 }
@@ -60,6 +69,7 @@ const read = (service: DescService): ReadonlyArray<MethodInfo> => {
       call: kind,
       forwards: targets.get(desc)!.map((m) => m.localName),
       replies: kind === "phase" ? repliesOf(desc, calls, reach) : [],
+      abandon: abandonOf(desc, kind),
       signed: signedOf(desc, kind)
     }
   })
@@ -73,6 +83,12 @@ const kindOf = (method: DescMethod): CallKind => {
   if (kind === undefined) throw invalid(method, "has a call kind this version does not know")
   if (method.methodKind !== "unary") throw invalid(method, "streams; make it unary")
   return kind
+}
+
+const abandonOf = (method: DescMethod, kind: CallKind): boolean => {
+  const abandons = getOption(method, on_cancel) === OnCancel.ABANDON
+  if (!abandons || kind === "multiparty") return abandons
+  throw invalid(method, "says on_cancel; only MULTIPARTY methods do")
 }
 
 const signedOf = (method: DescMethod, kind: CallKind): boolean => {
