@@ -53,6 +53,8 @@ export interface Limits {
   readonly applyAheadMax: number
   /** Commands of one `apply`, together a body at most. More are the author's mistake. */
   readonly applyItemsMax: number
+  /** Reads of one application that wait for an index. One more is `overloaded`. */
+  readonly readsMax: number
   /** Said words kept for peers that have not finished them. Beyond it calls are `overloaded`. */
   readonly tailBytesMax: number
   /** The log of one node on disk. Beyond it calls are `overloaded`. */
@@ -134,6 +136,7 @@ export const LIMITS: Limits = {
   roundsMax: 64,
   applyAheadMax: 1024,
   applyItemsMax: 4096,
+  readsMax: 1024,
   tailBytesMax: 67_108_864,
   logBytesMax: 1_073_741_824,
   logSegmentBytes: 67_108_864,

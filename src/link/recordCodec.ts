@@ -13,6 +13,7 @@ import type {
   Delivered,
   Floor,
   Final,
+  Installed,
   LogEntry,
   LogRecord,
   Stored
@@ -33,6 +34,7 @@ const KIND = {
   delivered: 10,
   floor: 9,
   horizon: 11,
+  installed: 13,
   epoch: 14
 } as const
 /** No field of a record is longer than a segment could be. */
@@ -66,6 +68,8 @@ const writeEntry = (entry: LogEntry): void => {
       scratch.reserve(FIXED_BYTES_MAX)
       scratch.byte(KIND.floor)
       return writeAt(entry)
+    case "installed":
+      return writeInstalled(entry)
     case "horizon":
       scratch.reserve(FIXED_BYTES_MAX)
       scratch.byte(KIND.horizon)
@@ -141,7 +145,15 @@ const writeDelivered = (delivered: Delivered): void => {
   scratch.block(body)
 }
 
-const writeAt = ({ lane, index }: Decided | Delivered | Floor): void => {
+const writeInstalled = (installed: Installed): void => {
+  scratch.reserve(FIXED_BYTES_MAX + installed.body.length)
+  scratch.byte(KIND.installed)
+  scratch.fixed32(installed.protocol)
+  writeAt(installed)
+  scratch.block(installed.body)
+}
+
+const writeAt = ({ lane, index }: Decided | Delivered | Floor | Installed): void => {
   assert(lane.length >= 1 && lane.length <= SESSION_BYTES, "a lane is a session or a short name")
   scratch.latin(lane)
   scratch.uint(index)
@@ -190,6 +202,8 @@ const readEntry = (reader: Reader): LogEntry | undefined => {
       const [lane, index] = [laneAt(reader), reader.uint()]
       return reader.ok && index >= 1 ? { kind: "floor", lane, index } : undefined
     }
+    case KIND.installed:
+      return readInstalled(reader)
     case KIND.horizon: {
       const horizonMs = reader.uint()
       return reader.ok ? { kind: "horizon", horizonMs } : undefined
@@ -265,6 +279,14 @@ const readDecided = (reader: Reader): Decided | undefined => {
     }
   }
   return reader.ok ? { kind: "decided", protocol, lane, index, items } : undefined
+}
+
+const readInstalled = (reader: Reader): Installed | undefined => {
+  const protocol = reader.fixed32()
+  const lane = laneAt(reader)
+  const index = reader.uint()
+  const body = block(reader)
+  return reader.ok ? { kind: "installed", protocol, lane, index, body } : undefined
 }
 
 const readDelivered = (reader: Reader): Delivered | undefined => {

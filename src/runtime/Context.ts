@@ -172,6 +172,13 @@ export interface OfCall<M, K extends keyof M> {
   readonly reply: Reply<M, K>
   readonly fail: Fail
 }
+export interface ApplyOptions extends ReplyOptions {
+  /**
+   * It runs ahead of its decision, once all below has run; what is decided otherwise is undone. No
+   * read, snapshot or log sees it.
+   */
+  readonly tentative?: boolean
+}
 /** One command of several that an index is decided to be. */
 export interface BatchItem<Command> {
   readonly command: Command
@@ -190,7 +197,7 @@ export interface OfLane<M, K extends keyof M, Command> {
    */
   readonly apply: (
     command: Command | ReadonlyArray<BatchItem<Command>>,
-    options?: ReplyOptions
+    options?: ApplyOptions
   ) => Directive
 }
 /** What a phase has beside it where the world delivers. */

@@ -67,6 +67,7 @@ export interface MakeProtocol<Self, M> {
     Cmd extends DescMessage = never,
     App = undefined,
     R = never,
+    Q = never,
     Del extends DescMessage = never,
     P0 extends Value = Value,
     P1 extends Value = Value,
@@ -81,10 +82,10 @@ export interface MakeProtocol<Self, M> {
     P10 extends Value = Value,
     P11 extends Value = Value
   >(
-    world: World<M, State, Rec, L, T, Cmd, App, R, Del>,
+    world: World<M, State, Rec, L, T, Cmd, App, R, Q, Del>,
     handlers: Handlers<
       M,
-      InWorld<State, MessageInitShape<Rec>, L, T>,
+      InWorld<State, MessageInitShape<Rec>, L, T, Cmd, Q>,
       L,
       Ends<MessageInitShape<Cmd>, MessageInitShape<Del>>,
       A,

@@ -3,7 +3,8 @@ import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/prot
 import type { Effect } from "effect"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
-import type { Directive, Step } from "../server/Directive.ts"
+import type { Snapshot } from "../server/application.ts"
+import type { CallId, Directive, Step } from "../server/Directive.ts"
 import type { LaneView } from "../server/handlers.ts"
 import type { LaneSpec } from "../server/Protocol.ts"
 import type { CallName, Common, ForwardOptions } from "./Context.ts"
@@ -19,8 +20,11 @@ export interface World<
   Cmd extends DescMessage,
   App,
   R,
+  Q,
   Del extends DescMessage
-> extends Hooks<HookContext<M, NoInfer<State>, NoInfer<Rec>, NoInfer<L>, NoInfer<T>>> {
+> extends Hooks<
+    HookContext<M, NoInfer<State>, NoInfer<Rec>, NoInfer<L>, NoInfer<T>, NoInfer<Cmd>, NoInfer<Q>>
+  > {
   /** A node's state when it starts; plain data. Handlers read it, `evolve` alone changes it. */
   readonly state?: (node: { readonly self: NodeId; readonly system: System }) => State
   /** The message that `store` and `note` hand over. */
@@ -35,10 +39,18 @@ export interface World<
   /** What to do when a timer fires. Timers are armed by handlers, and gone after a restart. */
   readonly timers?: {
     readonly [Name in T]: (
-      context: HookContext<M, NoInfer<State>, NoInfer<Rec>, NoInfer<L>, NoInfer<T>>
+      context: HookContext<
+        M,
+        NoInfer<State>,
+        NoInfer<Rec>,
+        NoInfer<L>,
+        NoInfer<T>,
+        NoInfer<Cmd>,
+        NoInfer<Q>
+      >
     ) => Step
   }
-  readonly application?: Application<M, L, Cmd, App, R>
+  readonly application?: Application<M, L, Cmd, App, R, Q>
   readonly deliver?: Deliver<Del>
 }
 
@@ -86,8 +98,11 @@ export type HookContext<
   State,
   Rec extends DescMessage,
   L extends string,
-  T extends string
-> = Common & InWorld<State, MessageInitShape<Rec>, L, T> & { readonly forward: HookForward<M, L> }
+  T extends string,
+  Cmd extends DescMessage,
+  Q
+> = Common &
+  InWorld<State, MessageInitShape<Rec>, L, T, Cmd, Q> & { readonly forward: HookForward<M, L> }
 /** Every phase; without lanes none, since no call is at hand whose phase it were. */
 export type HookForward<M, L extends string> = [L] extends [never]
   ? {}
@@ -99,7 +114,7 @@ export type HookForward<M, L extends string> = [L] extends [never]
     }
 
 /** What the protocol decides about: runs decided commands in lane order, on every node alike. */
-export interface Application<M, L extends string, Cmd extends DescMessage, App, R> {
+export interface Application<M, L extends string, Cmd extends DescMessage, App, R, Q> {
   /** The message that `apply` hands over. */
   readonly command: Cmd
   /** The lane whose indexes it runs; default: the first. */
@@ -119,6 +134,23 @@ export interface Application<M, L extends string, Cmd extends DescMessage, App, 
     command: MessageShape<NoInfer<Cmd>>,
     context: ApplyContext
   ) => Applied<M> | Effect.Effect<(state: NoInfer<App>) => Applied<M>, never, R>
+  /**
+   * Takes back what `apply` did last, with the same context: what it needs for that, `apply` puts
+   * into `context.kept`. Without it nothing can be applied tentatively.
+   */
+  readonly undo?: (
+    state: NoInfer<App>,
+    command: MessageShape<NoInfer<Cmd>>,
+    context: ApplyContext
+  ) => void
+  /** Makes the reply to a call of the state, and leaves the state alone. */
+  readonly read?: (state: NoInfer<App>, query: Q) => OutputInit<M, KeyOf<M, "multiparty" | "unary">>
+  /**
+   * For an application that keeps a durable state of its own: the last index in it, asked when the
+   * node starts; what was decided behind it is applied again. Its `apply` returns Effects, each of
+   * which ends once it is durable. It has no snapshots.
+   */
+  readonly appliedIndex?: () => number
 }
 /** The reply to the command's call, where there is one to answer. */
 type Applied<M> = OutputInit<M, KeyOf<M, "multiparty">> | undefined
@@ -127,12 +159,19 @@ export interface ApplyContext {
   readonly index: number
   /** The call the command is about; `undefined`: it answers none. */
   readonly call: CallName | undefined
+  /** What `undo` needs. */
+  kept: unknown
 }
 
 /** What a world adds to every context. */
-export type InWorld<State, Rec, L extends string, T extends string> = InState<State, Rec, L> &
+export type InWorld<State, Rec, L extends string, T extends string, Cmd, Q> = InState<
+  State,
+  Rec,
+  L
+> &
   ([L] extends [never] ? {} : Floored<L>) &
-  ([T] extends [never] ? {} : Timed<T>)
+  ([T] extends [never] ? {} : Timed<T>) &
+  ([Cmd] extends [never] ? {} : Applies<Q>)
 interface InState<State, Rec, L extends string> {
   readonly state: State
   readonly lanes: { readonly [Name in L]: LaneView }
@@ -147,6 +186,23 @@ interface Floored<L extends string> {
    * that stores what stands for it, such as a checkpoint.
    */
   readonly floor: (lane: L, index: number) => Directive
+}
+interface Applies<Q> {
+  /**
+   * `application.read(state, query)` answers the call, once `index` is applied; default: now. In a
+   * lane or hook no call is at hand, and has to be said.
+   */
+  readonly read: (query: Q, options?: ReadOptions) => Directive
+  /** The application's state, for a node that lacks what made it. */
+  readonly snapshot: () => Snapshot
+  /** Puts another node's state in place of the application's; an older one changes nothing. */
+  readonly install: (snapshot: Pick<Snapshot, "index" | "bytes">) => Directive
+  /** Undoes what ran tentatively from `index` on, and forgets what was to. */
+  readonly rollback: (index: number) => Directive
+}
+export interface ReadOptions {
+  readonly call?: CallId
+  readonly index?: number
 }
 interface Timed<T extends string> {
   /** `timer` fires once, in `ms` milliseconds; armed again before, it fires then alone. */

@@ -65,7 +65,23 @@ export type Directive =
    * This lane index is decided: the application runs the commands in lane order, one after the
    * other, and each result answers its call.
    */
-  | { readonly kind: "apply"; readonly items: ReadonlyArray<Command> }
+  | {
+      readonly kind: "apply"
+      readonly items: ReadonlyArray<Command>
+      /** It runs before it is decided, and can be undone. */
+      readonly tentative?: boolean
+    }
+  /** Undoes what ran tentatively from `index` on, and forgets what was to. */
+  | { readonly kind: "rollback"; readonly index: number }
+  /** The application answers `call` from its state, once `index` is applied. */
+  | {
+      readonly kind: "read"
+      readonly query: unknown
+      readonly call?: CallId
+      readonly index?: number
+    }
+  /** Another node's state after `index` takes the place of the application's. */
+  | { readonly kind: "install"; readonly index: number; readonly bytes: Uint8Array }
   /** Hands this phase message in again once `key` is woken. */
   | { readonly kind: "park"; readonly key: string | number }
   | { readonly kind: "wake"; readonly key: string | number }

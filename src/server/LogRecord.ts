@@ -25,6 +25,14 @@ export interface Stored {
   readonly protocol: MethodId
   readonly body: Uint8Array
 }
+/** The application's state after `index`, as another node had it. */
+export interface Installed {
+  readonly kind: "installed"
+  readonly protocol: MethodId
+  readonly lane: LaneKey
+  readonly index: number
+  readonly body: Uint8Array
+}
 /** A lane index was decided; the application runs it again, in order, at boot. */
 export interface Decided {
   readonly kind: "decided"
@@ -57,7 +65,16 @@ export interface Floor {
   readonly lane: LaneKey
   readonly index: number
 }
-export type LogEntry = Word | Final | Stored | Decided | Delivered | Floor | Horizon | EpochStanding
+export type LogEntry =
+  | Word
+  | Final
+  | Stored
+  | Decided
+  | Delivered
+  | Installed
+  | Floor
+  | Horizon
+  | EpochStanding
 
 /** Entries in the order in which the step made them. */
 export interface LogRecord {

@@ -133,11 +133,22 @@ export interface ApplicationSpec {
    * leaves `state` alone and ends with a function that changes it and returns the reply.
    */
   readonly apply: (state: any, command: any, context: ApplyContext) => unknown
+  /** Takes back what `apply` did last; without it nothing runs ahead of its decision. */
+  readonly undo?: (state: any, command: any, context: ApplyContext) => void
+  /** Answers a call from the state, and leaves it alone. */
+  readonly read?: (state: any, query: any) => object
+  /**
+   * Of an application that keeps a durable state of its own: the last index in it, when the node
+   * starts. Its `apply` returns Effects, each of which ends when it is durable.
+   */
+  readonly appliedIndex?: () => number
 }
 export interface ApplyContext {
   readonly lane: string
   readonly index: number
   readonly call: CallView | undefined
+  /** For `undo`, which gets the same context: what `apply` put here. */
+  kept: unknown
 }
 
 export interface ProtocolSpec {

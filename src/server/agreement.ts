@@ -16,7 +16,8 @@ import { type LaneKey, laneText } from "./laneKey.ts"
 import { fits, read, votable } from "./incoming.ts"
 import type { Delivered } from "./LogRecord.ts"
 import type { Reply, Word } from "./Message.ts"
-import { AuthorMistake, type Planned, plan, textOf } from "./plan.ts"
+import { AuthorMistake, textOf } from "./authorMistake.ts"
+import { type Planned, plan } from "./plan.ts"
 import type { HandlerResult } from "./Protocol.ts"
 import type { Signed } from "./Proof.ts"
 import type { Recovery } from "./recovery.ts"
@@ -169,7 +170,11 @@ export class Agreement {
         }
         return this.evolve(owner.method, todo.body)
       case "apply":
-        return this.execution.decide(todo.protocol, todo.index, todo.items)
+      case "rollback":
+      case "read":
+      case "install":
+        if (this.execution.perform(owner.method.protocol, todo)) return
+        return this.refuse(owner, { code: "overloaded", node: undefined })
       case "deliver":
         return this.deliver(owner, todo)
       case "park": {

@@ -4,12 +4,14 @@
  */
 import { assert } from "../base/assert.ts"
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
+import { decodePlain, encodePlain } from "../base/plainData.ts"
+import { sha256 } from "../base/sha256.ts"
 import type { CallId } from "./Directive.ts"
 import { CallView } from "./callView.ts"
 import type { Protocol } from "./handlers.ts"
 import type { ProtocolLane } from "./lanes.ts"
 import { COUNT_MAX, type LaneKey, laneOfBytes, SESSION_BYTES } from "./laneKey.ts"
-import type { ApplicationSpec, ApplyContext } from "./Protocol.ts"
+import type { ApplicationSpec, ApplyContext, IsEffect } from "./Protocol.ts"
 
 /** One command of an index, and the call that its result answers. */
 export interface Item {
@@ -57,20 +59,56 @@ const sameItem = (a: Item, b: Item): boolean =>
 /** An item that was handed to the application. */
 export interface Run {
   readonly call: CallName | undefined
+  readonly command: object
+  readonly context: ApplyContext
   /** What `apply` returned: a reply, or an Effect that ends with {@link Finish}. */
   readonly result: unknown
 }
 /** Ends an Effect of `apply`: writes the state, and returns the reply. */
 export type Finish = (state: unknown) => object | undefined
 
+/** An index that ran before it was decided. */
+interface Ahead {
+  readonly index: number
+  readonly batch: Batch
+  readonly runs: Array<Run>
+}
+
+/** The state after `index`, for a node that cannot be told what made it. */
+export class Snapshot {
+  readonly index: number
+  readonly bytes: Uint8Array
+  private hash: Uint8Array | undefined
+
+  constructor(index: number, bytes: Uint8Array) {
+    this.index = index
+    this.bytes = bytes
+  }
+  /** SHA-256 of the bytes: the same at every node that has applied as much. */
+  get digest(): Uint8Array {
+    this.hash ??= sha256(this.bytes)
+    return this.hash
+  }
+}
+
+/** A read that waits for `lane.applied`. */
+export interface Read {
+  readonly index: number
+  readonly call: CallName
+  readonly query: unknown
+}
+
 export class Application {
   readonly protocol: Protocol
   readonly lane: ProtocolLane
+  readonly spec: ApplicationSpec
   /** Of the Effect of the next item; 0: none is under way. */
   token = 0
-  private readonly spec: ApplicationSpec
+  /** Lowest index first. */
+  readonly reads: Array<Read> = []
   private readonly bodyBytesMax: number
-  private readonly state: unknown
+  /** What lies above `lane.applied` in it can be undone. */
+  private state: unknown
   /** Decided, and not run to the end. */
   private readonly decided = new Map<number, Batch>()
   /** Run to the end, at or above a floor that is set: what is decided again must be the same. */
@@ -78,6 +116,11 @@ export class Application {
   /** Items of the index behind `lane.applied` that ran. */
   private done = 0
   private effect: Run | undefined
+  /** Indexes behind `lane.applied`, without a hole. Empty while one that is decided runs. */
+  private ahead: Array<Ahead> = []
+  /** To run ahead of their decision, once all below them has run. */
+  private readonly proposed = new Map<number, Batch>()
+  private latest: Snapshot | undefined
 
   constructor(parts: {
     readonly protocol: Protocol
@@ -90,6 +133,7 @@ export class Application {
     this.spec = parts.spec
     this.bodyBytesMax = parts.bodyBytesMax
     this.state = parts.spec.initial()
+    this.skip(parts.spec.appliedIndex?.() ?? 0)
   }
 
   at(index: number): Batch | undefined {
@@ -104,22 +148,31 @@ export class Application {
   decide(index: number, batch: Batch): void {
     assert(!this.knows(index), "an index is decided once")
     this.decided.set(index, batch)
+    this.proposed.delete(index)
   }
 
   /** The batch that runs next, where it is decided, and its next item. */
-  get next(): { readonly item: Item | undefined } | undefined {
+  get next(): { readonly batch: Batch; readonly item: Item | undefined } | undefined {
     const batch = this.decided.get(this.lane.applied + 1)
-    return batch && { item: batch[this.done] }
+    return batch && { batch, item: batch[this.done] }
+  }
+
+  /** What ran ahead and was decided so. What was decided otherwise is undone. */
+  confirmed(batch: Batch): ReadonlyArray<Run> {
+    const [first] = this.ahead
+    if (first === undefined) return []
+    if (sameBatch(first.batch, batch)) return this.ahead.shift()!.runs
+    this.rollback(first.index)
+    return []
   }
 
   /** @throws whatever the application throws: the caller halts the node. */
-  run(item: Item): Run {
+  run(item: Item, index = this.lane.applied + 1): Run {
     const call = callName(item.call)
     const view = call && new CallView(call.session, call.index, call.method)
-    const { lane } = this
-    const context: ApplyContext = { lane: lane.key, index: lane.applied + 1, call: view }
+    const context: ApplyContext = { lane: this.lane.key, index, call: view, kept: undefined }
     const command = this.spec.command.decode(item.command)
-    return { call, result: this.spec.apply(this.state, command, context) }
+    return { call, command, context, result: this.spec.apply(this.state, command, context) }
   }
 
   await(token: number, run: Run): void {
@@ -130,18 +183,22 @@ export class Application {
   /** The Effect under way ended. */
   awaited(finish: Finish): Applied | undefined {
     const run = this.effect!
-    this.await(0, NO_RUN)
+    this.token = 0
     return this.finish(run, finish(this.state))
   }
 
   /** The item has run: its reply, where it answers a call. */
   finish({ call }: Run, result: unknown): Applied | undefined {
     this.done++
-    const method = call && this.protocol.methods.get(call.method)
-    if (method === undefined || result === undefined) return undefined
-    const body = method.spec.output.encode(result as object)
+    if (call === undefined || result === undefined) return undefined
+    if (!this.protocol.methods.has(call.method)) return undefined
+    return { call, body: this.encode(call, result) }
+  }
+
+  private encode(call: CallName, result: unknown): Uint8Array {
+    const body = this.protocol.methods.get(call.method)!.spec.output.encode(result as object)
     if (body.length > this.bodyBytesMax) throw new Error(`its result has ${body.length} bytes`)
-    return { call: call!, body }
+    return body
   }
 
   /** All items of the lowest unapplied index have run. */
@@ -156,6 +213,91 @@ export class Application {
   forget(): void {
     for (const index of this.kept.keys()) if (index < this.lane.own) this.kept.delete(index)
   }
+
+  // ---------------------------------------------------------------- ahead of the decision
+
+  propose(index: number, batch: Batch): void {
+    const before = this.ahead.find((a) => a.index === index)
+    if (before !== undefined && sameBatch(before.batch, batch)) return
+    if (before !== undefined) this.rollback(index)
+    this.proposed.set(index, batch)
+  }
+
+  /** Runs what is proposed without a hole before it. */
+  runAhead(isEffect: IsEffect): void {
+    while (this.done === 0 && this.token === 0) {
+      const index = this.lane.applied + this.ahead.length + 1
+      const batch = this.proposed.get(index)
+      if (batch === undefined) return
+      this.proposed.delete(index)
+      const runs: Array<Run> = []
+      this.ahead.push({ index, batch, runs })
+      for (const item of batch) {
+        const run = this.run(item, index)
+        // An Effect is not for trying: it has changed nothing, and the decision runs it.
+        if (isEffect(run.result)) return this.rollback(index)
+        runs.push(run)
+      }
+    }
+  }
+
+  /** Undoes what ran ahead, from `index` on, the latest first, and forgets what was to run. */
+  rollback(index: number): void {
+    while ((this.ahead.at(-1)?.index ?? 0) >= index) {
+      for (const { command, context } of this.ahead.pop()!.runs.reverse()) {
+        this.spec.undo!(this.state, command, context)
+      }
+    }
+    for (const at of this.proposed.keys()) if (at >= index) this.proposed.delete(at)
+  }
+
+  // ---------------------------------------------------------------- reads and snapshots
+
+  /** Keeps a read until its index is applied, or forever if that never comes. */
+  wait(read: Read): void {
+    const at = this.reads.findLastIndex(({ index }) => index <= read.index)
+    this.reads.splice(at + 1, 0, read)
+  }
+
+  /** @throws whatever the application throws: then the call fails alone. */
+  read({ call, query }: Read): Uint8Array {
+    return this.encode(call, this.spec.read!(this.state, query))
+  }
+
+  snapshot(): Snapshot {
+    const index = this.lane.applied
+    // In the middle of a batch the state is between two indexes, and says how far.
+    const fits = this.latest?.index === index && this.done === 0
+    if (!fits) this.latest = new Snapshot(index, encodePlain([this.done, this.state]))
+    return this.latest!
+  }
+
+  /** Takes another node's state; `false`: these are no bytes of {@link snapshot}. */
+  install(index: number, bytes: Uint8Array): boolean {
+    let parts: unknown
+    try {
+      parts = decodePlain(bytes)
+    } catch {
+      return false
+    }
+    if (!Array.isArray(parts) || parts.length !== 2 || !isCount(parts[0])) return false
+    this.done = parts[0]
+    this.state = parts[1]
+    this.token = 0
+    this.ahead = []
+    this.skip(index)
+    return true
+  }
+
+  /** All up to `index` is in the state. */
+  private skip(index: number): void {
+    for (const table of [this.decided, this.proposed]) {
+      for (const at of table.keys()) if (at <= index) table.delete(at)
+    }
+    this.lane.applied = index
+    if (!this.lane.floored) this.lane.raise(index + 1)
+  }
 }
 
-const NO_RUN: Run = { call: undefined, result: undefined }
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0

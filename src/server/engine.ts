@@ -7,12 +7,11 @@ import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Agreement, type Evidence } from "./agreement.ts"
-import { Application } from "./application.ts"
 import { Core, type Counters } from "./core.ts"
 import { Execution } from "./execution.ts"
 import { type EarlyVote, EarlyVotes } from "./early.ts"
 import { EpochLife } from "./epoch.ts"
-import { Handlers, type LaneView, type Method, type Sign } from "./handlers.ts"
+import { Handlers, type Method, type Sign, type Views } from "./handlers.ts"
 import { countable, fits, read, votable } from "./incoming.ts"
 import { Hooks } from "./hooks.ts"
 import type { Input } from "./Input.ts"
@@ -54,8 +53,11 @@ export class Engine {
     const { self, system, limits, protocols, sign } = options
     assert(system.rank(self) >= 0, "a node is a member of its group")
     const lanes = new Map<LaneKey, ProtocolLane>()
-    const view = (name: string): LaneView => viewOf(() => lanes.get(name)!)
-    const handlers = new Handlers({ self, system }, protocols, limits, view, sign)
+    const views: Views = {
+      lane: (name) => viewOf(() => lanes.get(name)!),
+      snapshot: (protocol) => this.execution.snapshot(protocol)
+    }
+    const handlers = new Handlers({ self, system }, protocols, limits, views, sign)
     for (const [name, lane] of protocols.flatMap((p) => Object.entries(p.world?.lanes ?? {}))) {
       lanes.set(name, new ProtocolLane(name, lane))
     }
@@ -64,20 +66,12 @@ export class Engine {
     const epoch = new EpochLife(options.announced === true)
     this.core = new Core({ self, system, limits, handlers, sessions, lanes, says, epoch })
     this.recovery = new Recovery(this.core)
-    const applications = new Map<number, Application>()
-    for (const protocol of handlers.protocols.values()) {
-      const lane = lanes.get(protocol.lane ?? "")
-      const spec = protocol.spec.world?.application
-      if (spec === undefined || lane === undefined) continue
-      const { bodyBytesMax } = limits
-      applications.set(protocol.id, new Application({ protocol, lane, spec, bodyBytesMax }))
-    }
     this.execution = new Execution({
       core: this.core,
       recovery: this.recovery,
-      applications,
       isEffect: options.isEffect,
-      answer: ({ call, body }) => this.agreement.answer(call.session, call.index, { body }, false)
+      answer: (call, answer, log) => this.agreement.answer(call.session, call.index, answer, log),
+      installed: (lane, index) => this.hooks.ofLane("installed", lane, { index })
     })
     this.agreement = new Agreement(this.core, this.recovery, this.execution)
     this.hooks = new Hooks(this.core, this.agreement)
@@ -320,6 +314,8 @@ export class Engine {
         return this.execution.decided(entry)
       case "floor":
         return this.execution.floor(entry)
+      case "installed":
+        return void this.execution.installed(entry)
       case "delivered":
         return this.agreement.delivered(entry)
     }

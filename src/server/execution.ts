@@ -2,47 +2,85 @@
  * Runs what is decided, on each protocol's application: the vote never waits for it, up to
  * `applyAheadMax` indexes.
  */
-import type { Application, Applied, Batch } from "./application.ts"
-import { sameBatch } from "./application.ts"
+import { NO_BYTES } from "../base/bytes.ts"
+import {
+  Application,
+  type Applied,
+  type CallName,
+  type Read,
+  sameBatch,
+  type Snapshot
+} from "./application.ts"
 import type { Core } from "./core.ts"
+import type { Protocol } from "./handlers.ts"
 import type { Input } from "./Input.ts"
-import { laneText } from "./laneKey.ts"
-import type { Decided, Floor } from "./LogRecord.ts"
+import { type LaneKey, laneText } from "./laneKey.ts"
+import type { Decided, Floor, Installed } from "./LogRecord.ts"
 import type { MethodId } from "./Message.ts"
-import { textOf } from "./plan.ts"
+import { textOf } from "./authorMistake.ts"
+import type { PlannedApplication } from "./planApplication.ts"
 import type { IsEffect } from "./Protocol.ts"
 import type { Recovery } from "./recovery.ts"
+import type { Answer } from "./sessions.ts"
+
+type Of<K> = Extract<PlannedApplication, { kind: K }>
+
+interface Parts {
+  readonly core: Core
+  readonly recovery: Recovery
+  readonly isEffect: IsEffect
+  readonly answer: (call: CallName, answer: Answer, log: boolean) => void
+  readonly installed: (lane: LaneKey, index: number) => void
+}
 
 export class Execution {
   private readonly core: Core
   private readonly recovery: Recovery
-  private readonly applications: ReadonlyMap<MethodId, Application>
-  private readonly isEffect: IsEffect
-  private readonly answer: (applied: Applied) => void
+  private readonly applications = new Map<MethodId, Application>()
+  private readonly parts: Parts
 
-  constructor(parts: {
-    readonly core: Core
-    readonly recovery: Recovery
-    readonly applications: ReadonlyMap<MethodId, Application>
-    readonly isEffect: IsEffect
-    readonly answer: (applied: Applied) => void
-  }) {
+  constructor(parts: Parts) {
+    this.parts = parts
     this.core = parts.core
     this.recovery = parts.recovery
-    this.applications = parts.applications
-    this.isEffect = parts.isEffect
-    this.answer = parts.answer
+    const { handlers, lanes, limits } = parts.core
+    for (const protocol of handlers.protocols.values()) {
+      const lane = lanes.get(protocol.lane ?? "")
+      const spec = protocol.spec.world?.application
+      if (spec === undefined || lane === undefined) continue
+      const { bodyBytesMax } = limits
+      this.applications.set(protocol.id, new Application({ protocol, lane, spec, bodyBytesMax }))
+    }
   }
 
-  decide(protocol: MethodId, index: number, items: Batch): void {
-    const application = this.applications.get(protocol)!
-    const { lane } = application
+  /** @returns false: what it asks for has no room. */
+  perform(protocol: Protocol, todo: PlannedApplication): boolean {
+    const application = this.applications.get(protocol.id)!
+    if (todo.kind === "apply") this.apply(application, todo)
+    else if (todo.kind === "read") return this.read(application, todo)
+    else if (todo.kind === "install") this.install(application, todo)
+    else this.guard(application, () => application.rollback(todo.index))
+    return true
+  }
+
+  private apply(application: Application, { index, items, tentative }: Of<"apply">): void {
+    const { lane, protocol } = application
     const before = application.at(index)
-    if (before !== undefined && !sameBatch(before, items)) {
+    if (before !== undefined && !sameBatch(before, items) && !tentative) {
       return this.core.halt(`two commands were decided at ${laneText(lane.key)}/${index}`)
     }
     if (application.knows(index)) return
-    const decided: Decided = { kind: "decided", protocol, lane: lane.key, index, items }
+    if (tentative) {
+      this.guard(application, () => application.propose(index, items))
+      return this.execute(application)
+    }
+    const decided: Decided = {
+      kind: "decided",
+      protocol: protocol.id,
+      lane: lane.key,
+      index,
+      items
+    }
     this.core.outbox.log(decided)
     this.decided(decided)
   }
@@ -72,6 +110,45 @@ export class Execution {
     for (const application of this.applications.values()) this.execute(application)
   }
 
+  /** @returns false: too many reads wait. */
+  private read(application: Application, { call, query, index }: Of<"read">): boolean {
+    const { lane, reads } = application
+    if (reads.length >= this.core.limits.readsMax) {
+      reads.splice(0, reads.length, ...reads.filter((read) => this.wanted(read)))
+    }
+    if (reads.length >= this.core.limits.readsMax) return false
+    application.wait({ call, query, index: index ?? lane.applied })
+    this.serve(application)
+    return true
+  }
+
+  snapshot(protocol: MethodId): Snapshot {
+    const application = this.applications.get(protocol)!
+    this.settle(application)
+    return application.snapshot()
+  }
+
+  /** A peer's bytes, which its protocol believes. */
+  private install({ lane, protocol: { id } }: Application, { index, body }: Of<"install">): void {
+    if (index <= lane.applied) return this.core.count("install_old")
+    const entry: Installed = { kind: "installed", protocol: id, lane: lane.key, index, body }
+    if (!this.installed(entry)) return this.core.report("ignored", "a snapshot nobody can read")
+    this.core.outbox.log(entry)
+    this.parts.installed(lane.key, index)
+  }
+
+  /** Also at boot, from the log. */
+  installed({ protocol, lane, index, body }: Installed): boolean {
+    const application = this.applications.get(protocol)
+    if (application?.lane.key !== lane) return false
+    const { token } = application
+    if (!application.install(index, body)) return false
+    if (token !== 0) this.core.outbox.emit({ kind: "interrupt", token })
+    this.recovery.regain(lane)
+    this.execute(application)
+    return true
+  }
+
   /** Takes the end of an Effect; `false`: it is of no application. */
   ran({ token, result }: Extract<Input, { kind: "ran" }>): boolean {
     const application = [...this.applications.values()].find((a) => a.token === token)
@@ -86,7 +163,10 @@ export class Execution {
 
   /** Runs what is decided without a hole before it, up to where an Effect is under way. */
   private execute(application: Application): void {
-    this.guard(application, () => this.run(application))
+    this.guard(application, () => {
+      this.run(application)
+      application.runAhead(this.parts.isEffect)
+    })
     const { lane } = application
     if (lane.floored) return
     const { own } = lane
@@ -97,28 +177,63 @@ export class Execution {
   }
 
   private run(application: Application): void {
-    const { core } = this
+    const { core, parts } = this
     for (;;) {
       const { next } = application
       if (next === undefined || application.token !== 0 || core.halted) return
-      if (next.item === undefined) {
+      const confirmed = application.confirmed(next.batch)
+      for (const run of confirmed) this.tell(application.finish(run, run.result))
+      if (next.item === undefined || confirmed.length > 0) {
         application.pass()
+        this.serve(application)
         continue
       }
       const run = application.run(next.item)
-      if (!this.isEffect(run.result)) {
-        this.tell(application.finish(run, run.result))
-        continue
+      if (parts.isEffect(run.result)) {
+        if (!core.booted) return
+        const token = core.nextToken()
+        application.await(token, run)
+        return core.outbox.emit({ kind: "run", token, effect: run.result })
       }
-      if (!core.booted) return
-      const token = core.nextToken()
-      application.await(token, run)
-      core.outbox.emit({ kind: "run", token, effect: run.result })
+      // What is durable outside would run ahead of the log.
+      if (application.spec.appliedIndex !== undefined) throw new Error("it returned no Effect")
+      this.tell(application.finish(run, run.result))
     }
   }
 
+  /** Answers the reads whose index is applied. */
+  private serve(application: Application): void {
+    const { reads, lane } = application
+    while (reads.length > 0 && reads[0]!.index <= lane.applied && !this.core.halted) {
+      const read = reads.shift()!
+      this.settle(application)
+      let answer: Answer
+      try {
+        answer = { body: application.read(read) }
+      } catch (thrown) {
+        const detail = `read of ${application.protocol.spec.name} threw: ${textOf(thrown)}`
+        this.core.report("poisoned", detail)
+        answer = { code: "poisoned", detail, body: NO_BYTES }
+      }
+      // Of a call without phases every life of the node has an answer of its own.
+      const { call } = application.protocol.methods.get(read.call.method)!
+      this.parts.answer(read.call, answer, call === "multiparty")
+    }
+  }
+
+  private wanted({ call: { session, index } }: Read): boolean {
+    const calls = this.core.sessions.get(session)
+    const call = calls?.open.get(index)?.call ?? calls?.running.get(index)
+    return call !== undefined && call.route !== 0
+  }
+
+  /** What ran ahead of its decision is not for others to see. */
+  private settle(application: Application): void {
+    this.guard(application, () => application.rollback(application.lane.applied + 1))
+  }
+
   private tell(applied: Applied | undefined): void {
-    if (applied !== undefined) this.answer(applied)
+    if (applied !== undefined) this.parts.answer(applied.call, { body: applied.body }, false)
   }
 
   /** An application that throws is in no state any more that others are in. */

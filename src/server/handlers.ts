@@ -6,6 +6,7 @@ import type { FailCode } from "../base/errorCode.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
+import type { Snapshot } from "./application.ts"
 import { type ContextClasses, contextClasses } from "./contextClasses.ts"
 import type { CallId, Command, Directive, Target } from "./Directive.ts"
 import { type HookName, hookMethod } from "./hooks.ts"
@@ -64,6 +65,7 @@ export interface Protocol {
   readonly lanes: { readonly [name: string]: LaneView }
   readonly hooks: ReadonlyMap<HookName, Method>
   readonly timers: ReadonlyMap<string, Method>
+  readonly snapshot: () => Snapshot
   /** The lane its application runs in. */
   readonly lane: string | undefined
 }
@@ -91,8 +93,14 @@ export interface Tools {
   readonly note: (record: object) => Directive
   readonly apply: (
     command: object | ReadonlyArray<Command>,
-    options?: { readonly call?: CallId }
+    options?: { readonly call?: CallId; readonly tentative?: boolean }
   ) => Directive
+  readonly rollback: (index: number) => Directive
+  readonly read: (
+    query: unknown,
+    options?: { readonly call?: CallId; readonly index?: number }
+  ) => Directive
+  readonly install: (snapshot: { readonly index: number; readonly bytes: Uint8Array }) => Directive
   readonly deliver: (message: object) => Directive
   readonly floor: (lane: string, index: number) => Directive
   readonly arm: (timer: string, ms: number) => Directive
@@ -109,8 +117,12 @@ const store = (record: object): Directive => ({ kind: "store", record })
 const note = (record: object): Directive => ({ kind: "note", record })
 const apply: Tools["apply"] = (command, options) => ({
   kind: "apply",
-  items: Array.isArray(command) ? command : [{ command, ...options }]
+  items: Array.isArray(command) ? command : [{ command, call: options?.call }],
+  ...(options?.tentative && { tentative: true })
 })
+const rollback = (index: number): Directive => ({ kind: "rollback", index })
+const read: Tools["read"] = (query, options) => ({ kind: "read", query, ...options })
+const install: Tools["install"] = ({ index, bytes }) => ({ kind: "install", index, bytes })
 const count = (proof: SignedWord | Certificate): Directive => ({ kind: "count", proof })
 const deliver = (message: object): Directive => ({ kind: "deliver", message })
 const floor = (lane: string, index: number): Directive => ({ kind: "floor", lane, index })
@@ -156,6 +168,12 @@ const replyTo = (names: ReadonlyArray<string>): unknown => {
     : Object.fromEntries(names.map((name) => [name, replyAs(name)]))
 }
 
+/** What handlers look at of the engine they run in. */
+export interface Views {
+  readonly lane: (name: string) => LaneView
+  readonly snapshot: (protocol: MethodId) => Snapshot
+}
+
 export interface Node {
   readonly self: NodeId
   readonly system: System
@@ -188,7 +206,7 @@ export class Handlers {
     node: Node,
     specs: ReadonlyArray<ProtocolSpec>,
     limits: Limits,
-    laneView: (lane: string) => LaneView,
+    views: Views,
     sign: Sign = unsigned
   ) {
     this.sign = sign
@@ -201,16 +219,16 @@ export class Handlers {
         checkLane(named, lane, limits)
         lanes.add(name)
       }
-      this.compile(node, spec, laneView)
+      this.compile(node, spec, views)
     }
   }
 
-  private compile(node: Node, spec: ProtocolSpec, laneView: (lane: string) => LaneView): void {
+  private compile(node: Node, spec: ProtocolSpec, looks: Views): void {
     const methods = new Map<string, Method>()
     const hooks = new Map<HookName, Method>()
     const timers = new Map<string, Method>()
     const views: { [name: string]: LaneView } = {}
-    for (const name of Object.keys(spec.world?.lanes ?? {})) views[name] = laneView(name)
+    for (const name of Object.keys(spec.world?.lanes ?? {})) views[name] = looks.lane(name)
     const protocol: Protocol = {
       id: methodId(spec.name),
       spec,
@@ -219,6 +237,7 @@ export class Handlers {
       lanes: views,
       hooks,
       timers,
+      snapshot: () => looks.snapshot(methodId(spec.name)),
       lane: spec.world?.application && (spec.world.application.lane ?? Object.keys(views)[0])
     }
     if (this.protocols.has(protocol.id)) throw new ProtocolInvalid(`${spec.name} is given twice`)
@@ -268,6 +287,9 @@ export class Handlers {
       store,
       note,
       apply,
+      rollback,
+      read,
+      install,
       deliver,
       floor,
       arm,
@@ -276,7 +298,7 @@ export class Handlers {
       park,
       wake
     }
-    const { state, lanes } = protocol
+    const { state, lanes, snapshot } = protocol
     return {
       id: methodId(spec.fullName),
       spec,
@@ -289,7 +311,7 @@ export class Handlers {
       rounds: lane?.rounds === "latest" ? ROUND_MAX : (lane?.rounds ?? 1),
       standing: lane !== undefined && isStanding(lane),
       tools,
-      contexts: contextClasses({ ...tools, state, lanes }, spec.replies),
+      contexts: contextClasses({ ...tools, state, lanes, snapshot }, spec.replies),
       sign: this.sign
     }
   }

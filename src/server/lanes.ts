@@ -223,6 +223,8 @@ export class ProtocolLane extends Lane {
       this.open.delete(instance.index)
     }
     this.own = Math.max(this.own, index)
+    for (const at of this.ahead) if (at < this.own) this.ahead.delete(at)
+    while (this.ahead.delete(this.own)) this.own++
   }
 
   /** In any order within the window: `own` moves past what is finished without a hole. */

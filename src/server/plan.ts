@@ -6,24 +6,21 @@ import { NO_BYTES } from "../base/bytes.ts"
 import type { ErrorCode, FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Owner } from "./agreement.ts"
-import { type Batch, type CallName, callName, type Item } from "./application.ts"
+import { type CallName, callName } from "./application.ts"
+import { AuthorMistake, bounded } from "./authorMistake.ts"
 import type { Cast } from "./contexts.ts"
 import type { Core } from "./core.ts"
-import type { Command, Directive, Step, Target } from "./Directive.ts"
+import type { Directive, Step, Target } from "./Directive.ts"
 import type { Method } from "./handlers.ts"
 import { COUNT_MAX } from "./laneKey.ts"
 import { type Instance, type Lane, ProtocolLane } from "./lanes.ts"
 import type { Floor } from "./LogRecord.ts"
 import type { MethodId } from "./Message.ts"
+import { type PlannedApplication, planApplication } from "./planApplication.ts"
 import { proofsIn, type Signed, wordsOf } from "./Proof.ts"
 import { type Answer, Session } from "./sessions.ts"
 
 const NO_WORDS: ReadonlyArray<Signed> = []
-
-/** A directive that cannot be done. */
-export class AuthorMistake extends Error {
-  override readonly name = "AuthorMistake"
-}
 
 export type Planned =
   | { readonly kind: "ignore" }
@@ -44,12 +41,7 @@ export type Planned =
     }
   | { readonly kind: "refuse"; readonly code: ErrorCode; readonly node: NodeId | undefined }
   | { readonly kind: "evolve"; readonly body: Uint8Array; readonly logged: boolean }
-  | {
-      readonly kind: "apply"
-      readonly protocol: MethodId
-      readonly index: number
-      readonly items: Batch
-    }
+  | PlannedApplication
   | { readonly kind: "count"; readonly words: ReadonlyArray<Signed> }
   | { readonly kind: "park"; readonly key: string; readonly cast: Cast }
   | { readonly kind: "wake"; readonly key: string }
@@ -57,9 +49,6 @@ export type Planned =
   | Floor
   /** `dueMs` absent: it is disarmed. */
   | { readonly kind: "arm"; readonly timer: Method; readonly dueMs: number | undefined }
-
-export const textOf = (thrown: unknown): string =>
-  thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)
 
 /** @throws AuthorMistake, or what a codec throws on a message it cannot encode */
 export const plan = (core: Core, owner: Owner, step: Step): ReadonlyArray<Planned> => {
@@ -130,7 +119,10 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
       return { kind: "evolve", body, logged: directive.kind === "store" }
     }
     case "apply":
-      return planApply(core, owner, directive)
+    case "rollback":
+    case "read":
+    case "install":
+      return planApplication(core, owner, directive)
     case "park":
       if (owner.cast === undefined) throw new AuthorMistake("parks what is no phase's message")
       return { kind: "park", key: keyOf(owner, directive.key), cast: owner.cast }
@@ -204,32 +196,6 @@ const planReply = (
   return { kind: "tentative", call, answer: { body } }
 }
 
-const planApply = (
-  core: Core,
-  owner: Owner,
-  directive: Extract<Directive, { kind: "apply" }>
-): Planned => {
-  const { spec, id, lane } = owner.method.protocol
-  const application = spec.world?.application
-  if (application === undefined)
-    throw new AuthorMistake("applies, but its world has no application")
-  const { instance } = owner
-  if (lane === undefined || instance?.lane.key !== lane) {
-    throw new AuthorMistake(`applies outside lane "${lane}", in which its application runs`)
-  }
-  const { items } = directive
-  if (items.length > core.limits.applyItemsMax) {
-    throw new AuthorMistake(`applies ${items.length} commands at one index`)
-  }
-  const encoded = items.map(({ command, call }: Command): Item => {
-    const bytes = application.command.encode(command)
-    return callName(call) === undefined ? { command: bytes } : { command: bytes, call: call! }
-  })
-  const bytes = encoded.reduce((sum, { command }) => sum + command.length, 0)
-  if (bytes > core.limits.bodyBytesMax) throw tooLarge(core, bytes)
-  return { kind: "apply", protocol: id, index: instance.index, items: encoded }
-}
-
 const PARK_KEY_MAX = 128
 /** Keys are a protocol's own. */
 const keyOf = ({ method }: Owner, key: unknown): string => {
@@ -290,13 +256,6 @@ const planTimer = (
   }
   return { kind: "arm", timer, dueMs: core.atMs + ms }
 }
-
-const bounded = (core: Core, body: Uint8Array): Uint8Array => {
-  if (body.length <= core.limits.bodyBytesMax) return body
-  throw tooLarge(core, body.length)
-}
-const tooLarge = (core: Core, bytes: number): AuthorMistake =>
-  new AuthorMistake(`says ${bytes} bytes; at most ${core.limits.bodyBytesMax} fit`)
 
 /** `undefined`: everybody. */
 const targets = (core: Core, to: Target): ReadonlyArray<NodeId> | undefined => {

@@ -175,7 +175,8 @@ export class Checkers {
       } else if (entry.kind === "delivered") {
         this.deliveries.logged(node, entry)
         this.#quorum(node, entry.lane, entry.index)
-      } else if (entry.kind === "decided") {
+      } else if (entry.kind === "installed") this.decisions.installed(node, entry)
+      else if (entry.kind === "decided") {
         this.decisions.logged(node, entry)
         this.#quorum(node, entry.lane, entry.index)
       } else if (entry.kind === "floor") {

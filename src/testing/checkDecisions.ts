@@ -1,9 +1,10 @@
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
+import { encodePlain } from "../base/plainData.ts"
 import { CallView } from "../server/callView.ts"
 import type { CallId } from "../server/Directive.ts"
 import { type LaneKey, laneOfBytes, laneText } from "../server/laneKey.ts"
-import type { Decided, Floor } from "../server/LogRecord.ts"
+import type { Decided, Floor, Installed } from "../server/LogRecord.ts"
 import type { ProtocolSpec } from "../server/Protocol.ts"
 import { type CallKey, callKey, callText } from "./checkAnswers.ts"
 
@@ -23,6 +24,7 @@ export class DecisionCheck {
   /** Calls by node. */
   readonly #calls = new Map<NodeId, Set<CallKey>>()
   readonly #called = new Set<CallKey>()
+  readonly #installed: Array<{ readonly node: NodeId; readonly state: Installed }> = []
 
   constructor(fail: (what: string) => void, spec: ProtocolSpec) {
     this.#fail = fail
@@ -48,6 +50,13 @@ export class DecisionCheck {
     else if (!sameDecision(before, decided)) {
       this.#fail(`agreement: node ${node} decided ${where} unlike another`)
     }
+  }
+
+  /** A node took a state in place of what it had missed. */
+  installed(node: NodeId, state: Installed): void {
+    const mine = setOf(this.#ofNode, `${node} ${state.lane}`)
+    for (let index = 1; index <= state.index; index++) mine.add(index)
+    this.#installed.push({ node, state })
   }
 
   decidedAt(node: NodeId, call: CallKey): boolean {
@@ -95,10 +104,20 @@ export class DecisionCheck {
         for (const item of decided.items) {
           const call = item.call && viewOf(item.call)
           const command = application.command.decode(item.command)
-          const result = application.apply(state, command, { lane, index, call })
+          const result = application.apply(state, command, { lane, index, call, kept: undefined })
           if (call !== undefined) this.#compare(call, result, answer)
         }
+        this.#compareState(lane, index, state)
       }
+    }
+  }
+
+  #compareState(lane: LaneKey, index: number, state: unknown): void {
+    for (const { node, state: taken } of this.#installed) {
+      if (taken.lane !== lane || taken.index !== index) continue
+      if (bytesEqual(taken.body, encodePlain([0, state]))) continue
+      const where = `${laneText(lane)}/${index}`
+      this.#fail(`installed: node ${node} took a state at ${where} unlike a run in order makes`)
     }
   }
 

@@ -63,3 +63,17 @@ export const decidedOf = (nodes: Nodes, id: number) =>
     .get(id)!
     .flatMap(({ entries }) => entries)
     .filter((entry) => entry.kind === "decided")
+
+export const undo = (state: Ledger, _: Put, context: { kept?: unknown }): void => {
+  state.value = context.kept as string
+  state.all.pop()
+}
+/** Can be undone, and read. */
+export const undoable: Partial<ApplicationSpec> = {
+  apply: (state: Ledger, { value }: Put, context) => {
+    context.kept = state.value
+    return write(state, value)
+  },
+  undo,
+  read: (state: Ledger, { prefix }: { prefix: string }) => ({ all: prefix + state.all.join("") })
+}

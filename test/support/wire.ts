@@ -171,6 +171,13 @@ export const entry: fc.Arbitrary<LogEntry> = fc.oneof(
     })
   }),
   fc.record({
+    kind: fc.constant("installed" as const),
+    protocol: uint32,
+    lane,
+    index: counter(0),
+    body
+  }),
+  fc.record({
     kind: fc.constant("delivered" as const),
     protocol: uint32,
     lane,

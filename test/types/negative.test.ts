@@ -12,7 +12,8 @@ const FILES = {
   "negativeWorlds.ts": 24,
   "negativeClients.ts": 23,
   "negativeDirectives.ts": 10,
-  "negativeTimers.ts": 10
+  "negativeTimers.ts": 10,
+  "negativeApplications.ts": 8
 }
 const EXPECTED = /^\s*\/\/ @ts-expect-error (?<said>.+)$/
 
