@@ -83,7 +83,7 @@ const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
   [
     "an unknown key of a node",
     nodes({ id: 1, adress: "x" }),
-    /^g\.json: nodes\[0\]: unknown key "adress"; known keys: id, address$/
+    /^g\.json: nodes\[0\]: unknown key "adress"; known keys: id, address, key$/
   ],
   [
     "a node without address",
@@ -136,4 +136,26 @@ it("Group.layer fails with the same line", async () => {
     )
   )
   assert.match(failure.message, /^here\.json: "group": "" is no group name; /)
+})
+
+it("takes keys of all nodes, which the digest covers, or of none", () => {
+  const key = (digit: string) => digit.repeat(64)
+  const keyed = (...digits: ReadonlyArray<string | undefined>) => ({
+    ...config,
+    nodes: config.nodes.map((n, i) => {
+      const digit = digits[i]
+      return digit === undefined ? n : { ...n, key: digit.length === 1 ? key(digit) : digit }
+    })
+  })
+  const group = parsed(keyed("a", "b", "c"))
+  assert.deepEqual(group.keys.get(1), new Uint8Array(32).fill(0xbb))
+  assert.equal(parsed(config).keys.size, 0)
+  const digests = [config, keyed("a", "b", "c"), keyed("b", "a", "c")].map((it) =>
+    Buffer.from(parsed(it).digest).toString("hex")
+  )
+  assert.equal(new Set(digests).size, 3)
+  assert.deepEqual(parsed(keyed("A", "B", "C")).digest, group.digest)
+  assert.match(refusal(keyed("a", "b")), /^g\.json: node 2 has no key, and others have; /)
+  assert.match(refusal(keyed("a", "a", "b")), /^g\.json: nodes\[1\]: its key is node 3's already; /)
+  assert.match(refusal(keyed("xyz", "b", "c")), /"xyz" is no key; write 64 hexadecimal digits$/)
 })

@@ -25,6 +25,8 @@ export interface CallPorts {
 
 export interface CallSpec<R, A> {
   readonly method: MethodId
+  /** Its requests are signed. */
+  readonly signed?: boolean
   /** Not "phase". One-way calls have no policy and no replies: their answer is `undefined`. */
   readonly call: CallKind
   /** The request's bytes for `node`, asked once per call; `undefined`: this node is no target. */

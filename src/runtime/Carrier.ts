@@ -8,7 +8,8 @@ import type { ErrorCode } from "../base/errorCode.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Goodbye, Hello } from "../link/frame.ts"
-import type { ClientMessage, Reply } from "../server/Message.ts"
+import type { Signer } from "../link/ports.ts"
+import type { ClientMessage, Reply, RequestProof } from "../server/Message.ts"
 import type { LaneKey } from "../server/laneKey.ts"
 
 /** What a connection tells the one who owns it. */
@@ -34,6 +35,8 @@ export interface UnaryIds {
   readonly session: LaneKey
   readonly index: number
   readonly ackedBelow: number
+  /** Of a signed method. */
+  readonly proof?: RequestProof
 }
 /** One call of one method at one node, outside any link. */
 export interface UnaryCall {
@@ -104,5 +107,7 @@ export class Carrier extends Context.Service<
     readonly listen: (address: string, door: Door) => Effect.Effect<Listener, string>
     /** Present: clients call methods one by one, without links. */
     readonly unary?: (options: NodeChannelOptions) => NodeChannel
+    /** A new ed25519 key for a client; absent: clients of this carrier sign nothing. */
+    readonly makeKey?: () => Signer
   }
 >()("quorate/Carrier") {}

@@ -9,6 +9,7 @@ import { type FaultModel, membersMin } from "../quorum/FaultModel.ts"
 import { parseMembers } from "../quorum/Members.ts"
 import { makeSystem, type System } from "../quorum/QuorumSystem.ts"
 import { GroupInvalid } from "./Errors.ts"
+import { hexOf } from "./internal/random.ts"
 
 export { GroupInvalid } from "./Errors.ts"
 
@@ -22,8 +23,11 @@ export interface GroupConfig {
   /** Nodes write what they say to disk before they say it, and survive restarts. */
   readonly durable: boolean
   readonly nodes: ReadonlyArray<{
-    readonly id: NodeId /** `host:port` */
+    readonly id: NodeId
+    /** `host:port` */
     readonly address: string
+    /** Its ed25519 public key, 64 hexadecimal digits: for groups with signed methods. */
+    readonly key?: string
   }>
 }
 
@@ -37,7 +41,9 @@ export class Group extends Context.Service<
     readonly addresses: ReadonlyMap<NodeId, string>
     readonly faults: FaultModel
     readonly durable: boolean
-    /** SHA-256 over name, faults, f, durable and node ids. Hosts of other digests are refused. */
+    /** Ed25519 public keys, 32 bytes each: of all members, or of none. */
+    readonly keys: ReadonlyMap<NodeId, Uint8Array>
+    /** SHA-256 over name, faults, f, durable, node ids and keys; hosts of others are refused. */
     readonly digest: Uint8Array
   }
 >()("quorate/Group") {
@@ -57,7 +63,7 @@ export class Group extends Context.Service<
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const KEYS = ["group", "faults", "f", "durable", "nodes"]
-const NODE_KEYS = ["id", "address"]
+const NODE_KEYS = ["id", "address", "key"]
 
 /** Thrown inside this file only: the first thing that is wrong ends the parse. */
 class Wrong {
@@ -98,7 +104,8 @@ const groupOf = (config: Record<string, unknown>, where: string): Group["Service
   if (typeof durable !== "boolean") {
     throw new Wrong(`${where}: "durable"`, `${shown(durable)} is no boolean`, "write true or false")
   }
-  const addresses = addressesOf(required(config, "nodes", where), where)
+  const nodes = required(config, "nodes", where)
+  const addresses = addressesOf(nodes, where)
   const parsed = parseMembers([...addresses.keys()], faults, config["f"])
   if ("what" in parsed) throw new Wrong(where, parsed.what, parsed.remedy)
   if (parsed.faults === 0 && config["f"] === undefined) {
@@ -109,14 +116,48 @@ const groupOf = (config: Record<string, unknown>, where: string): Group["Service
     )
   }
   const system = makeSystem(parsed.members, faults, parsed.faults)
-  return {
-    name,
-    system,
-    addresses,
-    faults,
-    durable,
-    digest: digestOf(name, faults, durable, system)
+  const keys = keysOf(nodes as ReadonlyArray<Record<string, unknown>>, where)
+  const digest = digestOf({ name, faults, durable, system, keys })
+  return { name, system, addresses, faults, durable, keys, digest }
+}
+
+const KEY = /^[0-9a-f]{64}$/i
+
+/** After `addressesOf`: the nodes are objects with ids. */
+const keysOf = (
+  nodes: ReadonlyArray<Record<string, unknown>>,
+  where: string
+): ReadonlyMap<NodeId, Uint8Array> => {
+  const keys = new Map<NodeId, Uint8Array>()
+  const owners = new Map<string, NodeId>()
+  for (const [i, node] of nodes.entries()) {
+    const { key } = node
+    const id = node["id"] as NodeId
+    if (key === undefined) continue
+    const here = `${where}: nodes[${i}]`
+    if (typeof key !== "string" || !KEY.test(key)) {
+      throw new Wrong(here, `${shown(key)} is no key`, "write 64 hexadecimal digits")
+    }
+    const hex = key.toLowerCase()
+    const owner = owners.get(hex)
+    if (owner !== undefined) {
+      throw new Wrong(here, `its key is node ${owner}'s already`, "give each node a key of its own")
+    }
+    owners.set(hex, id)
+    keys.set(
+      id,
+      Uint8Array.from({ length: 32 }, (_, byte) =>
+        Number.parseInt(hex.slice(2 * byte, 2 * byte + 2), 16)
+      )
+    )
   }
+  if (keys.size === 0 || keys.size === nodes.length) return keys
+  const missing = nodes.map(({ id }) => id as NodeId).find((id) => !keys.has(id))
+  throw new Wrong(
+    where,
+    `node ${missing} has no key, and others have`,
+    "give all nodes a key, or none"
+  )
 }
 
 const addressesOf = (nodes: unknown, where: string): ReadonlyMap<NodeId, string> => {
@@ -174,19 +215,18 @@ const addressOf = (address: unknown, where: string): string => {
   return match[0]
 }
 
-const digestOf = (
-  name: string,
-  faults: FaultModel,
-  durable: boolean,
-  system: System
-): Uint8Array => {
+type Digested = Pick<Group["Service"], "name" | "faults" | "durable" | "system" | "keys">
+
+const digestOf = ({ name, faults, durable, system, keys }: Digested): Uint8Array => {
+  const { members } = system
   const text = JSON.stringify([
     "quorate-group/1",
     name,
     faults,
     system.faults,
     durable,
-    system.members
+    members,
+    ...(keys.size === 0 ? [] : [members.map((node) => hexOf(keys.get(node)!))])
   ])
   // Every character is below 128: the name's pattern sees to it.
   return sha256(Uint8Array.from(text, (character) => character.charCodeAt(0)))

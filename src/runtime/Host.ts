@@ -11,6 +11,7 @@ import { checkHello, checkStore } from "../link/hello.ts"
 import { HostCore } from "../link/hostCore.ts"
 import type { LogCore, StoreInvalid } from "../link/logCore.ts"
 import type { Clock } from "../link/ports.ts"
+import type { Proofs } from "../link/proofs.ts"
 import type { Route } from "../server/Input.ts"
 import type { ClientMessage, Message, OneWay, PeerMessage, Reply } from "../server/Message.ts"
 import type { IsEffect, ProtocolSpec } from "../server/Protocol.ts"
@@ -37,6 +38,8 @@ export interface HostOptions {
   readonly isEffect: IsEffect
   readonly run: (token: number, effect: unknown, ended: (result: Ran) => void) => void
   readonly interrupt: (token: number) => void
+  /** In a group with keys. */
+  readonly proofs?: Proofs
   /** One line for the operator. */
   readonly print: (line: string) => void
   /** The node went silent for good: it must be ended. */
@@ -89,6 +92,7 @@ export class Host {
       limits: options.limits,
       log: options.log,
       isEffect: options.isEffect,
+      ...(options.proofs && { proofs: options.proofs }),
       ports: {
         clock,
         sendToPeer: (peer, message) => this.peers.get(peer)?.send(message),

@@ -1,6 +1,6 @@
 import { Context } from "effect"
 import type { NodeId } from "../base/NodeId.ts"
-import type { Disk } from "../link/ports.ts"
+import type { Disk, Signer, Verifier } from "../link/ports.ts"
 import type { ReplicaFailed } from "./Errors.ts"
 
 /** Which member of the group this process is, and where it keeps what it said. */
@@ -12,6 +12,9 @@ export class Member extends Context.Service<
     readonly disk: Disk | undefined
     /** The operator vouches that this member never spoke: a missing or empty store is made. */
     readonly init: boolean
+    /** Its private key, where methods are signed, and who verifies those of others. */
+    readonly signer?: Signer
+    readonly verifier?: Verifier
     /** Told when the node went silent for good: its disk failed, or its application threw. */
     readonly halted?: (failure: ReplicaFailed) => void
   }

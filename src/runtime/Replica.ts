@@ -104,6 +104,21 @@ const check = ({ protocols, group, member }: Parts): Effect.Effect<void, Replica
   if (group.durable && member.disk === undefined) {
     return fail("the group is durable, and this node has no data folder", "give it a dataFolder")
   }
+  const proven = protocols
+    .flatMap(({ spec }) => spec.methods)
+    .find((method) => method.signed === true || method.proofs !== undefined)
+  if (proven !== undefined && group.keys.size === 0) {
+    return fail(
+      `${proven.fullName} needs signatures, and the group's nodes have no keys`,
+      'give each node of the group file a "key": NodeGroup.generateKey() makes one'
+    )
+  }
+  if (proven !== undefined && (member.signer === undefined || member.verifier === undefined)) {
+    return fail(
+      `${proven.fullName} needs signatures, and this node was given no private key`,
+      'name the file of its key with "key"'
+    )
+  }
   const laned = protocols.find(({ spec }) => Object.keys(spec.world?.lanes ?? {}).length > 0)
   if (!group.durable && laned !== undefined) {
     return fail(
@@ -151,6 +166,9 @@ const makeHost = (
       print(failure.message)
       member.halted?.(failure)
     }
+    const { signer, verifier } = member
+    const { digest, keys } = group
+    const proofs = signer && verifier && { scope: { digest, epoch: 0 }, keys, signer, verifier }
     let host: Host
     try {
       host = new Host({
@@ -162,6 +180,7 @@ const makeHost = (
         carrier,
         log,
         storeId: log?.storeId ?? randomBytes(STORE_ID_BYTES),
+        ...(proofs && { proofs }),
         isEffect: Effect.isEffect,
         run: (token, effect, ended) => runs.start(token, effect, ended),
         interrupt: (token) => runs.interrupt(token),

@@ -135,11 +135,11 @@ class Caller {
   })
 
   private spec({ body, options }: Ask) {
-    const { fullName: name, id: method, call } = this.info
+    const { fullName: name, id: method, call, signed } = this.info
     try {
       const targets = this.targets.of(options?.to)
       const deadlineMs = options?.timeoutMs ?? LIMITS.callTimeoutMs
-      return { name, method, call, body: body(targets), targets, deadlineMs }
+      return { name, method, call, signed, body: body(targets), targets, deadlineMs }
     } catch (error) {
       if (!(error instanceof Invalid)) throw error
       const { message: detail } = error

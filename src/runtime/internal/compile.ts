@@ -11,6 +11,7 @@ import type {
 } from "../../server/Protocol.ts"
 import { codecOf } from "./codec.ts"
 import { type MethodInfo, methodsOf } from "./methods.ts"
+import { proofsOf } from "./proofsOf.ts"
 
 /** {@link World} without its types. */
 export interface AnyWorld extends Omit<WorldSpec, "record" | "application" | "deliver"> {
@@ -55,6 +56,7 @@ export const compile = (
       throw new ProtocolInvalid(`${info.fullName} has no handler; ${remedy}`)
     }
     checkForm(info, handler, lanes)
+    const proofs = proofsOf(info.desc.input)
     return {
       name: info.name,
       fullName: info.fullName,
@@ -64,7 +66,9 @@ export const compile = (
       forwards: info.forwards,
       replies: info.replies,
       ...(info.abandon && { abandon: true }),
-      handler
+      handler,
+      signed: info.signed,
+      ...(proofs && { proofs })
     }
   })
   return world === undefined ? { name, methods } : { name, methods, world: worldOf(world) }

@@ -3,20 +3,14 @@ import { NO_BYTES } from "../../base/bytes.ts"
 import type { ErrorCode } from "../../base/errorCode.ts"
 import { LIMITS, type Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
-import { sha256 } from "../../base/sha256.ts"
+import { ClientKey } from "../../link/clientKey.ts"
 import { CallCore } from "../../link/callCore.ts"
 import type { CallPort, CallSpec } from "../../link/callTypes.ts"
-import {
-  CLIENT_KEY_BYTES,
-  type Goodbye,
-  type Hello,
-  INCARNATION_BYTES,
-  LINK_VERSION
-} from "../../link/frame.ts"
+import { type Goodbye, type Hello, INCARNATION_BYTES, LINK_VERSION } from "../../link/frame.ts"
 import { checkHello } from "../../link/hello.ts"
+import { KEY_BYTES } from "../../link/proofs.ts"
 import type { Clock } from "../../link/ports.ts"
 import type { System } from "../../quorum/QuorumSystem.ts"
-import { type LaneKey, sessionKey } from "../../server/laneKey.ts"
 import type { ClientMessage, Message, MethodId, Reply } from "../../server/Message.ts"
 import type { Carrier, NodeChannel, NodeChannelOptions } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
@@ -25,7 +19,6 @@ import { Link, type LinkOwner } from "./link.ts"
 import { makeClock, randomBytes } from "./random.ts"
 import { Turn } from "./turn.ts"
 
-const SESSION_DIGEST_BYTES = 16
 /** What no waiting mends. */
 const FOR_GOOD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "wrong_group",
@@ -42,11 +35,13 @@ export interface GroupClientOptions {
 export class GroupClient implements CallPort {
   readonly system: System
   readonly core: CallCore
-  private readonly group: Group["Service"]
   private readonly limits: Limits
   private readonly clock: Clock = makeClock()
   private readonly turn = new Turn(() => {})
   private readonly hello: Hello
+  private readonly key: ClientKey
+  /** Methods whose requests are signed, of those called so far. */
+  private readonly signed = new Set<MethodId>()
   private readonly channels = new Map<NodeId, NodeChannel>()
   /** "package.Service/Method" of the methods called so far. */
   private readonly names = new Map<MethodId, string>()
@@ -54,15 +49,21 @@ export class GroupClient implements CallPort {
   private readonly ticker: ReturnType<typeof setInterval>
 
   constructor({ group, carrier, limits = LIMITS }: GroupClientOptions) {
-    this.group = group
     this.system = group.system
     this.limits = limits
+    const signer = carrier.makeKey?.()
+    this.key = new ClientKey({
+      scope: { digest: group.digest, epoch: 0 },
+      publicKey: signer?.publicKey ?? randomBytes(KEY_BYTES),
+      signer,
+      random: randomBytes
+    })
     this.hello = {
       version: LINK_VERSION,
       group: group.name,
       groupDigest: group.digest,
       node: 0,
-      clientKey: randomBytes(CLIENT_KEY_BYTES),
+      clientKey: this.key.publicKey,
       storeId: NO_BYTES,
       incarnation: randomBytes(INCARNATION_BYTES),
       horizonMs: 0
@@ -72,8 +73,8 @@ export class GroupClient implements CallPort {
       limits,
       ports: {
         clock: this.clock,
-        sessionKey: (openedMs) => this.sessionKey(openedMs),
-        send: (node, message) => this.channels.get(node)?.send(message) ?? false,
+        sessionKey: (openedMs) => this.key.session(openedMs),
+        send: (node, message) => this.send(node, message),
         random: (below) => Math.floor(Math.random() * below),
         wake: (atMs) => this.wake(atMs)
       }
@@ -87,6 +88,7 @@ export class GroupClient implements CallPort {
   /** `name`: "package.Service/Method" of `spec.method`, which the unary transport needs. */
   start<R, A>(spec: CallSpec<R, A> & { readonly name?: string }): () => void {
     if (spec.name !== undefined) this.names.set(spec.method, spec.name)
+    if (spec.signed === true) this.signed.add(spec.method)
     const id = this.core.start(spec)
     return () => this.core.cancel(id)
   }
@@ -116,17 +118,9 @@ export class GroupClient implements CallPort {
     return new LinkChannel({ ...options, carrier, turn: this.turn, clock: this.clock })
   }
 
-  private sessionKey(openedMs: number): LaneKey {
-    const { clientKey } = this.hello
-    const parts = [clientKey, this.group.digest, randomBytes(SESSION_DIGEST_BYTES)]
-    const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 8))
-    let at = 0
-    for (const part of parts) {
-      bytes.set(part, at)
-      at += part.length
-    }
-    new DataView(bytes.buffer).setFloat64(at, openedMs)
-    return sessionKey(openedMs, sha256(bytes).subarray(0, SESSION_DIGEST_BYTES))
+  private send(node: NodeId, message: ClientMessage): boolean {
+    const isSigned = message.kind === "request" && this.signed.has(message.method)
+    return this.channels.get(node)?.send(isSigned ? this.key.prove(message) : message) ?? false
   }
 
   private wake(atMs: number): void {

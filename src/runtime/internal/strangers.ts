@@ -92,7 +92,7 @@ export class Strangers {
   private known(call: UnaryCall, ids: UnaryIds, method: MethodSpec, done: Done): () => void {
     const { host } = this.options
     const id = methodId(method.fullName)
-    const { session, index, ackedBelow } = ids
+    const { session, index, ackedBelow, proof } = ids
     const { body, deadlineMs } = call
     const end = (reply: UnaryReply): void => {
       if (!this.open.delete(end)) return
@@ -111,7 +111,8 @@ export class Strangers {
       ackedBelow,
       method: id,
       deadlineMs,
-      body
+      body,
+      ...(proof && { proof })
     })
     return () => {
       if (!this.open.delete(end)) return
@@ -128,6 +129,7 @@ export class Strangers {
       name: method.fullName,
       method: methodId(method.fullName),
       call: method.call,
+      signed: method.signed === true,
       body: () => call.body,
       targets: everywhere ? group.system.members : this.here,
       decode: (body) => body,

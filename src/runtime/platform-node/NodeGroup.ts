@@ -7,10 +7,15 @@ import { Carrier } from "../Carrier.ts"
 import { GroupInvalid, type ReplicaFailed, StoreInvalid } from "../Errors.ts"
 import { Group, parseGroup } from "../Group.ts"
 import { Member } from "../Member.ts"
+import type { Signer } from "../../link/ports.ts"
+import { hexOf } from "../internal/random.ts"
 import { makeConnectCarrier } from "./connectCarrier.ts"
 import { FileDisk, openFileDisk } from "./fileDisk.ts"
+import { nodeVerifier, readSigner } from "./nodeKeys.ts"
 import { systemErrorText } from "./systemError.ts"
 import { openUnaryChannel } from "./unaryCarrier.ts"
+
+export { type GeneratedKey, generateKey, verify } from "./nodeKeys.ts"
 
 export interface FileOptions {
   /**
@@ -45,6 +50,8 @@ export interface MemberOptions {
    * its folder must not start with an empty one.
    */
   readonly init?: boolean
+  /** File with the node's private key (PEM): for groups with signed methods. */
+  readonly key?: string
 }
 
 /** For the process that is member `id`. Its data folder is locked until the scope ends. */
@@ -77,7 +84,9 @@ const makeMember = Effect.fnUntraced(function* (
         })
   }
   const init = options?.init === true
-  if (!group.durable) return Member.of({ id, disk: undefined, init, halted })
+  const signer = options?.key === undefined ? undefined : yield* readKey(group, id, options.key)
+  const same = { id, init, halted, verifier: nodeVerifier, ...(signer && { signer }) }
+  if (!group.durable) return Member.of({ ...same, disk: undefined })
   if (options?.dataFolder === undefined) {
     return yield* new GroupInvalid({
       where: path,
@@ -86,8 +95,34 @@ const makeMember = Effect.fnUntraced(function* (
     })
   }
   const disk = yield* openDisk(options.dataFolder, init)
-  return Member.of({ id, disk, init, halted })
+  return Member.of({ ...same, disk })
 })
+
+const readKey = (
+  group: Group["Service"],
+  id: NodeId,
+  path: string
+): Effect.Effect<Signer, GroupInvalid> =>
+  Effect.suspend(() => {
+    const fail = (what: string, remedy: string) =>
+      Effect.fail(new GroupInvalid({ where: resolve(path), what, remedy }))
+    let pem: string
+    try {
+      pem = readFileSync(path, "utf8")
+    } catch (error) {
+      return fail(`it cannot be read: ${systemErrorText(error)}`, "name the file of the node's key")
+    }
+    const signer = readSigner(pem)
+    if (signer === undefined) {
+      return fail("it holds no ed25519 private key in PEM", "make one with NodeGroup.generateKey()")
+    }
+    const key = hexOf(signer.publicKey)
+    const told = group.keys.get(id)
+    if (told !== undefined && hexOf(told) === key) return Effect.succeed(signer)
+    const named = told === undefined ? "no key" : `key ${hexOf(told)}`
+    const what = `its public key is ${key}, and the group file has ${named} for node ${id}`
+    return fail(what, `name node ${id}'s own file, or write "key": "${key}" in every group file`)
+  })
 
 const openDisk = (folder: string, init: boolean) =>
   Effect.acquireRelease(

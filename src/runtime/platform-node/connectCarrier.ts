@@ -13,6 +13,7 @@ import { Effect } from "effect"
 import { LIMITS, type Limits } from "../../base/limits.ts"
 import type { Carrier, Connection, ConnectionEvents, Door, Listener } from "../Carrier.ts"
 import { FrameStream, LINK_CONTENT_TYPE, LINK_PATH } from "./frameStream.ts"
+import { makeSigner } from "./nodeKeys.ts"
 import {
   hostAndPort,
   isBreak,
@@ -33,7 +34,8 @@ export const makeConnectCarrier = (limits: Limits = LIMITS): Carrier["Service"] 
       server.listen(address, (failure) =>
         resume(failure === undefined ? Effect.succeed(server) : Effect.fail(failure))
       )
-    })
+    }),
+  makeKey: makeSigner
 })
 
 const dial = (address: string, events: ConnectionEvents, limits: Limits): Connection => {

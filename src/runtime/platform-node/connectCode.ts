@@ -1,6 +1,8 @@
 /** Error codes of Quorate as Connect's, for calls that come outside a link. */
 import { Code, ConnectError } from "@connectrpc/connect"
 import type { ErrorCode } from "../../base/errorCode.ts"
+import { KEY_BYTES, NONCE_BYTES } from "../../link/proofs.ts"
+import type { RequestProof } from "../../server/Message.ts"
 import type { UnaryReply } from "../Carrier.ts"
 
 interface ConnectCode {
@@ -69,6 +71,8 @@ export const HEADER = {
   index: "quorate-index",
   /** All calls of the session below it are settled. */
   acknowledged: "quorate-acknowledged",
+  /** Of a signed method: client key, nonce and signature, 224 hexadecimal digits. */
+  proof: "quorate-proof",
   /** In an error: the code, as error.proto names it, in lower case. */
   code: "quorate-code",
   /** With `redirect`: the node that takes the call. */
@@ -83,3 +87,16 @@ export const replyHeaders = ({ code, node, horizonMs }: UnaryReply): Record<stri
   ...(node === undefined ? {} : { [HEADER.node]: String(node) }),
   ...(horizonMs === undefined ? {} : { [HEADER.horizon]: String(horizonMs) })
 })
+
+export const proofHeader = ({ clientKey, nonce, signature }: RequestProof): string =>
+  Buffer.concat([clientKey, nonce, signature]).toString("hex")
+
+export const proofOf = (header: string): RequestProof | undefined => {
+  if (!/^[0-9a-f]{224}$/.test(header)) return undefined
+  const bytes = new Uint8Array(Buffer.from(header, "hex"))
+  return {
+    clientKey: bytes.slice(0, KEY_BYTES),
+    nonce: bytes.slice(KEY_BYTES, KEY_BYTES + NONCE_BYTES),
+    signature: bytes.slice(KEY_BYTES + NONCE_BYTES)
+  }
+}

@@ -19,7 +19,7 @@ import type { Goodbye } from "../../link/frame.ts"
 import { type LaneKey, laneBytes } from "../../server/laneKey.ts"
 import type { Cancel, ClientMessage, OneWay, Reply, Request } from "../../server/Message.ts"
 import type { NodeChannel, NodeChannelOptions } from "../Carrier.ts"
-import { HEADER } from "./connectCode.ts"
+import { HEADER, proofHeader } from "./connectCode.ts"
 import { letGo, networkErrorText, openSession } from "./http2Sessions.ts"
 import { counter, readBody } from "./unaryServer.ts"
 import { helloFromWire, helloToWire } from "./wireHello.ts"
@@ -149,7 +149,8 @@ class UnaryChannel implements NodeChannel {
       [HEADER.call]: "request",
       [HEADER.lane]: Buffer.from(laneBytes(session)).toString("hex"),
       [HEADER.index]: String(index),
-      [HEADER.acknowledged]: String(ackedBelow)
+      [HEADER.acknowledged]: String(ackedBelow),
+      ...(message.proof && { [HEADER.proof]: proofHeader(message.proof) })
     })
     const key = keyOf(session, index)
     const { callTimeoutMsMax, bodyBytesMax } = this.options.limits

@@ -7,7 +7,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { Limits } from "../../base/limits.ts"
 import { isSession, laneOfBytes } from "../../server/laneKey.ts"
 import type { Door, UnaryIds, UnaryReply } from "../Carrier.ts"
-import { connectCode, HEADER, replyHeaders } from "./connectCode.ts"
+import { connectCode, HEADER, proofOf, replyHeaders } from "./connectCode.ts"
 
 const CONTENT_TYPE = "application/proto"
 /** Whether {@link serveKnown} is the one to serve this. */
@@ -48,7 +48,7 @@ export const serveKnown = (
 const MALFORMED: UnaryReply = {
   body: NO_BYTES,
   code: "malformed",
-  detail: `the headers ${Object.values(HEADER).slice(0, 4).join(", ")} do not fit together`
+  detail: `the headers ${Object.values(HEADER).slice(0, 5).join(", ")} do not fit together`
 }
 
 const idsOf = (headers: IncomingHttpHeaders): UnaryIds | "oneWay" | undefined => {
@@ -58,7 +58,9 @@ const idsOf = (headers: IncomingHttpHeaders): UnaryIds | "oneWay" | undefined =>
   const ackedBelow = counter(headers[HEADER.acknowledged])
   if (headers[HEADER.call] !== "request" || !isSession(session)) return undefined
   if (index === undefined || index < 1 || ackedBelow === undefined) return undefined
-  return { session, index, ackedBelow }
+  if (headers[HEADER.proof] === undefined) return { session, index, ackedBelow }
+  const proof = proofOf(String(headers[HEADER.proof]))
+  return proof && { session, index, ackedBelow, proof }
 }
 
 /** A whole number that both sides can count with. */

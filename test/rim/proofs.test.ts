@@ -1,0 +1,94 @@
+/** Signatures of real keys over each carrier: words, requests, and what a third party can check. */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { CertificateSchema } from "../../gen/quorate/v1/proof_pb.ts"
+import { Carrier } from "../../src/runtime/Carrier.ts"
+import { Group } from "../../src/runtime/Group.ts"
+import { Member } from "../../src/runtime/Member.ts"
+import { nodeVerifier, readSigner } from "../../src/runtime/platform-node/nodeKeys.ts"
+import { generateKey, verify } from "../../src/runtime/platform-node/NodeGroup.ts"
+import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
+import * as Proof from "../../src/runtime/Proof.ts"
+import * as Quorum from "../../src/quorum/Policy.ts"
+import * as Replica from "../../src/runtime/Replica.ts"
+import { type Committed, PREPARE, Proofs, proving } from "../support/proving.ts"
+import { type Kind, makeWorld } from "./support/worlds.ts"
+
+const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary"]
+const NODES = [1, 2, 3, 4]
+const pairs = new Map(NODES.map((node) => [node, generateKey()]))
+
+const startAll = (kind: Kind, committed: Array<Committed>) =>
+  Effect.gen(function* () {
+    const world = yield* makeWorld(kind, { size: 4, faults: "byzantine" })
+    const nodes = world.config.nodes.map((n) => ({ ...n, key: pairs.get(n.id)!.publicKey }))
+    const group = Layer.orDie(Group.layer({ ...world.config, nodes }))
+    // Memory joins programs that have Node's keys like any others.
+    const keyed = Layer.effect(
+      Carrier,
+      Effect.map(Carrier, (it) => ({ ...it, makeKey: makeConnectCarrier().makeKey! }))
+    )
+    const over = (layer: Layer.Layer<Group | Carrier>) =>
+      Layer.merge(group, keyed.pipe(Layer.provide(layer)))
+    for (const id of NODES) {
+      const signer = readSigner(pairs.get(id)!.privateKey)!
+      const member = { id, disk: undefined, init: false, signer, verifier: nodeVerifier }
+      yield* Layer.build(
+        Layer.fresh(
+          Replica.layer(proving(committed)).pipe(
+            Layer.provide(Layer.succeed(Member, member)),
+            Layer.provide(over(world.layer))
+          )
+        )
+      )
+    }
+    return { client: over(world.client), group: yield* Effect.provide(Group, group) }
+  })
+
+describe.each(KINDS)("over %s", (kind) => {
+  it.live("signed calls are answered, and leave certificates that anyone can check", () =>
+    Effect.gen(function* () {
+      const committed: Array<Committed> = []
+      const { client, group } = yield* startAll(kind, committed)
+      yield* Effect.gen(function* () {
+        const proofs = yield* Proofs
+        for (const text of ["a", "b"]) {
+          const answer = yield* proofs.submit(
+            { text },
+            Quorum.matching((r) => r.text)
+          )
+          assert.strictEqual(answer.text, text)
+        }
+      }).pipe(Effect.provide(Proofs.layer.pipe(Layer.provide(client))))
+      assert.isAbove(committed.length, 5)
+      const stored = toBinary(
+        CertificateSchema,
+        create(CertificateSchema, committed[0]!.certificate as never)
+      )
+      const certificate = fromBinary(CertificateSchema, stored)
+      const options = { verify, method: PREPARE }
+      const verdict = Proof.verifyCertificate(group, certificate, options)
+      assert.isTrue(verdict.holds)
+      const votes = certificate.votes.slice(1)
+      const why = (other: Proof.Certificate, more = {}) => {
+        const said = Proof.verifyCertificate(group, other, { ...options, ...more })
+        return said.holds ? "holds" : said.why
+      }
+      const { author } = certificate.votes[0]!
+      assert.match(why({ ...certificate, votes }), /are no such quorum$/)
+      assert.match(
+        why({ ...certificate, round: 1 }),
+        new RegExp(`^node ${author} did not sign it$`)
+      )
+      assert.match(
+        why({ ...certificate, votes: [...certificate.votes, votes[0]!] }),
+        /there twice$/
+      )
+      assert.match(why(certificate, { method: "proofs.v1.Proofs/Commit" }), /^it is not of proofs/)
+      const other = { ...group, keys: new Map(), digest: new Uint8Array(32) }
+      const elsewhere = Proof.verifyCertificate(other, certificate, options)
+      assert.deepEqual(elsewhere, { holds: false, why: "the group file has no keys" })
+    }).pipe(Effect.scoped)
+  )
+})
