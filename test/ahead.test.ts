@@ -3,12 +3,17 @@ import { describe, expect, it } from "vitest"
 import { Nodes } from "./support/engines.ts"
 import { ask, decidedOf, type Ledger, ledgerOf, put, undoable } from "./support/ledger.ts"
 
-const commands = (values: ReadonlyArray<string>) => values.map((value) => ({ command: { value } }))
+const commands = ({ values, session, answers }: any) =>
+  values.map((value: string) =>
+    answers === undefined
+      ? { command: { value } }
+      : { command: { value }, call: { session, index: answers, method: "put" } }
+  )
 const script = ({ message, apply, rollback, read, wait }: any) => {
   if (message.rollback !== undefined) return rollback(message.rollback)
   if (message.prefix !== undefined) return read(message)
   if (message.values === undefined) return wait
-  return apply(commands(message.values), { tentative: message.tentative })
+  return apply(commands(message), { tentative: message.tentative })
 }
 
 class Host {
@@ -64,6 +69,17 @@ describe("a tentative apply", () => {
     expect(host.ran).toEqual(["a", "b", "c"])
     host.final(3, "d")
     expect(host.all).toBe("abcd")
+  })
+
+  it("replies tentatively, and finally once it is decided so", () => {
+    const nodes = new Nodes(ledgerOf(script, undoable), 1, "crash")
+    nodes.call(1, put(1, { slot: 1, values: ["a"], tentative: true, answers: 1 }))
+    nodes.call(1, put(2, { slot: 1, values: ["a"], round: 1, answers: 1 }))
+    const replies = nodes.replies.map(({ reply }) => [reply.index, reply.tentative === true])
+    expect(replies).toEqual([
+      [1, true],
+      [1, false]
+    ])
   })
 
   it("is undone, the latest first, where other commands are decided", () => {

@@ -4,6 +4,7 @@
  */
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"
+import type { Answers } from "./answers.ts"
 import type { CallState } from "./calls.ts"
 import { calledAs } from "./callView.ts"
 import { type Cast, messageContext, votesContext } from "./contexts.ts"
@@ -15,7 +16,7 @@ import { type CastVote, type Instance, ProtocolLane, type Row } from "./lanes.ts
 import { type LaneKey, laneText } from "./laneKey.ts"
 import { fits, read, votable } from "./incoming.ts"
 import type { Delivered } from "./LogRecord.ts"
-import type { Reply, Word } from "./Message.ts"
+import type { Word } from "./Message.ts"
 import { AuthorMistake, textOf } from "./authorMistake.ts"
 import { type Planned, plan } from "./plan.ts"
 import type { HandlerResult } from "./Protocol.ts"
@@ -51,6 +52,7 @@ export class Agreement {
   readonly evidence: Array<Evidence> = []
   private readonly core: Core
   private readonly recovery: Recovery
+  readonly answers: Answers
   private readonly execution: Execution
   /** Own words, and others' proven ones, that are not counted yet, in order. */
   private spoken: Array<Cast> = []
@@ -58,9 +60,10 @@ export class Agreement {
   private woken: Array<Cast> = []
   private draining = false
 
-  constructor(core: Core, recovery: Recovery, execution: Execution) {
+  constructor(core: Core, recovery: Recovery, answers: Answers, execution: Execution) {
     this.core = core
     this.recovery = recovery
+    this.answers = answers
     this.execution = execution
   }
 
@@ -154,15 +157,12 @@ export class Agreement {
         // A call of another instance is one that phases answer: its reply is for all lives.
         const log = todo.call !== undefined || logged(owner)
         if (at === undefined) return
-        if (todo.kind === "answer") return this.answer(at.session, at.index, todo.answer, log)
-        const instance = this.core.sessions.get(at.session)?.open.get(at.index)
-        // Nothing is lost where the call has not come yet: the final answer waits for it.
-        if (instance === undefined) return this.core.count("tentative_without_call")
-        instance.tentative = todo.answer.body
-        return this.tell(instance)
+        if (todo.kind === "answer")
+          return this.answers.answer(at.session, at.index, todo.answer, log)
+        return this.answers.tentative(at.session, at.index, todo.answer.body)
       }
       case "refuse":
-        return this.refuse(owner, todo)
+        return this.answers.refuse(owner.call, todo.code, todo.node)
       case "evolve":
         if (todo.logged) {
           const { id } = owner.method.protocol
@@ -174,7 +174,7 @@ export class Agreement {
       case "read":
       case "install":
         if (this.execution.perform(owner.method.protocol, todo)) return
-        return this.refuse(owner, { code: "overloaded", node: undefined })
+        return this.answers.refuse(owner.call, "overloaded")
       case "deliver":
         return this.deliver(owner, todo)
       case "park": {
@@ -284,64 +284,13 @@ export class Agreement {
   }
 
   private ownCall(owner: Owner): { readonly session: LaneKey; readonly index: number } | undefined {
-    if (owner.call !== undefined)
-      return { session: owner.call.session.key, index: owner.call.index }
-    const { instance } = owner
+    const { call, instance } = owner
+    if (call !== undefined) return { session: call.session.key, index: call.index }
     if (!(instance?.lane instanceof Session)) {
       this.core.count("reply_without_call")
       return undefined
     }
     return { session: instance.lane.key, index: instance.index }
-  }
-
-  /**
-   * The final answer of a call at this node; the first stands, and goes to whoever waits for it.
-   */
-  answer(key: LaneKey, index: number, answer: Answer, log: boolean): void {
-    const session = this.core.sessions.open(key)
-    if (session === undefined) return this.core.count("answer_without_session")
-    if (session.finished(index)) return
-    // In the log there are those alone that once were in the window.
-    if (this.core.booted && !session.inWindow(index)) return this.core.count("answer_above_window")
-    // Nobody calls further above what it acknowledged, so this bounds the answers where
-    // acknowledgements do not come by: after a boot, and at a node that the client does not call.
-    this.core.acknowledge(session, index - session.window + 1)
-    const call = session.open.get(index)?.call ?? session.running.get(index)
-    const { own } = session
-    session.finish(index, answer)
-    this.core.sessions.fits(0)
-    if (log) this.core.outbox.log({ kind: "final", session: key, index, ...answer })
-    if (call !== undefined) this.reply(call, answer)
-    if (session.own !== own) this.recovery.regain(key)
-  }
-
-  /** Sends the tentative answer, where there is one, to who waits for the call. */
-  tell({ call, tentative }: Instance): void {
-    if (call === undefined || tentative === undefined) return
-    this.reply(call, { body: tentative, tentative: true })
-  }
-
-  private reply(call: CallState, answer: Answer & Pick<Reply, "tentative">): void {
-    if (call.route === 0 || !this.core.booted) return
-    const { route, index } = call
-    const reply = { kind: "reply", session: call.session.key, index, ...answer } as const
-    this.core.outbox.emit({ kind: "reply", route, reply })
-  }
-
-  refuse(owner: Owner, todo: Pick<Extract<Planned, { kind: "refuse" }>, "code" | "node">): void {
-    const call = owner.call
-    if (call === undefined) return
-    call.refused = true
-    if (call.route === 0) return
-    const reply = {
-      kind: "reply",
-      session: call.session.key,
-      index: call.index,
-      body: NO_BYTES,
-      code: todo.code,
-      ...(todo.node !== undefined && { node: todo.node })
-    } as const
-    this.core.outbox.emit({ kind: "reply", route: call.route, reply })
   }
 
   /** The one writer of state. A throw would leave it half written, so the node stops. */
@@ -389,7 +338,7 @@ export class Agreement {
       return
     }
     const answer: Answer = { code: "poisoned", detail, body: NO_BYTES }
-    this.answer(lane!.key, at.index, answer, logged(owner))
+    this.answers.answer(lane!.key, at.index, answer, logged(owner))
   }
 }
 

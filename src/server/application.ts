@@ -188,8 +188,12 @@ export class Application {
   }
 
   /** The item has run: its reply, where it answers a call. */
-  finish({ call }: Run, result: unknown): Applied | undefined {
+  finish(run: Run, result: unknown): Applied | undefined {
     this.done++
+    return this.reply(run, result)
+  }
+
+  private reply({ call }: Run, result: unknown): Applied | undefined {
     if (call === undefined || result === undefined) return undefined
     if (!this.protocol.methods.has(call.method)) return undefined
     return { call, body: this.encode(call, result) }
@@ -223,22 +227,29 @@ export class Application {
     this.proposed.set(index, batch)
   }
 
-  /** Runs what is proposed without a hole before it. */
-  runAhead(isEffect: IsEffect): void {
+  /** Runs what is proposed without a hole before it: tentative replies. */
+  runAhead(isEffect: IsEffect): ReadonlyArray<Applied> {
+    const replies: Array<Applied> = []
     while (this.done === 0 && this.token === 0) {
       const index = this.lane.applied + this.ahead.length + 1
       const batch = this.proposed.get(index)
-      if (batch === undefined) return
+      if (batch === undefined) break
       this.proposed.delete(index)
       const runs: Array<Run> = []
       this.ahead.push({ index, batch, runs })
       for (const item of batch) {
         const run = this.run(item, index)
         // An Effect is not for trying: it has changed nothing, and the decision runs it.
-        if (isEffect(run.result)) return this.rollback(index)
+        if (isEffect(run.result)) {
+          this.rollback(index)
+          break
+        }
         runs.push(run)
+        const reply = this.reply(run, run.result)
+        if (reply !== undefined) replies.push(reply)
       }
     }
+    return replies
   }
 
   /** Undoes what ran ahead, from `index` on, the latest first, and forgets what was to run. */

@@ -7,6 +7,7 @@ import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Agreement, type Evidence } from "./agreement.ts"
+import { Answers } from "./answers.ts"
 import { Core, type Counters } from "./core.ts"
 import { Execution } from "./execution.ts"
 import { type EarlyVote, EarlyVotes } from "./early.ts"
@@ -66,14 +67,15 @@ export class Engine {
     const epoch = new EpochLife(options.announced === true)
     this.core = new Core({ self, system, limits, handlers, sessions, lanes, says, epoch })
     this.recovery = new Recovery(this.core)
+    const answers = new Answers(this.core, this.recovery)
     this.execution = new Execution({
       core: this.core,
       recovery: this.recovery,
       isEffect: options.isEffect,
-      answer: (call, answer, log) => this.agreement.answer(call.session, call.index, answer, log),
+      answers,
       installed: (lane, index) => this.hooks.ofLane("installed", lane, { index })
     })
-    this.agreement = new Agreement(this.core, this.recovery, this.execution)
+    this.agreement = new Agreement(this.core, this.recovery, answers, this.execution)
     this.hooks = new Hooks(this.core, this.agreement)
     this.early = new EarlyVotes(limits, system.size)
     this.requests = new Requests({
@@ -301,7 +303,7 @@ export class Engine {
         if (this.sessionOf(entry.session) === undefined) return
         const { code, detail, body } = entry
         const answer = { body, ...(code && { code }), ...(detail !== undefined && { detail }) }
-        return this.agreement.answer(entry.session, entry.index, answer, false)
+        return this.agreement.answers.answer(entry.session, entry.index, answer, false)
       }
       case "stored": {
         const protocol = core.handlers.protocols.get(entry.protocol)

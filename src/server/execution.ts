@@ -3,14 +3,8 @@
  * `applyAheadMax` indexes.
  */
 import { NO_BYTES } from "../base/bytes.ts"
-import {
-  Application,
-  type Applied,
-  type CallName,
-  type Read,
-  sameBatch,
-  type Snapshot
-} from "./application.ts"
+import { Application, type Applied, type Read, sameBatch, type Snapshot } from "./application.ts"
+import type { Answers } from "./answers.ts"
 import type { Core } from "./core.ts"
 import type { Protocol } from "./handlers.ts"
 import type { Input } from "./Input.ts"
@@ -29,7 +23,7 @@ interface Parts {
   readonly core: Core
   readonly recovery: Recovery
   readonly isEffect: IsEffect
-  readonly answer: (call: CallName, answer: Answer, log: boolean) => void
+  readonly answers: Answers
   readonly installed: (lane: LaneKey, index: number) => void
 }
 
@@ -165,7 +159,9 @@ export class Execution {
   private execute(application: Application): void {
     this.guard(application, () => {
       this.run(application)
-      application.runAhead(this.parts.isEffect)
+      for (const { call, body } of application.runAhead(this.parts.isEffect)) {
+        this.parts.answers.tentative(call.session, call.index, body)
+      }
     })
     const { lane } = application
     if (lane.floored) return
@@ -216,8 +212,9 @@ export class Execution {
         answer = { code: "poisoned", detail, body: NO_BYTES }
       }
       // Of a call without phases every life of the node has an answer of its own.
-      const { call } = application.protocol.methods.get(read.call.method)!
-      this.parts.answer(read.call, answer, call === "multiparty")
+      const { session, index, method } = read.call
+      const { call } = application.protocol.methods.get(method)!
+      this.parts.answers.answer(session, index, answer, call === "multiparty")
     }
   }
 
@@ -233,7 +230,9 @@ export class Execution {
   }
 
   private tell(applied: Applied | undefined): void {
-    if (applied !== undefined) this.parts.answer(applied.call, { body: applied.body }, false)
+    if (applied === undefined) return
+    const { call, body } = applied
+    this.parts.answers.answer(call.session, call.index, { body }, false)
   }
 
   /** An application that throws is in no state any more that others are in. */

@@ -82,7 +82,7 @@ export class Requests {
     known.route = route
     known.dueMs = this.dueMs(request)
     const instance = session.open.get(index)
-    if (instance !== undefined) this.agreement.tell(instance)
+    if (instance !== undefined) this.agreement.answers.tell(instance)
     if (known.token !== 0 || !(known.refused || this.copiesRun(method))) return
     this.enter(known, instance)
   }
@@ -93,7 +93,7 @@ export class Requests {
    */
   private never(route: Route, request: Request, method: Method, session: Session): void {
     const answer: Answer = { code: "epoch_ended", body: NO_BYTES }
-    this.agreement.answer(session.key, request.index, answer, method.call === "multiparty")
+    this.agreement.answers.answer(session.key, request.index, answer, method.call === "multiparty")
     this.repeat(route, request, answer)
   }
 
@@ -200,7 +200,7 @@ export class Requests {
     const instance = session.instance(index)
     instance.call = call
     if (method.spec.abandon === true) this.abandonable.add(call)
-    this.agreement.tell(instance)
+    this.agreement.answers.tell(instance)
     this.enter(call, instance)
     this.opened(instance, early)
   }
@@ -235,7 +235,7 @@ export class Requests {
   private settle(owner: Owner, result: unknown): void {
     if (!this.isEffect(result)) return this.agreement.act(owner, result as HandlerResult)
     if (this.runs.size >= this.core.limits.runsMax) {
-      return this.agreement.refuse(owner, { code: "overloaded", node: undefined })
+      return this.agreement.answers.refuse(owner.call, "overloaded")
     }
     const token = this.core.nextToken()
     if (owner.call !== undefined) owner.call.token = token
@@ -308,7 +308,7 @@ export class Requests {
     this.interrupt(call)
     if (!ends && call.method.call === "multiparty") return
     // A copy that is still on its way must not run it again.
-    this.agreement.answer(call.session.key, call.index, { code, body: NO_BYTES }, ends)
+    this.agreement.answers.answer(call.session.key, call.index, { code, body: NO_BYTES }, ends)
   }
 
   private interrupt(call: CallState): void {
