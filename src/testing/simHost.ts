@@ -12,6 +12,7 @@ import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.t
 import type { Adversary } from "./byzantine.ts"
 import type { Checkers } from "./Checkers.ts"
 import { frozen } from "./frozen.ts"
+import { twice } from "./twice.ts"
 import { ProcessKilled, untilKilled } from "./killed.ts"
 import type { SimDisk } from "./simDisk.ts"
 import type { Endpoint, HostNetwork, NetworkPort, SimHello } from "./simNetwork.ts"
@@ -207,12 +208,13 @@ export class SimHost {
   #makeCore(life: number, log: LogCore | undefined): HostCore {
     const { system, limits, isEffect, decorate, checkers } = this.#options
     const spec = decorate.spec?.(this.#options.spec, this.node) ?? this.#options.spec
+    const checked = checkers.isCorrect(this.node) ? checkers.deliveries.over(spec) : spec
     const ports = this.#ports(life)
     const engine = this.#engineOver()
     const options: HostOptions = {
       self: this.node,
       system: decorate.system?.(system, this.node) ?? system,
-      protocols: [frozen(checkers.isCorrect(this.node) ? checkers.deliveries.over(spec) : spec)],
+      protocols: [twice(frozen(checked))],
       limits,
       log,
       isEffect,
