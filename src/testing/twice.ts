@@ -3,7 +3,7 @@
  * are functions of what they are given, and one that is not is told here, not after a restart.
  */
 import { bytesEqual } from "../base/bytes.ts"
-import { AuthorMistake } from "../server/plan.ts"
+import { AuthorMistake } from "../server/authorMistake.ts"
 import type {
   AnyHandler,
   HandlerFunction,
