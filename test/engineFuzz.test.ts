@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest"
 import { LIMITS, type Limits } from "../src/base/limits.ts"
 import { Prng } from "../src/base/prng.ts"
+import { worstCase } from "../src/base/worstCase.ts"
 import { encodeMessage } from "../src/link/envelope.ts"
 import { decodeRecord, encodeRecord } from "../src/link/recordCodec.ts"
 import { makeSystem } from "../src/quorum/QuorumSystem.ts"
@@ -301,14 +302,7 @@ class Fuzz {
 }
 
 /** Tables that random inputs try to fill, and how far they may. */
-const BOUNDS: Readonly<Record<string, number>> = {
-  sessions: LIMITS_TINY.sessionsMax,
-  runs: LIMITS_TINY.runsMax,
-  early: 3 * LIMITS_TINY.earlyVotesMax,
-  answers: LIMITS_TINY.sessionsMax * LIMITS_TINY.windowCalls,
-  running: LIMITS_TINY.sessionsMax * 2 * LIMITS_TINY.windowCalls,
-  instances: LIMITS_TINY.sessionsMax * 3 * LIMITS_TINY.windowCalls + 3 + 3 + 1
-}
+const BOUNDS = worstCase(LIMITS_TINY, { members: 4, rows: 8, laneInstances: 3 })
 
 /** What a run broke, if anything. */
 const broken = (seed: number, turns: number): string | undefined => {
@@ -321,8 +315,9 @@ const broken = (seed: number, turns: number): string | undefined => {
       return `seed ${seed} turn ${turn}: ${(thrown as Error).stack}`
     }
     const size = fuzz.engine.size()
-    for (const [table, most] of Object.entries(BOUNDS)) {
-      if (!(size[table]! <= most)) return `seed ${seed} turn ${turn}: ${size[table]} ${table}`
+    for (const { table, count } of BOUNDS) {
+      if (table !== undefined && !(size[table]! <= count))
+        return `seed ${seed} turn ${turn}: ${size[table]} ${table}`
     }
   }
   return undefined

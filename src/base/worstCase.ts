@@ -1,0 +1,92 @@
+/** What one node of a group keeps in memory at worst, table by table: nothing here grows beyond. */
+import type { Limits } from "./limits.ts"
+
+export interface WorstGroup {
+  readonly members: number
+  /** Phases of its protocols, with the rounds kept of each. */
+  readonly rows: number
+  /** Windows of the protocols' own lanes, together. */
+  readonly laneInstances: number
+}
+
+export interface WorstRow {
+  readonly what: string
+  /** How many, as `table` of the engine's size counts them where it is given. */
+  readonly count: number
+  readonly table?: string
+  /** Of one, with what the runtime takes for it; measured on V8, rounded up. */
+  readonly bytesEach: number
+  readonly bytes: number
+}
+
+/** An object with a few fields, a place in a table, a body's header. */
+const ENTRY_BYTES = 256
+/** One place in each of a session's rings, and in its set of late calls. */
+const RING_BYTES = 96
+/** A member's part of a tally row. */
+const VOTE_BYTES = 96
+const TRACKED_BYTES = 60
+
+export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow> => {
+  const peers = group.members - 1
+  const links = peers + l.routesMax
+  const calls = l.sessionsMax * l.windowCalls
+  // In its window, and as many that are late.
+  const instances = 2 * calls + group.laneInstances
+  const votes = instances * group.rows * group.members
+  const rows: ReadonlyArray<readonly [string, number, number, string?]> = [
+    [
+      "sessions",
+      l.sessionsMax,
+      4 * ENTRY_BYTES + 8 * group.members + RING_BYTES * l.windowCalls,
+      "sessions"
+    ],
+    [
+      "bytes of open calls (again as decoded) and kept answers",
+      l.clientsBytesMax,
+      2,
+      "clientBytes"
+    ],
+    ["kept answers, without bodies", calls, ENTRY_BYTES, "answers"],
+    ["open calls without phases, without bodies", 2 * calls, ENTRY_BYTES, "running"],
+    ["open instances, without votes", instances, ENTRY_BYTES * (1 + group.rows), "instances"],
+    ["votes of open instances, without bodies", votes, VOTE_BYTES],
+    ["bodies of these votes", votes, l.bodyBytesMax],
+    ["early votes, without bodies", peers * l.earlyVotesMax, ENTRY_BYTES, "early"],
+    ["bytes of early votes", peers, l.cursorBytesMax],
+    ["parked messages, without bodies", group.members * l.parkedMax, ENTRY_BYTES, "parked"],
+    ["bytes of parked messages", group.members, l.cursorBytesMax],
+    ["members' words that are tracked", peers * l.unfinishedMax, TRACKED_BYTES],
+    ["bytes of said words that members have not taken", l.tailBytesMax, 1],
+    ["handlers' Effects that run", l.runsMax, 4 * ENTRY_BYTES, "runs"],
+    ["bytes on the way in links", links, l.linkBytes],
+    ["equivocations kept", l.evidenceMax, 2 * l.bodyBytesMax]
+  ]
+  return rows.map(([what, count, bytesEach, table]) => ({
+    what,
+    count,
+    ...(table === undefined ? undefined : { table }),
+    bytesEach,
+    bytes: count * bytesEach
+  }))
+}
+
+/** The rows as a Markdown table. */
+export const worstCaseTable = (rows: ReadonlyArray<WorstRow>): string =>
+  [
+    "| what | at most | each | together |",
+    "|---|---|---|---|",
+    ...rows.map(
+      ({ what, count, bytesEach, bytes }) =>
+        `| ${what} | ${grouped(count)} | ${sized(bytesEach)} | ${sized(bytes)} |`
+    )
+  ].join("\n")
+
+const grouped = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ",")
+
+const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"] as const
+const sized = (bytes: number): string => {
+  let [size, unit] = [bytes, 0]
+  for (; size >= 1024 && unit < UNITS.length - 1; unit++) size /= 1024
+  return `${size < 10 ? Math.ceil(size * 10) / 10 : Math.ceil(size)} ${UNITS[unit]}`
+}
