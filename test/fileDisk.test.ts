@@ -112,6 +112,22 @@ describe("a folder of files", () => {
     expect(await append(disk, "a", "ghi")).toBe(undefined)
     expect(text(disk, "a")).toBe("abcdefghi")
   })
+  it("deletes a file, then syncs its folder; one that is gone is deleted", async () => {
+    const disk = diskAt(freshFolder())
+    await append(disk, "a", "x")
+    const calls: Array<string> = []
+    const { fsync } = fs
+    patch("fsync", (...args) => {
+      calls.push("fsync")
+      ;(fsync as (...args: Array<any>) => void)(...args)
+    })
+    const remove = () => new Promise<string | undefined>((ended) => disk.remove("a", ended))
+    expect([await remove(), disk.list(), calls]).toEqual([undefined, [], ["fsync"]])
+    expect(await remove()).toBe(undefined)
+    mkdirSync(join(disk.where, "b"))
+    const failure = await new Promise<string | undefined>((ended) => disk.remove("b", ended))
+    expect(failure).toMatch(/^.*\/b: .*\((EISDIR|EPERM)\)$/)
+  })
   it("cuts off a write that failed, so that no later boot takes it for durable", async () => {
     const disk = diskAt(freshFolder())
     await append(disk, "a", "kept")

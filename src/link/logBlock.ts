@@ -2,15 +2,18 @@
  * The bytes of a log: a segment is a header and blocks; a block is what one write made durable.
  *
  * ```text
- * segment header, 140 bytes            block header, 28 bytes
+ * segment header, 144 bytes            block header, 28 bytes
  *   0  8  magic                          0  8  magic
  *   8  4  format version                 8  8  block sequence
  *  12 16  storeId                       16  4  payload bytes
  *  28  4  segment number                20  4  CRC-32C of the payload
- *  32  8  sequence of the first block   24  4  CRC-32C of the bytes 0 … 23
- *  40 96  owner: ASCII, then zeros
- * 136  4  CRC-32C of the bytes 0 … 135
+ *  32  4  segment the log begins with   24  4  CRC-32C of the bytes 0 … 23
+ *  36  8  sequence of the first block
+ *  44 96  owner: ASCII, then zeros
+ * 140  4  CRC-32C of the bytes 0 … 139
  * ```
+ * A segment that names itself as the one the log begins with holds a checkpoint as its first block,
+ * unless it is the first of all: with it durable, no earlier segment is needed.
  * Numbers are big-endian. The owner says whose words these are, e.g. `node 3 of group "reg"`.
  * Checksums of blocks start from the storeId, so blocks of another store that once lay on the same
  * disk are never taken for ours. The payload is records, each a run of
@@ -25,7 +28,7 @@ export const LOG_VERSION = 1
 export const STORE_ID_BYTES = 16
 /** Of a group's name, 64 characters, the largest node id, and the words around them: 85. */
 const OWNER_BYTES = 96
-const OWNER_AT = 40
+const OWNER_AT = 44
 const HEADER_CRC_AT = OWNER_AT + OWNER_BYTES
 export const SEGMENT_HEADER_BYTES = HEADER_CRC_AT + 4
 export const BLOCK_HEADER_BYTES = 28
@@ -79,6 +82,8 @@ export interface SegmentHeader {
   /** Printable ASCII. */
   readonly owner: string
   readonly number: number
+  /** Number of the segment at which reading the log begins. */
+  readonly start: number
   /** Sequence of the segment's first block. */
   readonly sequence: number
 }
@@ -90,7 +95,8 @@ export const encodeSegmentHeader = (header: SegmentHeader): Uint8Array => {
   put4(bytes, 8, LOG_VERSION)
   bytes.set(header.storeId, 12)
   put4(bytes, 28, header.number)
-  put8(bytes, 32, header.sequence)
+  put4(bytes, 32, header.start)
+  put8(bytes, 36, header.sequence)
   putOwner(bytes, header.owner)
   put4(bytes, HEADER_CRC_AT, crc32c(bytes, 0, HEADER_CRC_AT))
   return bytes
@@ -117,7 +123,8 @@ export const decodeSegmentHeader = (bytes: Uint8Array): SegmentHeader | number |
     storeId: new Uint8Array(bytes.subarray(12, 28)),
     owner: getOwner(bytes),
     number: get4(bytes, 28),
-    sequence: get8(bytes, 32)
+    start: get4(bytes, 32),
+    sequence: get8(bytes, 36)
   }
 }
 

@@ -51,6 +51,13 @@ export interface LogOptions {
   readonly owner: string
 }
 
+/** A record that waits to be written. */
+interface Waiting {
+  readonly piece: Piecewise
+  /** It is a checkpoint. */
+  readonly cuts: boolean
+}
+
 export interface LogListener {
   /** {@link LogCore.durable} has moved. */
   readonly durable: () => void
@@ -71,15 +78,30 @@ export class LogCore {
   readonly #seed: number
   /** What was there at open, until it is replayed. */
   #found: ReadonlyArray<Segment>
+  /** Sequence of the first block that was there. */
+  readonly #first: number
+  /** Segments before the checkpoint, oldest first, to be deleted. */
+  readonly #old: Array<{ readonly name: string; readonly bytes: number }> = []
   #listener: LogListener | undefined
   #failure: DiskFailure | undefined
 
   /** The segment being written. Invariant: it is `#segmentBytes` long once the write is done. */
   #segment: number
   #segmentBytes: number
+  /** Number of the segment the log begins with. */
+  #start: number
+  /** Bytes of the segments on disk by number, oldest first. */
+  readonly #sizes = new Map<number, number>()
   /** Sequence of the next block. */
   #block: number
-  #waiting: Array<Piecewise> = []
+  #waiting: Array<Waiting> = []
+  /** Bytes of the checkpoint the log begins with. */
+  #checkpointBytes: number
+  /** Appended since then, in bytes. */
+  #sinceBytes: number
+  /** A checkpoint waits to be written or is being written. */
+  #cutting = false
+  #removing = false
   /** Records in the write under way; 0 when none runs. */
   #writing = 0
   #appended = 0
@@ -99,7 +121,15 @@ export class LogCore {
     this.#segment = last.number
     this.#segmentBytes = last.end
     this.#block = scan.blocks + 1
+    this.#first = scan.first
+    this.#start = scan.segments[0]!.number
+    for (const { number, end } of scan.segments) this.#sizes.set(number, end)
     this.#bytes = scan.segments.reduce((sum, segment) => sum + segment.end, 0)
+    this.#checkpointBytes = scan.checkpointBytes
+    this.#sinceBytes = this.#bytes - scan.checkpointBytes
+    if (scan.leftovers.length > 0) mark("log: leftovers")
+    for (const name of scan.leftovers) this.#old.push({ name, bytes: 0 })
+    this.#remove()
   }
 
   /**
@@ -137,7 +167,7 @@ export class LogCore {
    */
   replay(each: (record: Uint8Array) => void): StoreInvalid | undefined {
     assert(this.#appended === 0, "replay comes before append")
-    let block = 1
+    let block = this.#first
     for (const { name, end } of this.#found) {
       const bytes = readSegment(this.#disk, name)
       if (!(bytes instanceof Uint8Array)) return bytes
@@ -186,11 +216,39 @@ export class LogCore {
    * but nothing is kept or written.
    */
   queue(record: Uint8Array): number {
+    return this.#queue(record, false)
+  }
+
+  /**
+   * Queues a checkpoint: it begins a new segment, and once it is durable those before are deleted,
+   * oldest first. What was queued before it stays before it.
+   */
+  cut(record: Uint8Array): number {
+    this.#cutting = true
+    return this.#queue(record, true)
+  }
+
+  /**
+   * A checkpoint pays: as much was appended since the last one as a segment holds, and twice what
+   * the last one had, so that checkpoints are never more than a third of what is written.
+   */
+  get due(): boolean {
+    const { logSegmentBytes } = this.#limits
+    const enough = Math.max(logSegmentBytes, 2 * this.#checkpointBytes)
+    return !this.#cutting && this.#failure === undefined && this.#sinceBytes >= enough
+  }
+
+  #queue(record: Uint8Array, cuts: boolean): number {
     this.#appended += 1
     if (this.#failure !== undefined) return this.#appended
     const piece = piecewise(record)
     this.#bytes += piece.bytes
-    this.#waiting.push(piece)
+    this.#sinceBytes += piece.bytes
+    if (cuts) {
+      this.#checkpointBytes = piece.bytes
+      this.#sinceBytes = 0
+    }
+    this.#waiting.push({ piece, cuts })
     return this.#appended
   }
 
@@ -216,56 +274,89 @@ export class LogCore {
   }
 
   #write(): void {
-    const records = this.#take()
+    const { records, cuts } = this.#take()
     const block = encodeBlock(records, this.#block, this.#seed)
     const roomless = this.#segmentBytes + block.length > this.#limits.logSegmentBytes
-    if (roomless && this.#segmentBytes > SEGMENT_HEADER_BYTES) {
+    if (cuts || (roomless && this.#segmentBytes > SEGMENT_HEADER_BYTES)) {
       this.#segment += 1
       this.#segmentBytes = 0
     }
+    if (cuts) this.#start = this.#segment
     const chunks = [block]
     if (this.#segmentBytes === 0) {
       const header = { storeId: this.storeId, owner: this.#owner, number: this.#segment }
-      chunks.unshift(encodeSegmentHeader({ ...header, sequence: this.#block }))
+      const start = this.#start
+      chunks.unshift(encodeSegmentHeader({ ...header, start, sequence: this.#block }))
     }
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
     for (const record of records) this.#bytes -= record.bytes
     this.#bytes += bytes
     this.#segmentBytes += bytes
+    this.#sizes.set(this.#segment, this.#segmentBytes)
     this.#block += 1
     this.#writing = records.length
-    this.#disk.append(segmentName(this.#segment), chunks, (failure) => this.#written(failure))
+    const name = segmentName(this.#segment)
+    this.#disk.append(name, chunks, (failure) => this.#written(failure, cuts))
   }
 
-  /** All that waits, as far as it fits a segment; at least one record. */
-  #take(): ReadonlyArray<Piecewise> {
+  /** All that waits, as far as it fits a segment; at least one record. A checkpoint goes alone. */
+  #take(): { readonly records: ReadonlyArray<Piecewise>; readonly cuts: boolean } {
     const room = this.#limits.logSegmentBytes - SEGMENT_HEADER_BYTES - BLOCK_HEADER_BYTES
+    const { cuts } = this.#waiting[0]!
     let bytes = 0
     let count = 0
-    for (const record of this.#waiting) {
-      bytes += record.bytes
-      if (count > 0 && bytes > room) break
+    for (const next of this.#waiting) {
+      bytes += next.piece.bytes
+      if (count > 0 && (cuts || next.cuts || bytes > room)) break
       count += 1
     }
     const taken = this.#waiting
     this.#waiting = count === taken.length ? [] : taken.splice(count)
-    return taken
+    return { records: taken.map(({ piece }) => piece), cuts }
   }
 
-  #written(failure: DiskFailure | undefined): void {
+  #written(failure: DiskFailure | undefined, cuts: boolean): void {
     assert(this.#writing > 0, "a write ends once")
-    if (failure !== undefined) {
-      // What the file holds now is unknown, also to the kernel: another try could succeed and lie.
-      this.#failure = failure
-      this.#waiting = []
-      this.#listener?.failed(failure)
-      return
-    }
+    if (failure !== undefined) return this.#fail(failure)
     this.#durable += this.#writing
     this.#writing = 0
+    if (cuts) this.#forget()
     // The next write starts first, so that the disk works while the listener does.
     if (this.#waiting.length > 0) this.#write()
     this.#listener?.durable()
+  }
+
+  #fail(failure: DiskFailure): void {
+    if (this.#failure !== undefined) return
+    // What the file holds now is unknown, also to the kernel: another try could succeed and lie.
+    this.#failure = failure
+    this.#waiting = []
+    this.#listener?.failed(failure)
+  }
+
+  /** A checkpoint is durable: what lies before it is needed no more. */
+  #forget(): void {
+    this.#cutting = false
+    for (const [number, bytes] of this.#sizes) {
+      if (number >= this.#start) continue
+      this.#sizes.delete(number)
+      this.#old.push({ name: segmentName(number), bytes })
+    }
+    this.#remove()
+  }
+
+  /** One after the other; what a crash leaves over the next boot deletes. */
+  #remove(): void {
+    const next = this.#old[0]
+    if (next === undefined || this.#removing) return
+    this.#removing = true
+    this.#disk.remove(next.name, (failure) => {
+      this.#removing = false
+      if (failure !== undefined) return this.#fail(failure)
+      this.#old.shift()
+      this.#bytes -= next.bytes
+      this.#remove()
+    })
   }
 }
 
@@ -276,12 +367,13 @@ const make = (options: LogOptions, opened: (scan: Scan) => LogCore): LogCore | S
   if (foreign !== undefined) return foreign
   const storeId = options.storeId.slice()
   const name = segmentName(1)
-  const header = encodeSegmentHeader({ storeId, owner, number: 1, sequence: 1 })
+  const header = encodeSegmentHeader({ storeId, owner, number: 1, start: 1, sequence: 1 })
   try {
     disk.create(name, header)
   } catch (thrown) {
     return diskRefused(disk, `${disk.where}/${name}`, thrown)
   }
   const end = header.length
-  return opened({ storeId, segments: [{ name, number: 1, end, size: end }], blocks: 0 })
+  const segments = [{ name, number: 1, end, size: end }]
+  return opened({ storeId, segments, first: 1, blocks: 0, checkpointBytes: 0, leftovers: [] })
 }

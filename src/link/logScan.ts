@@ -37,10 +37,16 @@ export interface Segment {
 
 export interface Scan {
   readonly storeId: Uint8Array
-  /** By number, without a gap. */
+  /** By number, without a gap. The first one begins the log. */
   readonly segments: ReadonlyArray<Segment>
-  /** Whole blocks in all segments. */
+  /** Sequence of the first block. */
+  readonly first: number
+  /** Sequence of the last whole block; first - 1 when there is none. */
   readonly blocks: number
+  /** Bytes of the checkpoint that begins the log; 0: it begins with the first segment of all. */
+  readonly checkpointBytes: number
+  /** Older segments, which a crash left over. */
+  readonly leftovers: ReadonlyArray<string>
 }
 
 const RESTORE =
@@ -133,34 +139,72 @@ export const scanStore = (
   const numbers = names.map(segmentNumber).filter((number) => number !== undefined)
   numbers.sort((a, b) => a - b)
   if (numbers.length === 0) return "missing"
-  for (const [at, number] of numbers.entries()) {
-    if (number !== at + 1) return damaged(disk, segmentName(at + 1), 0, "this segment is missing")
+  const start = startOf(disk, numbers)
+  if (typeof start === "object") return start
+  const live = numbers.filter((number) => number >= start)
+  for (const [at, number] of live.entries()) {
+    const name = segmentName(start + at)
+    if (number !== start + at) return damaged(disk, name, 0, "this segment is missing")
   }
   let storeId: Uint8Array | undefined
-  let blocks = 0
+  let [first, blocks, checkpointBytes] = [1, 0, 0]
   const segments: Array<Segment> = []
-  for (const number of numbers) {
+  for (const number of live) {
     const name = segmentName(number)
     const bytes = readSegment(disk, name)
     if (!(bytes instanceof Uint8Array)) return bytes
-    const last = number === numbers.length
+    const last = number === live.at(-1)
     const header = readHeader(disk, name, bytes, last, storeId, blocks)
     if (header === "torn") {
+      if (number > 1 && storeId === undefined) return unreadable(disk, name)
       if (storeId === undefined) return "unfinished"
       segments.push({ name, number, end: 0, size: bytes.length })
       continue
     }
     if ("what" in header) return header
     if (header.owner !== owner) return wrongOwner(disk.where, header.owner, owner)
-    const wrong = headerMismatch(header, number, storeId, blocks)
+    if (number === start && start > 1) {
+      first = header.sequence
+      blocks = first - 1
+    }
+    const wrong = headerMismatch(header, number, start, storeId, blocks)
     if (wrong !== undefined) return damaged(disk, name, 0, wrong)
     storeId = header.storeId
     const read = readBlocks(disk, name, bytes, last, blockSeed(storeId), blocks)
     if ("what" in read) return read
     blocks += read.blocks
-    segments.push({ name, number, end: read.end, size: bytes.length })
+    if (read.blocks === 0 && number === start && start > 1) {
+      return damaged(disk, name, SEGMENT_HEADER_BYTES, "its checkpoint does not read")
+    }
+    // A checkpoint that was not durable yet: what it would have replaced is all there.
+    const end = header.start > start ? 0 : read.end
+    segments.push({ name, number, end, size: bytes.length })
+    if (number === start && start > 1) checkpointBytes = read.firstBytes
   }
-  return { storeId: storeId!, segments, blocks }
+  const leftovers = numbers.filter((number) => number < start).map(segmentName)
+  return { storeId: storeId!, segments, first, blocks, checkpointBytes, leftovers }
+}
+
+/**
+ * The segment at which the log begins: the newest one says, or, where its header or its checkpoint
+ * is torn, the one before. With neither whole, the one that the caller will refuse.
+ */
+const startOf = (disk: Disk, numbers: ReadonlyArray<number>): number | StoreInvalid => {
+  const newest = numbers.slice(-2).reverse()
+  for (const number of newest) {
+    const name = segmentName(number)
+    const bytes = readSegment(disk, name)
+    if (!(bytes instanceof Uint8Array)) return bytes
+    const header = decodeSegmentHeader(bytes)
+    if (typeof header === "number") return newer(`${disk.where}/${name}`, header)
+    if (header === undefined) continue
+    if (header.start < number || number === 1) return header.start
+    const seed = blockSeed(header.storeId)
+    const checkpoint = blockHeaderAt(bytes, SEGMENT_HEADER_BYTES, seed)
+    if (checkpoint === undefined) continue
+    if (blockWhole(bytes, SEGMENT_HEADER_BYTES, checkpoint, seed)) return number
+  }
+  return newest.at(-1)!
 }
 
 const readHeader = (
@@ -181,12 +225,16 @@ const readHeader = (
     (storeId === undefined
       ? tornSegmentHeader(bytes)
       : blockBehind(bytes, 0, blockSeed(storeId), blocks) < 0)
-  return torn ? "torn" : damaged(disk, name, 0, "its header does not read")
+  return torn ? "torn" : unreadable(disk, name)
 }
+
+const unreadable = (disk: Disk, name: string): StoreInvalid =>
+  damaged(disk, name, 0, "its header does not read")
 
 const headerMismatch = (
   header: SegmentHeader,
   number: number,
+  start: number,
   storeId: Uint8Array | undefined,
   blocks: number
 ): string | undefined => {
@@ -194,10 +242,21 @@ const headerMismatch = (
   if (storeId !== undefined && header.storeId.some((byte, at) => byte !== storeId[at])) {
     return "this segment belongs to another store"
   }
+  if (header.start !== start && header.start !== number) {
+    return `it says that the log begins with segment ${header.start}, not with ${start}`
+  }
   if (header.sequence !== blocks + 1) {
     return `it begins with block ${header.sequence}, the segment before ends with block ${blocks}`
   }
   return undefined
+}
+
+interface Read {
+  /** Whole ones. */
+  readonly blocks: number
+  /** Of the first. */
+  readonly firstBytes: number
+  readonly end: number
 }
 
 /** Reads from the header on; `before`: blocks in earlier segments. */
@@ -208,8 +267,9 @@ const readBlocks = (
   last: boolean,
   seed: number,
   before: number
-): { readonly blocks: number; readonly end: number } | StoreInvalid => {
+): Read | StoreInvalid => {
   let blocks = 0
+  let firstBytes = 0
   let at = SEGMENT_HEADER_BYTES
   while (at < bytes.length) {
     const header = blockHeaderAt(bytes, at, seed)
@@ -220,6 +280,7 @@ const readBlocks = (
     }
     if (header !== undefined && blockWhole(bytes, at, header, seed)) {
       blocks += 1
+      if (blocks === 1) firstBytes = header.end - at
       at = header.end
       continue
     }
@@ -235,7 +296,7 @@ const readBlocks = (
     const what = `block ${sequence} does not read, and more was written at byte ${behind}`
     return damaged(disk, name, at, what)
   }
-  return { blocks, end: at }
+  return { blocks, firstBytes, end: at }
 }
 
 /**

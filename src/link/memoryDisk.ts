@@ -55,6 +55,11 @@ export class MemoryDisk implements Disk {
     this.#later(() => done(undefined))
   }
 
+  remove(name: string, done: (failure: DiskFailure | undefined) => void): void {
+    this.#files.delete(name)
+    this.#later(() => done(undefined))
+  }
+
   close(): void {}
 
   /** What another process would read: one array per file, by name. */

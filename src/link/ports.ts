@@ -34,6 +34,8 @@ export interface Disk {
     chunks: ReadonlyArray<Uint8Array>,
     done: (failure: DiskFailure | undefined) => void
   ) => void
+  /** Deletes `name` and syncs the folder; then `done`. Gone already is deleted. */
+  readonly remove: (name: string, done: (failure: DiskFailure | undefined) => void) => void
   readonly close: () => void
 }
 

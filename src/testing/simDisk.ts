@@ -20,6 +20,8 @@ interface SimFile {
   synced: number
   /** A write is under way. */
   busy: boolean
+  /** Deleted, but the folder is not synced: a crash may bring it back. */
+  removed?: true
 }
 
 /**
@@ -59,7 +61,7 @@ export class SimDisk {
       where: "memory",
       list: () => {
         open()
-        return [...this.#files.keys()].sort()
+        return [...this.#files.keys()].sort().filter((name) => !this.#files.get(name)!.removed)
       },
       read: (name) => {
         open()
@@ -84,6 +86,16 @@ export class SimDisk {
         open()
         this.#append(name, chunks, done)
       },
+      remove: (name, done) => {
+        open()
+        const file = this.#files.get(name)
+        if (file !== undefined) file.removed = true
+        this.#time.after(this.#syncMs(), () => {
+          if (mount !== this.#mount) return
+          this.#files.delete(name)
+          done(undefined)
+        })
+      },
       close: () => {
         if (mount === this.#mount) this.#mount++
       }
@@ -98,7 +110,9 @@ export class SimDisk {
       file.length = file.synced + kept
       file.synced = file.length
       file.busy = false
-      if (file.length === 0 && this.#random.chance(500)) this.#files.delete(name)
+      const gone = file.length === 0 || file.removed === true
+      delete file.removed
+      if (gone && this.#random.chance(500)) this.#files.delete(name)
     }
     this.#failing = false
     this.refused = false

@@ -28,20 +28,22 @@ const same = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
 const OWNER_BYTES = 96
 const padded = (owner: string): Array<number> =>
   [...owner.padEnd(OWNER_BYTES, "\0")].map((letter) => letter.charCodeAt(0))
-/** A segment's header: 44 bytes and the owner. */
-export const TWIN_HEADER = 44 + OWNER_BYTES
+/** A segment's header: 48 bytes and the owner. */
+export const TWIN_HEADER = 48 + OWNER_BYTES
 
 export const twinHeader = (
   storeId: ReadonlyArray<number>,
   owner: string,
   number: number,
-  sequence: number
+  sequence: number,
+  start = 1
 ): Array<number> => {
   const head = [
     ...SEGMENT_MAGIC,
     ...numberBytes(1, 4),
     ...storeId,
     ...numberBytes(number, 4),
+    ...numberBytes(start, 4),
     ...numberBytes(sequence, 8),
     ...padded(owner)
   ]

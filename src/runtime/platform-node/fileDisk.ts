@@ -132,6 +132,17 @@ export class FileDisk implements Disk {
     else this.#openThen(name, ended, (handle) => writeAndSync(handle, chunks, ended))
   }
 
+  remove(name: string, done: Done): void {
+    fs.unlink(join(this.where, name), (failure) => {
+      const ended = (unsynced: NodeJS.ErrnoException | null): void =>
+        done(
+          unsynced === null ? undefined : `${join(this.where, name)}: ${systemErrorText(unsynced)}`
+        )
+      if (failure !== null && failure.code !== "ENOENT") return ended(failure)
+      syncFolderSoon(this.where, ended)
+    })
+  }
+
   /** A write under way is finished and called back; then the folder is free for another process. */
   close(): void {
     if (this.#closed) return
