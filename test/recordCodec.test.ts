@@ -16,13 +16,13 @@ import { entry, mutate, word } from "./support/wire.ts"
 const record = fc.record({ entries: fc.array(entry, { maxLength: 5 }) })
 const said: Word = fc.sample(word, { seed: 5, numRuns: 1 })[0]!
 const bodyOf = (e: LogEntry): Uint8Array =>
-  e.kind === "horizon" || e.kind === "floor"
-    ? NO_BYTES
-    : e.kind === "decided"
-      ? (e.items[0]?.command ?? NO_BYTES)
-      : e.kind === "epoch"
-        ? e.next
-        : e.body
+  e.kind === "decided"
+    ? (e.items[0]?.command ?? NO_BYTES)
+    : e.kind === "epoch"
+      ? e.next
+      : "body" in e
+        ? e.body
+        : NO_BYTES
 const withoutWire = ({ entries }: LogRecord): LogRecord => ({
   entries: entries.map((e) => {
     if (e.kind !== "word") return e

@@ -15,6 +15,11 @@ export class Fifo<T> {
     return this.items[this.head]
   }
 
+  /** From the head on. */
+  all(): ReadonlyArray<T> {
+    return this.items.slice(this.head) as ReadonlyArray<T>
+  }
+
   shift(): T | undefined {
     if (this.head === this.items.length) return undefined
     const item = this.items[this.head]

@@ -4,12 +4,14 @@
  */
 import { NO_BYTES } from "../base/bytes.ts"
 import type { Limits } from "../base/limits.ts"
+import { mark } from "../base/mark.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Engine } from "../server/engine.ts"
 import { ProtocolInvalid } from "../server/handlers.ts"
 import type { EpochStanding } from "../server/epoch.ts"
 import type { Input, Route } from "../server/Input.ts"
+import type { LogRecord } from "../server/LogRecord.ts"
 import {
   type ClientMessage,
   type MethodId,
@@ -50,7 +52,10 @@ export interface HostPorts {
 }
 
 /** What a host needs of an engine. */
-export type HostEngine = Pick<Engine, "step" | "counters" | "size" | "dueMs">
+export type HostEngine = Pick<
+  Engine,
+  "step" | "checkpoint" | "stores" | "counters" | "size" | "dueMs"
+>
 
 export interface HostOptions {
   readonly self: NodeId
@@ -246,6 +251,7 @@ export class HostCore {
     const atMs = this.ports.clock.nowMs()
     this.step({ kind: this.ticked ? "tick" : "turnEnd", atMs })
     this.ticked = false
+    if (this.log?.due === true) this.cut(this.log)
     // all records of a turn go in one write
     this.log?.flush()
     this.release()
@@ -294,6 +300,21 @@ export class HostCore {
         this.gate.push({ needs: this.log?.appended ?? 0, link, output })
       }
     }
+  }
+
+  /** What waits to be handed in is kept too: the records that say so go. */
+  private cut(log: LogCore): void {
+    let kept: LogRecord
+    try {
+      kept = this.engine.checkpoint()
+    } catch (thrown) {
+      return this.halt(`its state cannot be kept: ${(thrown as Error).message}`)
+    }
+    const waiting = this.gate.all().flatMap(({ output }) => {
+      return output.kind === "deliver" ? [output.delivered] : []
+    })
+    log.cut(encodeRecord({ entries: [...kept.entries, ...waiting] }))
+    mark("host: checkpoint")
   }
 
   /** Lets out, in order, what depends on nothing that is not durable. */

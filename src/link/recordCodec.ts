@@ -20,12 +20,14 @@ import type {
 } from "../server/LogRecord.ts"
 import type { Word } from "../server/Message.ts"
 import { decodeMessage, encodeMessage } from "./envelope.ts"
+import { readKept, writeKept } from "./keptCodec.ts"
 import { laneAt } from "./laneAt.ts"
 import { Reader, Writer } from "../base/wire.ts"
 
 /** First byte of every record. */
 export const RECORD_VERSION = 1
 
+/** Those of checkpoints are in keptCodec.ts. */
 const KIND = {
   word: 1,
   final: 2,
@@ -79,6 +81,8 @@ const writeEntry = (entry: LogEntry): void => {
       scratch.byte(KIND.epoch)
       scratch.byte(EPOCH_STATES.indexOf(entry.state) + 1)
       return scratch.block(entry.next)
+    default:
+      return writeKept(scratch, entry)
   }
 }
 
@@ -187,7 +191,8 @@ export const explainRecord = (bytes: Uint8Array): string => {
 }
 
 const readEntry = (reader: Reader): LogEntry | undefined => {
-  switch (reader.byte()) {
+  const kind = reader.byte()
+  switch (kind) {
     case KIND.word:
       return readWord(reader)
     case KIND.final:
@@ -211,7 +216,7 @@ const readEntry = (reader: Reader): LogEntry | undefined => {
     case KIND.epoch:
       return readEpoch(reader)
     default:
-      return undefined
+      return readKept(reader, kind)
   }
 }
 

@@ -4,6 +4,7 @@
 import type { ErrorCode } from "../base/errorCode.ts"
 import type { Batch } from "./application.ts"
 import type { EpochStanding } from "./epoch.ts"
+import type { NodeId } from "../base/NodeId.ts"
 import type { LaneKey } from "./laneKey.ts"
 import type { MethodId, Word } from "./Message.ts"
 
@@ -25,7 +26,7 @@ export interface Stored {
   readonly protocol: MethodId
   readonly body: Uint8Array
 }
-/** The application's state after `index`, as another node had it. */
+/** The application's state after `index`: another node's, or in a checkpoint this one's. */
 export interface Installed {
   readonly kind: "installed"
   readonly protocol: MethodId
@@ -65,6 +66,46 @@ export interface Floor {
   readonly lane: LaneKey
   readonly index: number
 }
+/**
+ * Begins a checkpoint: all that the node keeps, in one record; what was logged before is needed no
+ * more. The tail follows among its words: the positions tailFirst … last.
+ */
+export interface Checkpoint {
+  readonly kind: "checkpoint"
+  readonly tailFirst: number
+  readonly last: number
+}
+/** The store that another member showed first, and how far it had done what this node said. */
+export interface MemberKept {
+  readonly kind: "member"
+  readonly node: NodeId
+  readonly storeId: string
+  readonly done: number
+}
+/** A session, but for its answers: they follow as `final`. */
+export interface SessionKept {
+  readonly kind: "session"
+  readonly session: LaneKey
+  readonly ackedBelow: number
+  /** Unfinished below `ackedBelow`, rising. */
+  readonly late: ReadonlyArray<number>
+}
+/** A protocol lane. */
+export interface LaneKept {
+  readonly kind: "lane"
+  readonly lane: LaneKey
+  readonly own: number
+  /** Finished above `own`, rising. */
+  readonly ahead: ReadonlyArray<number>
+}
+/** A world's state as `evolve` of what was stored made it; `body`: plain data. */
+export interface StateKept {
+  readonly kind: "state"
+  readonly protocol: MethodId
+  readonly body: Uint8Array
+}
+/** What checkpoints hold, and `member` also a record on its own: when a store is first seen. */
+export type Kept = Checkpoint | MemberKept | SessionKept | LaneKept | StateKept
 export type LogEntry =
   | Word
   | Final
@@ -75,6 +116,7 @@ export type LogEntry =
   | Floor
   | Horizon
   | EpochStanding
+  | Kept
 
 /** Entries in the order in which the step made them. */
 export interface LogRecord {

@@ -3,6 +3,7 @@
  * Own words become own votes in the step that says them, one at a time, in order.
  */
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
+import { decodePlain, encodePlain } from "../base/plainData.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"
 import type { Answers } from "./answers.ts"
 import type { CallState } from "./calls.ts"
@@ -168,7 +169,7 @@ export class Agreement {
           const { id } = owner.method.protocol
           this.core.outbox.log({ kind: "stored", protocol: id, body: todo.body })
         }
-        return this.evolve(owner.method, todo.body)
+        return this.evolve(owner.method, todo.body, todo.logged)
       case "apply":
       case "rollback":
       case "read":
@@ -294,11 +295,16 @@ export class Agreement {
   }
 
   /** The one writer of state. A throw would leave it half written, so the node stops. */
-  evolve(method: Pick<Method, "protocol">, body: Uint8Array): void {
-    const { state, spec } = method.protocol
+  evolve({ protocol }: Pick<Method, "protocol">, body: Uint8Array, logged: boolean): void {
+    const { spec } = protocol
+    // A record for each state: they may keep parts of it.
+    const evolved = (state: unknown): void =>
+      spec.world?.evolve?.(state, spec.world.record?.decode(body))
     try {
-      const record = spec.world?.record?.decode(body)
-      spec.world?.evolve?.(state, record)
+      const apart = protocol.logged !== protocol.state
+      if (!logged && !apart) protocol.logged = decodePlain(encodePlain(protocol.state))
+      evolved(protocol.state)
+      if (logged && apart) evolved(protocol.logged)
     } catch (thrown) {
       this.core.halt(`evolve of ${spec.name} threw: ${textOf(thrown)}`)
     }

@@ -136,6 +136,16 @@ export class Application {
     this.skip(parts.spec.appliedIndex?.() ?? 0)
   }
 
+  /** For a checkpoint: what is decided and at hand, run or not. */
+  batches(): ReadonlyArray<readonly [index: number, batch: Batch]> {
+    return [...this.kept, ...this.decided]
+  }
+
+  /** From a checkpoint: it has run, and what is decided again must be the same. */
+  recall(index: number, batch: Batch): void {
+    if (this.lane.floored && index >= this.lane.own) this.kept.set(index, batch)
+  }
+
   at(index: number): Batch | undefined {
     return this.decided.get(index) ?? this.kept.get(index)
   }

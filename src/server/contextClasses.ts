@@ -43,7 +43,11 @@ class Proven {
 }
 
 /** @param replies local names of the calls a phase can answer */
-export const contextClasses = (shared: object, replies: ReadonlyArray<string>): ContextClasses => {
+export const contextClasses = (
+  shared: object,
+  protocol: { readonly state: unknown },
+  replies: ReadonlyArray<string>
+): ContextClasses => {
   class Entry extends Proven {
     readonly message: object
     readonly call: CallView
@@ -108,6 +112,10 @@ export const contextClasses = (shared: object, replies: ReadonlyArray<string>): 
       Object.assign(this, event)
     }
   }
-  for (const { prototype } of [Entry, OneWay, Phase, Hook]) Object.assign(prototype, shared)
+  for (const { prototype } of [Entry, OneWay, Phase, Hook]) {
+    Object.assign(prototype, shared)
+    // A checkpoint brings another object.
+    Object.defineProperty(prototype, "state", { get: () => protocol.state })
+  }
   return { Entry, OneWay, Message, Votes, Hook }
 }

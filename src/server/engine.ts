@@ -8,6 +8,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Agreement, type Evidence } from "./agreement.ts"
 import { Answers } from "./answers.ts"
+import { checkpoint, restore, type Tables } from "./checkpoint.ts"
 import { Core, type Counters } from "./core.ts"
 import { Execution } from "./execution.ts"
 import { type EarlyVote, EarlyVotes } from "./early.ts"
@@ -307,7 +308,7 @@ export class Engine {
       }
       case "stored": {
         const protocol = core.handlers.protocols.get(entry.protocol)
-        return protocol && this.agreement.evolve({ protocol }, entry.body)
+        return protocol && this.agreement.evolve({ protocol }, entry.body, true)
       }
       case "epoch":
         core.epoch.advance(entry)
@@ -320,6 +321,8 @@ export class Engine {
         return void this.execution.installed(entry)
       case "delivered":
         return this.agreement.delivered(entry)
+      default:
+        return restore(this.tables, entry)
     }
   }
 
@@ -342,12 +345,29 @@ export class Engine {
     return sessions.get(key) ?? (sessions.expired(key) ? undefined : sessions.add(key))
   }
 
+  /**
+   * All that this node keeps, after every step so far: what a boot needs instead of the log.
+   * @throws NotPlain where a state has become something that cannot be kept
+   */
+  checkpoint(): LogRecord {
+    return checkpoint(this.tables)
+  }
+
+  private get tables(): Tables {
+    return { core: this.core, recovery: this.recovery, execution: this.execution }
+  }
+
   // ---------------------------------------------------------------- looking in
 
   /** When a timer fires next: the host sees to it that a turn ends then. */
   get dueMs(): number | undefined {
     return this.core.timers.dueMs
   }
+  /** The store that each other member showed first. */
+  get stores(): ReadonlyMap<NodeId, string> {
+    return new Map(this.recovery.members().map(({ node, storeId }) => [node, storeId]))
+  }
+
   /** How often something was dropped or refused, by reason. */
   get counters(): Readonly<Counters> {
     return this.core.counters

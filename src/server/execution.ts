@@ -9,7 +9,7 @@ import type { Core } from "./core.ts"
 import type { Protocol } from "./handlers.ts"
 import type { Input } from "./Input.ts"
 import { type LaneKey, laneText } from "./laneKey.ts"
-import type { Decided, Floor, Installed } from "./LogRecord.ts"
+import type { Decided, Floor, Installed, LogEntry } from "./LogRecord.ts"
 import type { MethodId } from "./Message.ts"
 import { textOf } from "./authorMistake.ts"
 import type { PlannedApplication } from "./planApplication.ts"
@@ -82,7 +82,9 @@ export class Execution {
   /** Also at boot, from the log. */
   decided({ protocol, lane, index, items }: Decided): void {
     const application = this.applications.get(protocol)
-    if (application?.lane.key !== lane || application.knows(index)) return
+    if (application?.lane.key !== lane) return
+    if (index <= application.lane.applied) return application.recall(index, items)
+    if (application.knows(index)) return
     application.decide(index, items)
     const instance = application.lane.open.get(index)
     if (instance !== undefined) instance.ended = !application.lane.floored
@@ -116,6 +118,20 @@ export class Execution {
     return true
   }
 
+  /** For a checkpoint. An Effect under way has not written the state. */
+  entries(): ReadonlyArray<LogEntry> {
+    return [...this.applications].flatMap(([protocol, application]) => {
+      const { index, bytes } = this.snapshot(protocol)
+      const lane = application.lane.key
+      return [
+        { kind: "installed", protocol, lane, index, body: bytes } as const,
+        ...application.batches().map(([index, items]): LogEntry => {
+          return { kind: "decided", protocol, lane, index, items }
+        })
+      ]
+    })
+  }
+
   snapshot(protocol: MethodId): Snapshot {
     const application = this.applications.get(protocol)!
     this.settle(application)
@@ -134,7 +150,8 @@ export class Execution {
   /** Also at boot, from the log. */
   installed({ protocol, lane, index, body }: Installed): boolean {
     const application = this.applications.get(protocol)
-    if (application?.lane.key !== lane) return false
+    // An application that keeps its own state may have come further than the log.
+    if (application?.lane.key !== lane || index < application.lane.applied) return false
     const { token } = application
     if (!application.install(index, body)) return false
     if (token !== 0) this.core.outbox.emit({ kind: "interrupt", token })

@@ -7,6 +7,7 @@ import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Snapshot } from "./application.ts"
+import { encodePlain } from "../base/plainData.ts"
 import { type ContextClasses, contextClasses } from "./contextClasses.ts"
 import type { CallId, Command, Directive, Target } from "./Directive.ts"
 import { type HookName, hookMethod } from "./hooks.ts"
@@ -61,7 +62,11 @@ export interface Protocol {
   readonly spec: ProtocolSpec
   readonly methods: ReadonlyMap<string, Method>
   /** `world.state`; `evolve` alone writes it. */
-  readonly state: unknown
+  state: unknown
+  /**
+   * The state a boot would find: without what was only noted. The same object until the first note.
+   */
+  logged: unknown
   readonly lanes: { readonly [name: string]: LaneView }
   readonly hooks: ReadonlyMap<HookName, Method>
   readonly timers: ReadonlyMap<string, Method>
@@ -229,11 +234,14 @@ export class Handlers {
     const timers = new Map<string, Method>()
     const views: { [name: string]: LaneView } = {}
     for (const name of Object.keys(spec.world?.lanes ?? {})) views[name] = looks.lane(name)
+    const state = plain(`the state of ${spec.name}`, spec.world?.state?.(node))
+    plain(`the application of ${spec.name}`, spec.world?.application?.initial())
     const protocol: Protocol = {
       id: methodId(spec.name),
       spec,
       methods,
-      state: spec.world?.state?.(node),
+      state,
+      logged: state,
       lanes: views,
       hooks,
       timers,
@@ -298,7 +306,7 @@ export class Handlers {
       park,
       wake
     }
-    const { state, lanes, snapshot } = protocol
+    const { lanes, snapshot } = protocol
     return {
       id: methodId(spec.fullName),
       spec,
@@ -311,8 +319,18 @@ export class Handlers {
       rounds: lane?.rounds === "latest" ? ROUND_MAX : (lane?.rounds ?? 1),
       standing: lane !== undefined && isStanding(lane),
       tools,
-      contexts: contextClasses({ ...tools, state, lanes, snapshot }, spec.replies),
+      contexts: contextClasses({ ...tools, lanes, snapshot }, protocol, spec.replies),
       sign: this.sign
     }
+  }
+}
+
+/** What a checkpoint cannot keep is found before the node starts. */
+const plain = (what: string, value: unknown): unknown => {
+  try {
+    encodePlain(value)
+    return value
+  } catch (thrown) {
+    throw new ProtocolInvalid(`${what} is no plain data: ${(thrown as Error).message}`)
   }
 }

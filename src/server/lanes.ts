@@ -227,8 +227,20 @@ export class ProtocolLane extends Lane {
     while (this.ahead.delete(this.own)) this.own++
   }
 
+  /** Rising. */
+  get finishedAhead(): ReadonlyArray<number> {
+    return [...this.ahead].sort((a, b) => a - b)
+  }
+
+  /** From a checkpoint. */
+  restore(own: number, ahead: ReadonlyArray<number>): void {
+    this.own = own
+    for (const index of ahead) this.finish(index)
+  }
+
   /** In any order within the window: `own` moves past what is finished without a hole. */
   finish(index: number): void {
+    if (this.finished(index)) return
     const instance = this.open.get(index)
     if (instance !== undefined) instance.ended = true
     this.open.delete(index)

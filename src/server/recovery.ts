@@ -8,6 +8,7 @@ import type { EpochStanding } from "./epoch.ts"
 import type { Lane } from "./lanes.ts"
 import type { LaneKey } from "./laneKey.ts"
 import type { PeerMessage, Resume, Taken, Want, WantLane, Word } from "./Message.ts"
+import type { MemberKept } from "./LogRecord.ts"
 import { Resends } from "./resends.ts"
 import { wordBytes } from "./says.ts"
 
@@ -31,6 +32,8 @@ class Peer {
   readonly rank: number
   up = false
   storeId = ""
+  /** Our log knows its store: before that none of its words counts. */
+  kept = false
   /** It has told from where to send: before that no word leaves. */
   wanted = false
   /** Next position to send. */
@@ -79,7 +82,8 @@ export class Recovery {
     if (peer === undefined) return
     peer.up = true
     peer.wanted = false
-    if (peer.storeId !== storeId) this.meet(peer, storeId)
+    if (peer.storeId === "") peer.storeId = storeId
+    else if (peer.storeId !== storeId) this.meet(peer, storeId)
     peer.toldTaken = -1
     peer.toldDone = -1
     peer.resends.clear()
@@ -113,13 +117,28 @@ export class Recovery {
     peer.wanted = false
   }
 
-  /** Another store is another memory: positions start anew. */
+  /** For a checkpoint: the members whose store was seen. */
+  members(): ReadonlyArray<MemberKept> {
+    return this.peers.filter(({ storeId }) => storeId !== "").map(keptOf)
+  }
+
+  /** At boot. */
+  remember({ node, storeId, done }: MemberKept): void {
+    const peer = this.of(node)
+    if (peer === undefined) return
+    peer.kept = true
+    peer.storeId = storeId
+    peer.done = done
+    peer.taken = done
+  }
+
+  /** Another store is another memory: positions start anew; what left the tail is not for it. */
   private meet(peer: Peer, storeId: string): void {
     peer.storeId = storeId
     peer.got = 0
     peer.shed = 0
-    peer.taken = 0
-    peer.done = 0
+    peer.taken = this.core.says.first - 1
+    peer.done = peer.taken
     peer.asked = NOTHING_ASKED
     peer.unfinished = []
     peer.head = 0
@@ -132,10 +151,10 @@ export class Recovery {
     const { says } = this.core
     const from = message.position === 0 ? peer.done + 1 : Math.min(message.position, says.last + 1)
     peer.wanted = true
-    peer.cursor = Math.max(from, says.first)
-    peer.taken = peer.cursor - 1
+    peer.cursor = from
+    peer.taken = from - 1
     peer.standing = message.position === 0 ? this.standing(peer) : []
-    this.send(peer, { kind: "resume", position: peer.cursor })
+    this.send(peer, { kind: "resume", position: from })
   }
 
   /** The answer to our want: the peer's words come from here on, perhaps some of them again. */
@@ -177,6 +196,10 @@ export class Recovery {
   took(node: NodeId, word: Word, tracked: boolean): void {
     const peer = this.of(node)
     if (peer === undefined) return
+    if (!peer.kept) {
+      peer.kept = true
+      this.core.outbox.log(keptOf(peer))
+    }
     peer.gotBytes += word.body.length + 1
     if (word.position <= peer.got) return
     peer.got = word.position
@@ -253,16 +276,19 @@ export class Recovery {
 
   private pump(peer: Peer): void {
     const { says } = this.core
-    // Words that are for no other member are trimmed before any cursor comes by.
-    peer.cursor = Math.max(peer.cursor, says.first)
     this.resend(peer)
     const room = this.room(peer)
     if (room <= 0) return
-    const start = peer.cursor
-    const end = Math.min(says.last + 1, start + PUMP_WORDS)
-    while (peer.cursor < end) {
-      if (peer.cursor > start && says.bytesBetween(start, peer.cursor + 1) > room) return
-      const word = says.at(peer.cursor++)
+    const start = says.slot(peer.cursor)
+    for (let slot = start; slot < start + PUMP_WORDS; slot++) {
+      const word = says.at(slot)
+      if (word === undefined) {
+        peer.cursor = says.last + 1
+        return
+      }
+      peer.cursor = word.position
+      if (slot > start && says.startOf(slot + 1) - says.startOf(start) > room) return
+      peer.cursor++
       if (isFor(word, peer.node)) this.send(peer, word)
     }
   }
@@ -341,7 +367,7 @@ export class Recovery {
     let least = says.last
     for (const peer of this.peers) {
       while (peer.done < says.last && peer.done + 1 >= says.first) {
-        if (isFor(says.at(peer.done + 1), peer.node)) break
+        if (isFor(says.at(says.slot(peer.done + 1))!, peer.node)) break
         peer.done++
       }
       if (peer.taken < peer.done) peer.taken = peer.done
@@ -361,5 +387,12 @@ export class Recovery {
     this.core.outbox.emit({ kind: "send", to: peer.node, message })
   }
 }
+
+const keptOf = ({ node, storeId, done }: Peer): MemberKept => ({
+  kind: "member",
+  node,
+  storeId,
+  done
+})
 
 const isFor = (word: Word, node: NodeId): boolean => word.to === undefined || word.to.includes(node)

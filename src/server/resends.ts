@@ -38,15 +38,17 @@ export class Resends {
    */
   walk(says: Says, cursor: number, send: (word: Word) => boolean): void {
     if (this.ranges.size === 0 && !this.begin(cursor)) return
-    this.at = Math.max(this.at, says.first)
-    const stop = Math.min(this.at + WALK_WORDS, this.end, cursor)
-    for (; this.at < stop; this.at++) {
-      const word = says.at(this.at)
+    const stop = Math.min(this.end, cursor)
+    let slot = says.slot(this.at)
+    for (let left = WALK_WORDS; left > 0; left--) {
+      const word = says.at(slot++)
+      if (word === undefined || word.position >= stop) return this.ranges.clear()
+      this.at = word.position
       const range = this.ranges.get(word.lane)
       if (range === undefined || word.index < range.from || word.index >= range.to) continue
       if (!send(word)) return
     }
-    if (this.at >= Math.min(this.end, cursor)) this.ranges.clear()
+    this.at++
   }
 
   private begin(cursor: number): boolean {

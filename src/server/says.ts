@@ -9,59 +9,112 @@ import type { Word } from "./Message.ts"
 const WORD_BYTES = 64
 export const wordBytes = (word: Word): number => word.body.length + WORD_BYTES
 
-/** Invariant: the tail holds the positions first … last without a gap. */
+/** Words are found by their slot: a place in the tail that holds until the tail is next cut. */
 export class Says {
   /** Position of the newest word; 0: none. */
   last = 0
-  private words: Array<Word | undefined> = []
-  /** starts[i]: bytes said before words[i], ever. */
+  /** From here on no word is missing; below, those alone that the last `cut` kept. */
+  first = 1
+  /** By rising position. */
+  private list: Array<Word | undefined> = []
+  /** starts[i]: bytes said before list[i], ever. */
   private starts: Array<number> = []
   private head = 0
   private total = 0
 
-  /** Position of the oldest word kept; last + 1 when there is none. */
-  get first(): number {
-    return this.last + 1 - (this.words.length - this.head)
-  }
-
   get count(): number {
-    return this.words.length - this.head
+    return this.list.length - this.head
   }
 
   get bytes(): number {
-    return this.bytesBetween(this.first, this.last + 1)
+    return this.count === 0 ? 0 : this.total - this.starts[this.head]!
+  }
+
+  words(): ReadonlyArray<Word> {
+    return this.list.slice(this.head) as ReadonlyArray<Word>
+  }
+
+  /** From a checkpoint, before its words. */
+  begin(first: number, last: number): void {
+    this.first = first
+    this.last = last
   }
 
   push(word: Word): void {
-    assert(word.position === this.last + 1 || this.count === 0, "positions have no gap")
-    this.last = word.position
-    this.words.push(word)
+    const before = this.list.length > this.head ? this.list.at(-1)!.position : 0
+    assert(word.position > before, "positions rise")
+    this.last = Math.max(this.last, word.position)
+    this.list.push(word)
     this.starts.push(this.total)
     this.total += wordBytes(word)
   }
 
-  at(position: number): Word {
-    assert(position >= this.first && position <= this.last, "only a position of the tail is read")
-    return this.words[this.head + position - this.first]!
+  /** Where the words from `position` on begin. */
+  slot(position: number): number {
+    const { list, last } = this
+    if (position > last) return list.length
+    // Nothing is missing behind it.
+    if (position >= this.first) return list.length - (last + 1 - position)
+    let [low, high] = [this.head, list.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (list[middle]!.position < position) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
-  /** Bytes of the words in [from, to). */
+  /** `undefined` behind the newest. */
+  at(slot: number): Word | undefined {
+    return this.list[slot]
+  }
+
+  /** Bytes of the words with positions in [from, to). */
   bytesBetween(from: number, to: number): number {
-    return to <= from ? 0 : this.startOf(to) - this.startOf(from)
+    return to <= from ? 0 : this.startOf(this.slot(to)) - this.startOf(this.slot(from))
+  }
+
+  /** Bytes of the words before this slot, ever. */
+  startOf(slot: number): number {
+    return this.starts[slot] ?? this.total
   }
 
   /** Drops all words up to `position`: every member has finished with them. */
   trim(position: number): void {
-    while (this.count > 0 && this.first <= position) this.words[this.head++] = undefined
-    if (this.head > 1024 && this.head * 2 > this.words.length) {
-      this.words = this.words.slice(this.head)
+    if (position >= this.first) this.first = position + 1
+    const { list } = this
+    while (this.head < list.length && list[this.head]!.position <= position) {
+      list[this.head++] = undefined
+    }
+    if (this.head > 1024 && this.head * 2 > list.length) {
+      this.list = list.slice(this.head)
       this.starts = this.starts.slice(this.head)
       this.head = 0
     }
   }
 
-  private startOf(position: number): number {
-    if (position > this.last) return this.total
-    return this.starts[this.head + Math.max(position, this.first) - this.first] ?? this.total
+  /**
+   * Drops the oldest words up to `position` until no more than `bytesMax` bytes are left, but for
+   * those that `keep` names.
+   */
+  cut(position: number, bytesMax: number, keep: (word: Word) => boolean): void {
+    const words = this.words()
+    const kept: Array<Word> = []
+    let over = this.bytes - bytesMax
+    let slot = 0
+    for (; slot < words.length && over > 0 && words[slot]!.position <= position; slot++) {
+      const word = words[slot]!
+      if (keep(word)) {
+        kept.push(word)
+        continue
+      }
+      over -= wordBytes(word)
+      this.first = Math.max(this.first, word.position + 1)
+    }
+    if (kept.length === slot) return
+    this.list = []
+    this.starts = []
+    this.head = 0
+    for (const word of [...kept, ...words.slice(slot)]) this.push(word)
   }
 }

@@ -66,6 +66,17 @@ export class Session extends Lane {
     this.ackedByPeer = new Array<number>(members).fill(1)
   }
 
+  get lateCalls(): ReadonlyArray<number> {
+    return [...this.late]
+  }
+
+  /** From a checkpoint. */
+  restore(ackedBelow: number, late: ReadonlyArray<number>): void {
+    this.ackedBelow = ackedBelow
+    for (const index of late) this.late.add(index)
+    this.moveOwn()
+  }
+
   override finished(index: number): boolean {
     return index < this.ackedBelow ? !this.late.has(index) : this.answers.has(index)
   }

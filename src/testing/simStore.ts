@@ -74,9 +74,10 @@ export class SimStore {
   }
 
   #remember(): LogMemory {
-    const { checkers, node } = this.#options
+    const { checkers, node, world } = this.#options
     return new LogMemory({
       durable: (record) => checkers.durable(node, decodeRecord(record)),
+      cut: () => world.happened("checkpoint", node, 0),
       broken: (what) => checkers.fail(`the log of node ${node}: ${what}`)
     })
   }

@@ -3,23 +3,26 @@ import type { LogCore } from "../link/logCore.ts"
 
 /** What a node's log has held, over all its processes. */
 export interface LogWatch {
-  /** A record became durable, or survived a crash. Each once. */
+  /** A record became durable, or survived a crash. Each once; of checkpoints none. */
   readonly durable: (record: Uint8Array) => void
+  /** A checkpoint became durable, or survived a crash. */
+  readonly cut: () => void
   /** The log broke its promise. */
   readonly broken: (what: string) => void
 }
 
 /**
  * Remembers, outside the node, what its log was given and what it said is durable, and holds every
- * restart to it: a restarted log has all that was durable, then some of what was not, in order, and
- * nothing else.
+ * restart to it: a restarted log has all that was durable since the last checkpoint, that included,
+ * then some of what was not, in order, and nothing else.
  */
 export class LogMemory {
   readonly #watch: LogWatch
-  /** Durable, over all processes. */
-  readonly #kept: Array<Uint8Array> = []
+  /** Durable, over all processes, from the last durable checkpoint on. */
+  #kept: Array<Uint8Array> = []
   /** Given to the process that runs, not known to be durable. */
   #pending: Array<Uint8Array> = []
+  readonly #checkpoints = new WeakSet<Uint8Array>()
 
   constructor(watch: LogWatch) {
     this.#watch = watch
@@ -60,6 +63,14 @@ export class LogMemory {
         this.#pending.push(record)
         return log.queue(record)
       },
+      cut: (record) => {
+        this.#pending.push(record)
+        this.#checkpoints.add(record)
+        return log.cut(record)
+      },
+      get due() {
+        return log.due
+      },
       flush: () => log.flush(),
       listen: (listener) =>
         log.listen({
@@ -90,14 +101,23 @@ export class LogMemory {
   }
 
   #keep(record: Uint8Array): void {
+    if (this.#checkpoints.has(record)) {
+      this.#kept = []
+      this.#watch.cut()
+    } else this.#watch.durable(record)
     this.#kept.push(record)
-    this.#watch.durable(record)
   }
 
   #replayed(found: ReadonlyArray<Uint8Array>): void {
-    const kept = this.#kept.length
-    const expected = [...this.#kept, ...this.#pending]
+    const pending = this.#pending
     this.#pending = []
+    // A checkpoint that was being written is there: so is all that was queued before it.
+    const cut = pending.findLastIndex(
+      (record) => this.#checkpoints.has(record) && found[0] && bytesEqual(record, found[0])
+    )
+    for (const record of pending.splice(0, cut + 1)) this.#keep(record)
+    const kept = this.#kept.length
+    const expected = [...this.#kept, ...pending]
     if (found.length < kept) {
       this.#watch.broken(`${kept - found.length} of ${kept} durable records are gone`)
     }
@@ -109,7 +129,7 @@ export class LogMemory {
       if (!bytesEqual(found[i]!, expected[i]!)) {
         this.#watch.broken(`record ${i + 1} came back with other bytes`)
       }
-      if (i >= kept) this.#keep(found[i]!)
+      if (i >= kept) this.#keep(expected[i]!)
     }
   }
 }

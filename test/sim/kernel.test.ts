@@ -286,12 +286,16 @@ describe("the simulated disk", () => {
 })
 
 describe("the memory of a log", () => {
-  /** A log that was given 1 … 4 and said that 1 and 2 are durable, then comes back with `found`. */
-  const restarted = (found: ReadonlyArray<number>) => {
+  /**
+   * A log that was given 1 … 4, then perhaps a checkpoint, and said that 1 and 2 are durable, comes
+   * back with `found`.
+   */
+  const restarted = (found: ReadonlyArray<number>, checkpoint?: number) => {
     const durable: Array<number> = []
     const broken: Array<string> = []
     const memory = new LogMemory({
       durable: (record) => durable.push(record[0]!),
+      cut: () => durable.push(0),
       broken: (what) => broken.push(what)
     })
     let listener: LogListener | undefined
@@ -300,6 +304,7 @@ describe("the memory of a log", () => {
     log.replay(() => {})
     log.listen({ durable: () => {}, failed: () => {} })
     for (const value of [1, 2, 3, 4]) log.append(Uint8Array.of(value))
+    if (checkpoint !== undefined) log.cut(Uint8Array.of(checkpoint))
     first.durable = 2
     listener!.durable()
     expect(durable).toEqual([1, 2])
@@ -313,6 +318,15 @@ describe("the memory of a log", () => {
     expect(restarted([1, 2])).toEqual({ durable: [1, 2], broken: [] })
     expect(restarted([1, 2, 3])).toEqual({ durable: [1, 2, 3], broken: [] })
     expect(restarted([1, 2, 3, 4])).toEqual({ durable: [1, 2, 3, 4], broken: [] })
+  })
+
+  it("takes a restart from a checkpoint, which stands for all before it", () => {
+    expect(restarted([9], 9)).toEqual({ durable: [1, 2, 3, 4, 0], broken: [] })
+    expect(restarted([1, 2, 3], 9)).toEqual({ durable: [1, 2, 3], broken: [] })
+    expect(restarted([8], 9).broken).toEqual([
+      "1 of 2 durable records are gone",
+      "record 1 came back with other bytes"
+    ])
   })
 
   it("notices a durable record that is gone, one that changed, and one that nobody wrote", () => {
@@ -331,6 +345,7 @@ const fakeLog = (found: ReadonlyArray<number>, listen?: (listener: LogListener) 
       for (const value of found) each(Uint8Array.of(value))
     },
     append: () => ++log.appended,
+    cut: () => ++log.appended,
     listen: (listener: LogListener) => listen?.(listener)
   }
   return log as typeof log & LogCore

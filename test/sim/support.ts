@@ -1,6 +1,7 @@
 /** Bugs wrapped onto a node from outside; the code under test has no switch for them. */
 import type { NodeId } from "../../src/base/NodeId.ts"
 import type { Quorum, System } from "../../src/quorum/QuorumSystem.ts"
+import type { HostEngine } from "../../src/link/hostCore.ts"
 import type { Engine } from "../../src/server/engine.ts"
 import type { Input } from "../../src/server/Input.ts"
 import type { Output } from "../../src/server/Output.ts"
@@ -9,11 +10,15 @@ import { simulate } from "../../src/testing/index.ts"
 
 type Step = (input: Input) => ReadonlyArray<Output>
 
+/** An engine some of which is another one's. */
+export const overEngine = (engine: Engine, changed: Partial<HostEngine>): HostEngine =>
+  Object.assign(Object.create(engine) as Engine, changed)
+
 /** An engine whose `step` is another one over it. */
 export const stepping = (change: (step: Step) => Step): NonNullable<Decorate["engine"]> => {
   return (engine: Engine) => {
     const step = change((input) => engine.step(input))
-    return Object.assign(Object.create(engine) as Engine, { step })
+    return overEngine(engine, { step })
   }
 }
 

@@ -151,6 +151,30 @@ const callId: fc.Arbitrary<CallId> = fc.record({
   method: fc.string({ maxLength: 20 })
 })
 const ended = fc.oneof(fc.constant({}), fc.record({ code, detail }, { requiredKeys: ["code"] }))
+const rising = fc
+  .uniqueArray(counter(1), { maxLength: 8 })
+  .map((numbers) => numbers.sort((a, b) => a - b))
+const kept: fc.Arbitrary<LogEntry> = fc.oneof(
+  fc.record({
+    kind: fc.constant("checkpoint" as const),
+    tailFirst: counter(1),
+    last: counter(0)
+  }),
+  fc.record({
+    kind: fc.constant("member" as const),
+    node,
+    storeId: fc.stringMatching(/^[0-9a-f]{1,40}$/),
+    done: counter(0)
+  }),
+  fc.record({
+    kind: fc.constant("session" as const),
+    session: call.session,
+    ackedBelow: counter(1),
+    late: rising
+  }),
+  fc.record({ kind: fc.constant("lane" as const), lane, own: counter(1), ahead: rising }),
+  fc.record({ kind: fc.constant("state" as const), protocol: uint32, body })
+)
 export const entry: fc.Arbitrary<LogEntry> = fc.oneof(
   word,
   epoch,
@@ -161,6 +185,7 @@ export const entry: fc.Arbitrary<LogEntry> = fc.oneof(
   fc.record({ kind: fc.constant("horizon" as const), horizonMs: counter(0) }),
   fc.record({ kind: fc.constant("floor" as const), lane, index: counter(1) }),
   fc.record({ kind: fc.constant("stored" as const), protocol: uint32, body }),
+  kept,
   fc.record({
     kind: fc.constant("decided" as const),
     protocol: uint32,
