@@ -4,14 +4,12 @@
  */
 import { NO_BYTES } from "../base/bytes.ts"
 import type { Limits } from "../base/limits.ts"
-import { mark } from "../base/mark.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Engine } from "../server/engine.ts"
 import { ProtocolInvalid } from "../server/handlers.ts"
 import type { EpochStanding } from "../server/epoch.ts"
 import type { Input, Route } from "../server/Input.ts"
-import type { LogRecord } from "../server/LogRecord.ts"
 import {
   type ClientMessage,
   type MethodId,
@@ -27,6 +25,7 @@ import { Fifo } from "./fifo.ts"
 import type { LogCore, StoreInvalid } from "./logCore.ts"
 import type { Clock } from "./ports.ts"
 import type { Proofs } from "./proofs.ts"
+import { keep } from "./keep.ts"
 import { decodeRecord, encodeRecord } from "./recordCodec.ts"
 import { type Outgoing, Signing } from "./signing.ts"
 import { type Incoming, Verifying } from "./verifying.ts"
@@ -302,19 +301,10 @@ export class HostCore {
     }
   }
 
-  /** What waits to be handed in is kept too: the records that say so go. */
   private cut(log: LogCore): void {
-    let kept: LogRecord
-    try {
-      kept = this.engine.checkpoint()
-    } catch (thrown) {
-      return this.halt(`its state cannot be kept: ${(thrown as Error).message}`)
-    }
-    const waiting = this.gate.all().flatMap(({ output }) => {
-      return output.kind === "deliver" ? [output.delivered] : []
-    })
-    log.cut(encodeRecord({ entries: [...kept.entries, ...waiting] }))
-    mark("host: checkpoint")
+    const kept = keep(this.engine, this.gate.all())
+    if (typeof kept === "string") this.halt(kept)
+    else log.cut(kept)
   }
 
   /** Lets out, in order, what depends on nothing that is not durable. */

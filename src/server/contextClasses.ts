@@ -42,6 +42,19 @@ class Proven {
   }
 }
 
+const share = (prototype: object, shared: object, protocol: { readonly state: unknown }): void => {
+  Object.assign(prototype, shared)
+  // A checkpoint brings another object.
+  Object.defineProperty(prototype, "state", { get: () => protocol.state })
+}
+
+const hookClass = () =>
+  class Hook {
+    constructor(event: object) {
+      Object.assign(this, event)
+    }
+  }
+
 /** @param replies local names of the calls a phase can answer */
 export const contextClasses = (
   shared: object,
@@ -107,15 +120,7 @@ export const contextClasses = (
       this.votes = votes
     }
   }
-  class Hook {
-    constructor(event: object) {
-      Object.assign(this, event)
-    }
-  }
-  for (const { prototype } of [Entry, OneWay, Phase, Hook]) {
-    Object.assign(prototype, shared)
-    // A checkpoint brings another object.
-    Object.defineProperty(prototype, "state", { get: () => protocol.state })
-  }
+  const Hook = hookClass()
+  for (const { prototype } of [Entry, OneWay, Phase, Hook]) share(prototype, shared, protocol)
   return { Entry, OneWay, Message, Votes, Hook }
 }

@@ -8,7 +8,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Agreement, type Evidence } from "./agreement.ts"
 import { Answers } from "./answers.ts"
-import { checkpoint, restore, type Tables } from "./checkpoint.ts"
+import { checkpoint } from "./checkpoint.ts"
 import { Core, type Counters } from "./core.ts"
 import { Execution } from "./execution.ts"
 import { type EarlyVote, EarlyVotes } from "./early.ts"
@@ -18,12 +18,13 @@ import { countable, fits, read, votable } from "./incoming.ts"
 import { Hooks } from "./hooks.ts"
 import type { Input } from "./Input.ts"
 import { type Instance, ProtocolLane, viewOf } from "./lanes.ts"
-import { isSession, type LaneKey, laneText } from "./laneKey.ts"
-import type { LogEntry, LogRecord } from "./LogRecord.ts"
+import { type LaneKey, laneText } from "./laneKey.ts"
+import type { LogRecord } from "./LogRecord.ts"
 import type { PeerMessage, Word } from "./Message.ts"
 import type { Output } from "./Output.ts"
 import type { IsEffect, ProtocolSpec } from "./Protocol.ts"
 import { Recovery } from "./recovery.ts"
+import { Replay } from "./replay.ts"
 import { Requests } from "./requests.ts"
 import { Says } from "./says.ts"
 import { Session, Sessions } from "./sessions.ts"
@@ -49,6 +50,7 @@ export class Engine {
   /** Public for what tells protocols of losses and installs. */
   readonly hooks: Hooks
   private readonly execution: Execution
+  private readonly replay: Replay
 
   /** @throws ProtocolInvalid */
   constructor(options: EngineOptions) {
@@ -77,6 +79,8 @@ export class Engine {
       installed: (lane, index) => this.hooks.ofLane("installed", lane, { index })
     })
     this.agreement = new Agreement(this.core, this.recovery, answers, this.execution)
+    const { core, recovery, agreement, execution } = this
+    this.replay = new Replay({ core, recovery, agreement, execution })
     this.hooks = new Hooks(this.core, this.agreement)
     this.early = new EarlyVotes(limits, system.size)
     this.requests = new Requests({
@@ -100,7 +104,7 @@ export class Engine {
     assert(core.booted !== (input.kind === "replay" || input.kind === "booted"), "boot comes first")
     switch (input.kind) {
       case "replay":
-        return this.replay(input.record)
+        return this.replay.record(input.record)
       case "booted":
         core.sessions.raise(input.horizonMs)
         core.booted = true
@@ -281,80 +285,13 @@ export class Engine {
     this.agreement.cast({ method, instance, row, round: word.round, rank, message, word })
   }
 
-  // ---------------------------------------------------------------- boot
-
-  private replay(record: LogRecord): void {
-    const { core } = this
-    for (const entry of record.entries) if (!core.halted) this.replayEntry(entry)
-    // What was said and answered in an earlier life is not said now; why this one cannot be, is.
-    // Nobody knows how much of what was delivered was received.
-    const again = core.outbox.take().filter(({ kind }) => kind === "halt" || kind === "deliver")
-    for (const output of again) core.outbox.emit(output)
-  }
-
-  private replayEntry(entry: LogEntry): void {
-    const { core } = this
-    switch (entry.kind) {
-      case "horizon":
-        core.sessions.raise(entry.horizonMs)
-        return
-      case "word":
-        return this.replayWord(entry)
-      case "final": {
-        if (this.sessionOf(entry.session) === undefined) return
-        const { code, detail, body } = entry
-        const answer = { body, ...(code && { code }), ...(detail !== undefined && { detail }) }
-        return this.agreement.answers.answer(entry.session, entry.index, answer, false)
-      }
-      case "stored": {
-        const protocol = core.handlers.protocols.get(entry.protocol)
-        return protocol && this.agreement.evolve({ protocol }, entry.body, true)
-      }
-      case "epoch":
-        core.epoch.advance(entry)
-        return
-      case "decided":
-        return this.execution.decided(entry)
-      case "floor":
-        return this.execution.floor(entry)
-      case "installed":
-        return void this.execution.installed(entry)
-      case "delivered":
-        return this.agreement.delivered(entry)
-      default:
-        return restore(this.tables, entry)
-    }
-  }
-
-  private replayWord(word: Word): void {
-    const { core } = this
-    core.says.push(word)
-    const lane = isSession(word.lane) ? this.sessionOf(word.lane) : core.lanes.get(word.lane)
-    const method = core.handlers.byId.get(word.method)
-    if (lane === undefined || method === undefined) return
-    if (lane instanceof Session) lane.acknowledge(word.ackedBelow)
-    if (lane.finished(word.index)) return
-    const instance = lane.instance(word.index)
-    const row = instance.row(method.slot, word.round, core.rank, core)
-    if (row !== undefined) this.agreement.restore(method, instance, row, word)
-  }
-
-  /** What was admitted once is admitted again, unless it was evicted. */
-  private sessionOf(key: LaneKey): Session | undefined {
-    const { sessions } = this.core
-    return sessions.get(key) ?? (sessions.expired(key) ? undefined : sessions.add(key))
-  }
-
   /**
    * All that this node keeps, after every step so far: what a boot needs instead of the log.
    * @throws NotPlain where a state has become something that cannot be kept
    */
   checkpoint(): LogRecord {
-    return checkpoint(this.tables)
-  }
-
-  private get tables(): Tables {
-    return { core: this.core, recovery: this.recovery, execution: this.execution }
+    const { core, recovery, execution } = this
+    return checkpoint({ core, recovery, execution })
   }
 
   // ---------------------------------------------------------------- looking in

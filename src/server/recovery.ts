@@ -196,7 +196,7 @@ export class Recovery {
   took(node: NodeId, word: Word, tracked: boolean): void {
     const peer = this.of(node)
     if (peer === undefined) return
-    if (!peer.kept) {
+    if (!peer.kept && peer.storeId !== "") {
       peer.kept = true
       this.core.outbox.log(keptOf(peer))
     }
