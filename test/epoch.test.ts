@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest"
 import type { NodeId } from "../src/base/NodeId.ts"
 import type { EpochState } from "../src/server/epoch.ts"
+import type { WorldSpec } from "../src/server/Protocol.ts"
 import { laneOfBytes } from "../src/server/laneKey.ts"
 import { bracha, bytesOf, Nodes, request, session } from "./support/engines.ts"
 
@@ -36,6 +37,19 @@ describe("an engine in a closing epoch", () => {
     nodes.link(1, 2)
     nodes.settle()
     expect(standings(nodes, 2)).toEqual(["1 closing", "1 closing"])
+  })
+
+  it("tells its protocols, once", () => {
+    let hooks = 0
+    const world: WorldSpec = {
+      epoch: ({ ignore }) => {
+        hooks++
+        return ignore
+      }
+    }
+    const nodes = new Nodes({ ...bracha, world }, 4, "byzantine")
+    for (const state of ["closing", "closing", "over"] as const) stand(nodes, 1, state)
+    expect(hooks).toBe(1)
   })
 
   it("never goes back, in no life", () => {

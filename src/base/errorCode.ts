@@ -40,6 +40,8 @@ export const ERROR_CODES = {
   epoch_closing: { number: 45, retry: true },
   /** The call's epoch is over at this node, which has no part in the call and never will. */
   epoch_ended: { number: 46, retry: false },
+  /** The link's epoch has ended at the node, which forgot what it did in it. */
+  epoch_gone: { number: 47, retry: false },
   /** The request lacks its client's signature, or a proof in it is false. */
   bad_signature: { number: 50, retry: false }
 } as const

@@ -40,6 +40,11 @@ const pendingOutcome = (
 
 /** Of a call that no reply can end any more: what its nodes say alike, else `unavailable`. */
 export const codeOf = (call: OpenCall, system: System): ErrorCode => {
+  // What a quorum never takes part in no quorum does: two quorums share a correct member.
+  const never = failedWith(call, system, ["epoch_ended"])
+  if (call.multiparty && system.quorum.has(never)) return "epoch_ended"
+  const over = failedWith(call, system, ["epoch_ended", ...FORGOTTEN])
+  if (call.multiparty && system.oneHonest.has(over)) return "outcome_unknown"
   if (forgotten(call, system) !== undefined) return "outcome_unknown"
   let common: ErrorCode | undefined
   let alike = true
@@ -52,18 +57,25 @@ export const codeOf = (call: OpenCall, system: System): ErrorCode => {
   return common !== undefined && alike ? common : "unavailable"
 }
 
+const FORGOTTEN: ReadonlyArray<ErrorCode> = ["session_expired", "epoch_gone"]
+
 /**
- * The nodes that forgot the call's session: whether it took effect before they did, they cannot
+ * The nodes that forgot the call's session or epoch: whether it took effect before, they cannot
  * tell. `undefined`: none, or in a multiparty call so few that all may be liars.
  */
 export const forgotten = (call: OpenCall, system: System): NodeSet | undefined => {
-  const expired = new NodeSet(system.size)
-  for (const [slot, state] of call.states.entries()) {
-    if (state !== FAILED || call.troubles![slot]!.code !== "session_expired") continue
-    expired.add(call.targets.ranks[slot]!)
-  }
+  const expired = failedWith(call, system, FORGOTTEN)
   const enough = call.multiparty ? system.oneHonest.has(expired) : expired.count > 0
   return enough ? expired : undefined
+}
+
+const failedWith = (call: OpenCall, system: System, codes: ReadonlyArray<ErrorCode>): NodeSet => {
+  const nodes = new NodeSet(system.size)
+  for (const [slot, state] of call.states.entries()) {
+    if (state !== FAILED || !codes.includes(call.troubles![slot]!.code)) continue
+    nodes.add(call.targets.ranks[slot]!)
+  }
+  return nodes
 }
 
 /** Replies needed and got, of whatever policy. */

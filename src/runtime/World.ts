@@ -89,7 +89,7 @@ export interface Hooks<Context> {
   ) => Step
   /** A turn ends in which a handler of this protocol ran: batches are formed here. */
   readonly turnEnd?: (context: Context) => Step
-  /** Another epoch of the group is active. */
+  /** Another epoch of the group is active: this one closes. */
   readonly epoch?: (context: Context) => Step
 }
 /** What hooks and timers are given: no message, no call. */

@@ -84,7 +84,7 @@ export interface WorldHooks {
   readonly installed?: HandlerFunction
   /** A turn ends in which a handler of this protocol ran: batches are formed here. */
   readonly turnEnd?: HandlerFunction
-  /** Another epoch is active. */
+  /** Another epoch is active: this one closes. */
   readonly epoch?: HandlerFunction
 }
 

@@ -111,7 +111,7 @@ export class Engine {
         core.outbox.emit({ kind: "horizon", horizonMs: core.sessions.horizonMs })
         recovery.epochStands()
         this.execution.booted()
-        return this.hooks.booted()
+        return this.hooks.all("booted")
       case "peerUp":
         return recovery.up(input.peer, input.storeId)
       case "peerDown":
@@ -130,7 +130,9 @@ export class Engine {
         core.logFull = input.full
         return
       case "epoch":
-        return recovery.epoch(input.standing)
+        if (recovery.epoch(input.standing) && core.epoch.state === "closing")
+          this.hooks.all("epoch")
+        return
       case "turnEnd":
         this.hooks.turn()
         return recovery.turn(false)

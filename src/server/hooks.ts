@@ -19,8 +19,8 @@ export class Hooks {
     this.agreement = agreement
   }
 
-  booted(): void {
-    for (const protocol of this.core.handlers.protocols.values()) this.run(protocol, "booted", {})
+  all(name: "booted" | "epoch"): void {
+    for (const protocol of this.core.handlers.protocols.values()) this.run(protocol, name, {})
   }
 
   /** Tells the protocol that the lane belongs to. */

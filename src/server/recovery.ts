@@ -96,12 +96,13 @@ export class Recovery {
   }
 
   /** The epoch goes on: for all lives. Peers that are away are told as their links come up. */
-  epoch(to: EpochStanding): void {
+  epoch(to: EpochStanding): boolean {
     const { epoch, outbox } = this.core
-    if (!epoch.advance(to)) return
+    if (!epoch.advance(to)) return false
     outbox.log(to)
     for (const peer of this.peers) if (peer.up) this.send(peer, to)
     this.epochStands()
+    return true
   }
 
   /** The host hears where the epoch stands, once that is durable. */

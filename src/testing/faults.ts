@@ -2,21 +2,40 @@ import type { Prng } from "../base/prng.ts"
 import type { Fault, PlannedFault } from "./faultPlan.ts"
 import type { SimClient } from "./simClient.ts"
 import type { SimHost } from "./simHost.ts"
+import type { SimNetwork } from "./simNetwork.ts"
 import type { World } from "./world.ts"
+
+/** What faults happen to: one host, or one process with several. */
+type FaultyHost = Pick<
+  SimHost,
+  | "node"
+  | "alive"
+  | "boot"
+  | "crash"
+  | "failDisk"
+  | "stallDisk"
+  | "healDisk"
+  | "loseDisk"
+  | "jumpClock"
+>
+type FaultyClient = Pick<SimClient, "endpoint" | "die">
+interface FaultyWorld extends Pick<World, "time" | "happened"> {
+  readonly network: Pick<SimNetwork, "cut" | "mute" | "heal">
+}
 
 /** Lets planned faults happen; at the end everything comes back, for good. */
 export class FaultSchedule {
-  readonly #world: World
+  readonly #world: FaultyWorld
   readonly #random: Prng
-  readonly #hosts: ReadonlyArray<SimHost>
-  readonly #clients: ReadonlyArray<SimClient>
+  readonly #hosts: ReadonlyArray<FaultyHost>
+  readonly #clients: ReadonlyArray<FaultyClient>
   crashes = 0
 
   constructor(parts: {
-    readonly world: World
+    readonly world: FaultyWorld
     readonly random: Prng
-    readonly hosts: ReadonlyArray<SimHost>
-    readonly clients: ReadonlyArray<SimClient>
+    readonly hosts: ReadonlyArray<FaultyHost>
+    readonly clients: ReadonlyArray<FaultyClient>
   }) {
     this.#world = parts.world
     this.#random = parts.random
@@ -67,12 +86,12 @@ export class FaultSchedule {
   }
 
   /** Of a node that runs twice, one or both. */
-  #of(node: number): ReadonlyArray<SimHost> {
+  #of(node: number): ReadonlyArray<FaultyHost> {
     const hosts = this.#hosts.filter((host) => host.node === node)
     return hosts.length > 1 && this.#random.chance(700) ? [this.#random.pick(hosts)] : hosts
   }
 
-  #crash(host: SimHost, downMs: number): void {
+  #crash(host: FaultyHost, downMs: number): void {
     if (!host.alive) return
     host.crash()
     this.crashes++

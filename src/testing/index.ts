@@ -12,3 +12,4 @@ export {
 export type { Promises } from "./Checkers.ts"
 export type { CallChoice } from "./simClient.ts"
 export type { Decorate } from "./simHost.ts"
+export { type EpochsOptions, type EpochsRun, simulateEpochs } from "./simulateEpochs.ts"

@@ -58,6 +58,8 @@ export interface SimHostOptions {
   readonly skewMs: () => number
   /** Asked after each step of the engine and each operation of the disk; true: dies there. */
   readonly kills?: (node: NodeId, what: "step" | "disk", count: number) => boolean
+  /** Other epochs of the group come before. */
+  readonly announced?: boolean
   /** Handlers that throw are part of the run. */
   readonly mayPoison: boolean
 }
@@ -218,6 +220,7 @@ export class SimHost {
       limits,
       log,
       isEffect,
+      announced: this.#options.announced === true,
       ports: decorate.ports?.(ports, this.node) ?? ports,
       ...(engine && { makeEngine: (make: () => Engine) => engine(make()) })
     }

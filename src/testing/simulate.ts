@@ -17,6 +17,7 @@ import { type CallChoice, SimClient } from "./simClient.ts"
 import { SimDisk } from "./simDisk.ts"
 import { type Decorate, type RunEffect, SimHost, type SimHostOptions } from "./simHost.ts"
 import { type HostNetwork, SimNetwork, type Traffic } from "./simNetwork.ts"
+import { diskTiming, networkTiming } from "./timing.ts"
 import { Twins } from "./twins.ts"
 import { VirtualTime } from "./virtualTime.ts"
 import { makeWorld, type Trace, type World } from "./world.ts"
@@ -315,20 +316,6 @@ class Run {
     }
   }
 }
-
-const networkTiming = (random: Prng) => ({
-  delayMsMax: 1 + random.below(20),
-  slowPerMille: random.below(100),
-  slowMsMax: 20 + random.below(200),
-  dialMsMax: 1 + random.below(200),
-  noticeMsMax: 1 + random.below(300)
-})
-
-const diskTiming = (random: Prng) => ({
-  syncMsMax: 1 + random.below(15),
-  slowPerMille: random.below(100),
-  slowMsMax: 20 + random.below(150)
-})
 
 /** One run in three has limits that are hit at once: small windows, segments and turns. */
 const limitsOf = (random: Prng, ours: Partial<Limits>): Limits => {

@@ -52,6 +52,7 @@ const CODES: { readonly [K in ErrorCode]: ConnectCode } = {
   wrong_store: FAILED_PRECONDITION,
   epoch_closing: UNAVAILABLE,
   epoch_ended: FAILED_PRECONDITION,
+  epoch_gone: FAILED_PRECONDITION,
   bad_signature: as(Code.Unauthenticated, "unauthenticated", 401)
 }
 
