@@ -111,6 +111,12 @@ export interface Common {
    * Those whose call or lane does not take votes now are dropped: the protocol can ask again.
    */
   readonly count: (proof: SignedWord | Certificate) => Directive
+  /**
+   * Opens the call of a client's request that came in a message, as if the client had sent it here:
+   * its entry handler runs, unless the call is known, finished or forgotten. In a Byzantine group
+   * its method must be signed.
+   */
+  readonly admit: (request: SignedRequest) => Directive
   /** Hands the messages parked under `key` in again, once all else of this step is done. */
   readonly wake: (key: string | number) => Directive
 }

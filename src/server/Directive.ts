@@ -1,6 +1,6 @@
 import type { FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
-import type { Certificate, SignedWord } from "./Proof.ts"
+import type { Certificate, SignedRequest, SignedWord } from "./Proof.ts"
 
 /**
  * Names a client's call across nodes. A message that carries a call to another node (a proposal)
@@ -94,6 +94,8 @@ export type Directive =
   | { readonly kind: "disarm"; readonly timer: string }
   /** Another member's signed words, which came in a message, are its votes where they fit. */
   | { readonly kind: "count"; readonly proof: SignedWord | Certificate }
+  /** A client's request, shown by another member, opens its call here, for nobody yet. */
+  | { readonly kind: "admit"; readonly request: SignedRequest }
 
 /** One directive, or several in order. An empty list waits. */
 export type Step = Directive | ReadonlyArray<Directive>

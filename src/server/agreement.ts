@@ -190,6 +190,9 @@ export class Agreement {
         return this.execution.floor(todo)
       case "arm":
         return this.core.timers.arm(todo.timer, todo.dueMs)
+      case "admit":
+        this.core.admitted.push(todo.request)
+        return
       case "count":
         for (const word of todo.words) this.count(word)
         return

@@ -9,6 +9,7 @@ import type { Handlers, Protocol } from "./handlers.ts"
 import type { Lane, ProtocolLane } from "./lanes.ts"
 import { isSession, type LaneKey, laneText } from "./laneKey.ts"
 import type { LogEntry } from "./LogRecord.ts"
+import type { Request } from "./Message.ts"
 import type { Output, Report } from "./Output.ts"
 import { Parked } from "./parked.ts"
 import type { Says } from "./says.ts"
@@ -57,6 +58,8 @@ export class Core {
   readonly ran = new Set<Protocol>()
   readonly parked: Parked
   readonly counters: Counters = {}
+  /** Clients' requests that handlers want opened here, once all else of the step is done. */
+  readonly admitted: Array<Request> = []
   /** False while the log is replayed: votes are counted and nothing runs. */
   booted = false
   /** Set once; a halted engine does nothing. */

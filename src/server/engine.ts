@@ -96,6 +96,10 @@ export class Engine {
     if (this.core.halted) return NOTHING
     if (input.kind !== "replay") this.core.atMs = input.atMs
     this.dispatch(input)
+    for (let next = this.core.admitted.shift(); next !== undefined; ) {
+      if (!this.core.halted) this.requests.relayed(next)
+      next = this.core.admitted.shift()
+    }
     return this.core.outbox.take()
   }
 

@@ -14,7 +14,7 @@ import { type HookName, hookMethod } from "./hooks.ts"
 import { LANE_NAME } from "./laneKey.ts"
 import { isStanding, ROUND_MAX, SLOTS_MAX } from "./lanes.ts"
 import { type MethodId, methodId, type Word } from "./Message.ts"
-import type { Certificate, SignedWord } from "./Proof.ts"
+import type { Certificate, SignedRequest, SignedWord } from "./Proof.ts"
 import type {
   CallKind,
   HandlerFunction,
@@ -111,6 +111,7 @@ export interface Tools {
   readonly arm: (timer: string, ms: number) => Directive
   readonly disarm: (timer: string) => Directive
   readonly count: (proof: SignedWord | Certificate) => Directive
+  readonly admit: (request: SignedRequest) => Directive
   readonly park: (key: string | number) => Directive
   readonly wake: (key: string | number) => Directive
 }
@@ -129,6 +130,7 @@ const rollback = (index: number): Directive => ({ kind: "rollback", index })
 const read: Tools["read"] = (query, options) => ({ kind: "read", query, ...options })
 const install: Tools["install"] = ({ index, bytes }) => ({ kind: "install", index, bytes })
 const count = (proof: SignedWord | Certificate): Directive => ({ kind: "count", proof })
+const admit = (request: SignedRequest): Directive => ({ kind: "admit", request })
 const deliver = (message: object): Directive => ({ kind: "deliver", message })
 const floor = (lane: string, index: number): Directive => ({ kind: "floor", lane, index })
 const arm = (timer: string, ms: number): Directive => ({ kind: "arm", timer, ms })
@@ -303,6 +305,7 @@ export class Handlers {
       arm,
       disarm,
       count,
+      admit,
       park,
       wake
     }

@@ -15,9 +15,9 @@ import type { Method } from "./handlers.ts"
 import { COUNT_MAX } from "./laneKey.ts"
 import { type Instance, type Lane, ProtocolLane } from "./lanes.ts"
 import type { Floor } from "./LogRecord.ts"
-import type { MethodId } from "./Message.ts"
+import type { MethodId, Request } from "./Message.ts"
 import { type PlannedApplication, planApplication } from "./planApplication.ts"
-import { proofsIn, type Signed, wordsOf } from "./Proof.ts"
+import { proofsIn, type Signed, type SignedRequest, wordsOf } from "./Proof.ts"
 import { type Answer, Session } from "./sessions.ts"
 
 const NO_WORDS: ReadonlyArray<Signed> = []
@@ -42,6 +42,7 @@ export type Planned =
   | { readonly kind: "refuse"; readonly code: ErrorCode; readonly node: NodeId | undefined }
   | { readonly kind: "evolve"; readonly body: Uint8Array; readonly logged: boolean }
   | PlannedApplication
+  | { readonly kind: "admit"; readonly request: Request }
   | { readonly kind: "count"; readonly words: ReadonlyArray<Signed> }
   | { readonly kind: "park"; readonly key: string; readonly cast: Cast }
   | { readonly kind: "wake"; readonly key: string }
@@ -137,9 +138,28 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
       return planTimer(core, owner, directive)
     case "count":
       return { kind: "count", words: wordsOf(directive.proof) ?? NO_WORDS }
+    case "admit":
+      return planAdmit(core, directive.request)
     default:
       throw new AuthorMistake("returned what is no directive")
   }
+}
+
+/** What is in the request came from a client, by way of a member: `undefined` if it names no call. */
+const planAdmit = (core: Core, shown: SignedRequest): Planned | undefined => {
+  const method = core.handlers.byId.get(shown.method)
+  const { session, index, body, clientKey, nonce, signature } = shown
+  const named = callName({ session, index, method: "" })
+  if (method?.call !== "multiparty" || named === undefined || !(body instanceof Uint8Array)) {
+    return { kind: "ignore" }
+  }
+  if (core.system.model === "byzantine" && method.spec.signed !== true) {
+    const why = "in a Byzantine group any member could have made the request up"
+    throw new AuthorMistake(`admits ${method.spec.fullName}, which clients do not sign: ${why}`)
+  }
+  const proof = method.spec.signed === true ? { proof: { clientKey, nonce, signature } } : undefined
+  const at = { session: named.session, index, ackedBelow: 1, method: method.id, deadlineMs: 0 }
+  return { kind: "admit", request: { kind: "request", ...at, body, ...proof } }
 }
 
 const planForward = (

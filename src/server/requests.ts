@@ -50,6 +50,15 @@ export class Requests {
     return this.runs.size
   }
 
+  /**
+   * A client's request that another member showed: it opens its call as if the client had sent it,
+   * but makes no room for its session, and nobody waits for it yet. What is known it changes not.
+   */
+  relayed(request: Request): void {
+    const session = this.core.sessions.get(request.session)
+    if (session?.open.get(request.index)?.call === undefined) this.request(NOBODY, request)
+  }
+
   request(route: Route, request: Request, client = ""): void {
     const method = this.core.handlers.byId.get(request.method)
     const kind = method?.call
@@ -124,7 +133,7 @@ export class Requests {
         this.refuse(route, request, "overloaded", { detail })
         return undefined
       }
-      if (sessions.full) this.evictFor(request.session)
+      if (sessions.full && route !== NOBODY) this.evictFor(request.session)
     }
     const session = sessions.open(request.session)
     if (session === undefined) {
@@ -323,6 +332,7 @@ export class Requests {
   }
 
   private repeat(route: Route, request: Request, answer: Answer): void {
+    if (route === NOBODY) return
     const { session, index } = request
     const ended = answer.code === "epoch_ended" && { body: this.core.epoch.next }
     this.core.outbox.emit({
@@ -334,6 +344,7 @@ export class Requests {
 
   private refuse(route: Route, call: CallName, code: ErrorCode, more: Partial<Reply> = {}): void {
     this.core.count(code)
+    if (route === NOBODY) return
     const { session, index } = call
     const reply: Reply = { kind: "reply", session, index, body: NO_BYTES, code, ...more }
     this.core.outbox.emit({ kind: "reply", route, reply })
@@ -346,4 +357,5 @@ const failureOf = (result: unknown): string | undefined =>
     ? String(result.failure)
     : undefined
 
+const NOBODY: Route = 0
 const NO_VOTES: ReadonlyArray<EarlyVote> = []
