@@ -145,8 +145,8 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
   }
 }
 
-/** What is in the request came from a client, by way of a member: `undefined` if it names no call. */
-const planAdmit = (core: Core, shown: SignedRequest): Planned | undefined => {
+/** A request of a client, by way of a member; `ignore` where it names no call of this node. */
+const planAdmit = (core: Core, shown: SignedRequest): Planned => {
   const method = core.handlers.byId.get(shown.method)
   const { session, index, body, clientKey, nonce, signature } = shown
   const named = callName({ session, index, method: "" })
