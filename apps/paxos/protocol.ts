@@ -20,6 +20,10 @@ export { KeyValue }
 const WINDOW = 1024
 /** Of a command's keys and values together: a proposal of it fits a message in any alphabet. */
 const COMMAND_CHARS_MAX = 262_144
+/** Of a state that fits a message. A replica that has missed more needs a copy of a data folder. */
+const STATE_BYTES_MAX = 1_000_000
+/** Who has the state may be away as well. */
+const ASK_AGAIN_MS = 1_000
 
 export const Paxos = KeyValue.protocol(
   {
@@ -28,15 +32,45 @@ export const Paxos = KeyValue.protocol(
       /** Next slot to propose. */
       next: 1,
       /** Keys of calls that are in a slot, so that another copy gets no second one. */
-      proposed: new Set<string>()
+      proposed: new Set<string>(),
+      /** The last request for a state, and the last answer to one: rounds in which it spoke. */
+      attempt: 0,
+      answer: 0,
+      /** The lowest slot that was missing when this replica was told that it is behind. */
+      missing: 0
     }),
     record: RecordSchema,
     evolve: (state, { record }) => {
       if (record.case === "accepted") state.next = Math.max(state.next, record.value + 1)
       else if (record.case === "proposed") state.proposed.add(record.value)
       else if (record.case === "settled") state.proposed.delete(record.value)
+      else if (record.case === "missing") {
+        state.attempt = record.value.attempt
+        state.missing = record.value.slot
+      } else if (record.case === "installed") {
+        state.next = Math.max(state.next, record.value + 1)
+        state.proposed.clear()
+      } else if (record.case === "answered") state.answer = record.value
     },
-    lanes: { slots: { window: WINDOW } },
+    lanes: { slots: { window: WINDOW }, states: { rounds: "latest" } },
+    timers: {
+      ask: ({ state, lanes, store, forward, arm, wait }) => {
+        if (lanes.slots.own > state.missing) return wait
+        const missing = { attempt: state.attempt + 1, slot: state.missing }
+        return [
+          store({ record: { case: "missing", value: missing } }),
+          forward.fetch(missing, { to: "others" }),
+          arm("ask", ASK_AGAIN_MS)
+        ]
+      }
+    },
+    booted: ({ arm }) => arm("ask", 0),
+    behind: ({ lane, own, state, store, arm, wait }) => {
+      if (lane !== "slots" || own <= state.missing) return wait
+      const missing = { attempt: state.attempt, slot: own }
+      return [store({ record: { case: "missing", value: missing } }), arm("ask", 0)]
+    },
+    installed: ({ index, store }) => store({ record: { case: "installed", value: index } }),
     application: {
       command: EntrySchema,
       initial,
@@ -77,6 +111,32 @@ export const Paxos = KeyValue.protocol(
         const settled = note({ record: { case: "settled", value: callKey(entry.call) } })
         return [apply(entry, { call: entry.call }), settled]
       }
+    },
+    fetch: {
+      lane: "states",
+      index: () => 1,
+      round: (m) => m.attempt,
+      each: ({ message, author, self, state, snapshot, store, forward, ignore }) => {
+        // One answers: without the leader nothing goes on anyway.
+        if (self !== state.leader && author !== state.leader) return ignore("asked by another")
+        const { index, bytes } = snapshot()
+        if (index < message.slot) return ignore("missing here too")
+        if (bytes.length > STATE_BYTES_MAX) return ignore("a state too large to hand over")
+        const answer = state.answer + 1
+        return [
+          store({ record: { case: "answered", value: answer } }),
+          forward.install({ answer, slot: index, state: bytes }, { to: author })
+        ]
+      }
+    },
+    install: {
+      lane: "states",
+      index: () => 1,
+      round: (m) => m.answer,
+      each: ({ message, state, lanes, install, ignore }) =>
+        lanes.slots.own > state.missing
+          ? ignore("nothing is missing")
+          : install({ index: message.slot, bytes: message.state })
     }
   }
 )

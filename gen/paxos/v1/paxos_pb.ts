@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file paxos/v1/paxos.proto.
  */
 export const file_paxos_v1_paxos: GenFile = /*@__PURE__*/
-  fileDesc("ChRwYXhvcy92MS9wYXhvcy5wcm90bxIIcGF4b3MudjEiqAEKB0NvbW1hbmQSHAoDcHV0GAEgASgLMg0ucGF4b3MudjEuUHV0SAASHAoDZ2V0GAIgASgLMg0ucGF4b3MudjEuR2V0SAASIgoGZGVsZXRlGAMgASgLMhAucGF4b3MudjEuRGVsZXRlSAASMgoPY29tcGFyZV9hbmRfc2V0GAQgASgLMhcucGF4b3MudjEuQ29tcGFyZUFuZFNldEgAQgkKB2NvbW1hbmQiIQoDUHV0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSISCgNHZXQSCwoDa2V5GAEgASgJIhUKBkRlbGV0ZRILCgNrZXkYASABKAkiPQoNQ29tcGFyZUFuZFNldBILCgNrZXkYASABKAkSEAoIZXhwZWN0ZWQYAiABKAkSDQoFdmFsdWUYAyABKAkioAEKBlJlc3VsdBIpCgdvdXRjb21lGAEgASgOMhgucGF4b3MudjEuUmVzdWx0Lk91dGNvbWUSDQoFdmFsdWUYAiABKAkiXAoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASDgoKT1VUQ09NRV9PSxABEhIKDk9VVENPTUVfQUJTRU5UEAISFAoQT1VUQ09NRV9DT05GTElDVBADImkKBUVudHJ5EiAKBGNhbGwYASABKAsyEi5xdW9yYXRlLnYxLkNhbGxJZBIaChJhY2tub3dsZWRnZWRfYmVsb3cYAiABKA0SIgoHY29tbWFuZBgDIAEoCzIRLnBheG9zLnYxLkNvbW1hbmQiSAoIUHJvcG9zYWwSDgoGYmFsbG90GAEgASgNEgwKBHNsb3QYAiABKA0SHgoFZW50cnkYAyABKAsyDy5wYXhvcy52MS5FbnRyeSJNCgZSZWNvcmQSEgoIYWNjZXB0ZWQYASABKA1IABISCghwcm9wb3NlZBgCIAEoCUgAEhEKB3NldHRsZWQYAyABKAlIAEIICgZyZWNvcmQy0QEKCEtleVZhbHVlEj0KBlN1Ym1pdBIRLnBheG9zLnYxLkNvbW1hbmQaEC5wYXhvcy52MS5SZXN1bHQiDvjjGAWC5BgGQWNjZXB0EkMKBkFjY2VwdBISLnBheG9zLnYxLlByb3Bvc2FsGhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5Ig344xgGguQYBUxlYXJuEkEKBUxlYXJuEhIucGF4b3MudjEuUHJvcG9zYWwaFi5nb29nbGUucHJvdG9idWYuRW1wdHkiDPjjGAaC5BgEbm9uZWIGcHJvdG8z", [file_google_protobuf_empty, file_quorate_v1_call, file_quorate_v1_options]);
+  fileDesc("ChRwYXhvcy92MS9wYXhvcy5wcm90bxIIcGF4b3MudjEiqAEKB0NvbW1hbmQSHAoDcHV0GAEgASgLMg0ucGF4b3MudjEuUHV0SAASHAoDZ2V0GAIgASgLMg0ucGF4b3MudjEuR2V0SAASIgoGZGVsZXRlGAMgASgLMhAucGF4b3MudjEuRGVsZXRlSAASMgoPY29tcGFyZV9hbmRfc2V0GAQgASgLMhcucGF4b3MudjEuQ29tcGFyZUFuZFNldEgAQgkKB2NvbW1hbmQiIQoDUHV0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSISCgNHZXQSCwoDa2V5GAEgASgJIhUKBkRlbGV0ZRILCgNrZXkYASABKAkiPQoNQ29tcGFyZUFuZFNldBILCgNrZXkYASABKAkSEAoIZXhwZWN0ZWQYAiABKAkSDQoFdmFsdWUYAyABKAkioAEKBlJlc3VsdBIpCgdvdXRjb21lGAEgASgOMhgucGF4b3MudjEuUmVzdWx0Lk91dGNvbWUSDQoFdmFsdWUYAiABKAkiXAoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASDgoKT1VUQ09NRV9PSxABEhIKDk9VVENPTUVfQUJTRU5UEAISFAoQT1VUQ09NRV9DT05GTElDVBADImkKBUVudHJ5EiAKBGNhbGwYASABKAsyEi5xdW9yYXRlLnYxLkNhbGxJZBIaChJhY2tub3dsZWRnZWRfYmVsb3cYAiABKA0SIgoHY29tbWFuZBgDIAEoCzIRLnBheG9zLnYxLkNvbW1hbmQiSAoIUHJvcG9zYWwSDgoGYmFsbG90GAEgASgNEgwKBHNsb3QYAiABKA0SHgoFZW50cnkYAyABKAsyDy5wYXhvcy52MS5FbnRyeSIoCgdNaXNzaW5nEg8KB2F0dGVtcHQYASABKA0SDAoEc2xvdBgCIAEoDSI0CgVTdGF0ZRIOCgZhbnN3ZXIYASABKA0SDAoEc2xvdBgCIAEoDRINCgVzdGF0ZRgDIAEoDCKcAQoGUmVjb3JkEhIKCGFjY2VwdGVkGAEgASgNSAASEgoIcHJvcG9zZWQYAiABKAlIABIRCgdzZXR0bGVkGAMgASgJSAASJAoHbWlzc2luZxgEIAEoCzIRLnBheG9zLnYxLk1pc3NpbmdIABITCglpbnN0YWxsZWQYBSABKA1IABISCghhbnN3ZXJlZBgGIAEoDUgAQggKBnJlY29yZDLYAgoIS2V5VmFsdWUSPQoGU3VibWl0EhEucGF4b3MudjEuQ29tbWFuZBoQLnBheG9zLnYxLlJlc3VsdCIO+OMYBYLkGAZBY2NlcHQSQwoGQWNjZXB0EhIucGF4b3MudjEuUHJvcG9zYWwaFi5nb29nbGUucHJvdG9idWYuRW1wdHkiDfjjGAaC5BgFTGVhcm4SQQoFTGVhcm4SEi5wYXhvcy52MS5Qcm9wb3NhbBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eSIM+OMYBoLkGARub25lEkMKBUZldGNoEhEucGF4b3MudjEuTWlzc2luZxoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eSIP+OMYBoLkGAdJbnN0YWxsEkAKB0luc3RhbGwSDy5wYXhvcy52MS5TdGF0ZRoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eSIM+OMYBoLkGARub25lYgZwcm90bzM", [file_google_protobuf_empty, file_quorate_v1_call, file_quorate_v1_options]);
 
 /**
  * @generated from message paxos.v1.Command
@@ -270,6 +270,63 @@ export const ProposalSchema: GenMessage<Proposal> = /*@__PURE__*/
   messageDesc(file_paxos_v1_paxos, 7);
 
 /**
+ * @generated from message paxos.v1.Missing
+ */
+export type Missing = Message<"paxos.v1.Missing"> & {
+  /**
+   * Rises with every request of this replica.
+   *
+   * @generated from field: uint32 attempt = 1;
+   */
+  attempt: number;
+
+  /**
+   * Its lowest slot that is missing.
+   *
+   * @generated from field: uint32 slot = 2;
+   */
+  slot: number;
+};
+
+/**
+ * Describes the message paxos.v1.Missing.
+ * Use `create(MissingSchema)` to create a new message.
+ */
+export const MissingSchema: GenMessage<Missing> = /*@__PURE__*/
+  messageDesc(file_paxos_v1_paxos, 8);
+
+/**
+ * @generated from message paxos.v1.State
+ */
+export type State = Message<"paxos.v1.State"> & {
+  /**
+   * Rises with every answer of the replica that hands it over.
+   *
+   * @generated from field: uint32 answer = 1;
+   */
+  answer: number;
+
+  /**
+   * The last slot in it.
+   *
+   * @generated from field: uint32 slot = 2;
+   */
+  slot: number;
+
+  /**
+   * @generated from field: bytes state = 3;
+   */
+  state: Uint8Array;
+};
+
+/**
+ * Describes the message paxos.v1.State.
+ * Use `create(StateSchema)` to create a new message.
+ */
+export const StateSchema: GenMessage<State> = /*@__PURE__*/
+  messageDesc(file_paxos_v1_paxos, 9);
+
+/**
  * What a replica's state is made of.
  *
  * @generated from message paxos.v1.Record
@@ -302,6 +359,30 @@ export type Record = Message<"paxos.v1.Record"> & {
      */
     value: string;
     case: "settled";
+  } | {
+    /**
+     * Logged: the replica was told that it is behind, and asked.
+     *
+     * @generated from field: paxos.v1.Missing missing = 4;
+     */
+    value: Missing;
+    case: "missing";
+  } | {
+    /**
+     * Logged: it has installed the state after this slot.
+     *
+     * @generated from field: uint32 installed = 5;
+     */
+    value: number;
+    case: "installed";
+  } | {
+    /**
+     * Logged: it has handed over its state, as this answer.
+     *
+     * @generated from field: uint32 answered = 6;
+     */
+    value: number;
+    case: "answered";
   } | { case: undefined; value?: undefined };
 };
 
@@ -310,7 +391,7 @@ export type Record = Message<"paxos.v1.Record"> & {
  * Use `create(RecordSchema)` to create a new message.
  */
 export const RecordSchema: GenMessage<Record> = /*@__PURE__*/
-  messageDesc(file_paxos_v1_paxos, 8);
+  messageDesc(file_paxos_v1_paxos, 10);
 
 /**
  * A replicated key-value store. A fixed leader gives each command a slot; acceptors tell each
@@ -347,6 +428,26 @@ export const KeyValue: GenService<{
   learn: {
     methodKind: "unary";
     input: typeof ProposalSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * A replica that the others have left behind asks for what came of the slots it has missed.
+   *
+   * @generated from rpc paxos.v1.KeyValue.Fetch
+   */
+  fetch: {
+    methodKind: "unary";
+    input: typeof MissingSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * The state after a slot takes the place of all slots up to it.
+   *
+   * @generated from rpc paxos.v1.KeyValue.Install
+   */
+  install: {
+    methodKind: "unary";
+    input: typeof StateSchema;
     output: typeof EmptySchema;
   },
 }> = /*@__PURE__*/

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { Service } from "quorate";
-import type { Command, Proposal, Result } from "./paxos_pb.ts";
+import type { Command, Missing, Proposal, Result, State } from "./paxos_pb.ts";
 import { KeyValue as KeyValue$1 } from "./paxos_pb.ts";
 
 export * from "./paxos_pb.ts";
@@ -35,4 +35,6 @@ export interface KeyValueMethods {
   readonly submit: Service.Multiparty<Command, Result, "accept">;
   readonly accept: Service.Phase<Proposal, "learn", "submit">;
   readonly learn: Service.Phase<Proposal, never, "submit">;
+  readonly fetch: Service.Phase<Missing, "install", "submit">;
+  readonly install: Service.Phase<State, never, "submit">;
 }
