@@ -302,7 +302,7 @@ class Fuzz {
 }
 
 /** Tables that random inputs try to fill, and how far they may. */
-const BOUNDS = worstCase(LIMITS_TINY, { members: 4, rows: 8, laneInstances: 3 })
+const BOUNDS = worstCase(LIMITS_TINY, { members: 4, rows: 8, laneInstances: 3, applications: 1 })
 
 /** What a run broke, if anything. */
 const broken = (seed: number, turns: number): string | undefined => {

@@ -7,6 +7,8 @@ export interface WorstGroup {
   readonly rows: number
   /** Windows of the protocols' own lanes, together. */
   readonly laneInstances: number
+  /** Its protocols' applications. */
+  readonly applications: number
 }
 
 export interface WorstRow {
@@ -34,6 +36,8 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
   // In its window, and as many that are late.
   const instances = 2 * calls + group.laneInstances
   const votes = instances * group.rows * group.members
+  // As far as an application may be behind, and a window behind a hole; as many run ahead.
+  const undecided = 2 * (group.applications * l.applyAheadMax + group.laneInstances)
   const rows: ReadonlyArray<readonly [string, number, number, string?]> = [
     [
       "sessions",
@@ -56,6 +60,8 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     ["bytes of early votes", peers, l.cursorBytesMax],
     ["parked messages, without bodies", group.members * l.parkedMax, ENTRY_BYTES, "parked"],
     ["bytes of parked messages", group.members, l.cursorBytesMax],
+    ["decisions that applications have not run", undecided, l.bodyBytesMax, "decided"],
+    ["reads that wait", group.applications * l.readsMax, ENTRY_BYTES, "reads"],
     ["members' words that are tracked", peers * l.unfinishedMax, TRACKED_BYTES],
     ["bytes of said words that members have not taken", l.tailBytesMax, 1],
     ["handlers' Effects that run", l.runsMax, 4 * ENTRY_BYTES, "runs"],
@@ -76,10 +82,12 @@ export const worstCaseTable = (rows: ReadonlyArray<WorstRow>): string =>
   [
     "| what | at most | each | together |",
     "|---|---|---|---|",
-    ...rows.map(
-      ({ what, count, bytesEach, bytes }) =>
-        `| ${what} | ${grouped(count)} | ${sized(bytesEach)} | ${sized(bytes)} |`
-    )
+    ...rows
+      .filter(({ count }) => count > 0)
+      .map(
+        ({ what, count, bytesEach, bytes }) =>
+          `| ${what} | ${grouped(count)} | ${sized(bytesEach)} | ${sized(bytes)} |`
+      )
   ].join("\n")
 
 const grouped = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ",")

@@ -146,6 +146,11 @@ export class Application {
     if (this.lane.floored && index >= this.lane.own) this.kept.set(index, batch)
   }
 
+  /** Decided and not run, and run ahead or about to be. */
+  get waiting(): number {
+    return this.decided.size + this.proposed.size + this.ahead.length
+  }
+
   at(index: number): Batch | undefined {
     return this.decided.get(index) ?? this.kept.get(index)
   }

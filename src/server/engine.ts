@@ -335,7 +335,8 @@ export class Engine {
       tail: core.says.count,
       tailBytes: core.says.bytes,
       clientBytes: core.sessions.bytes,
-      runs: this.requests.running
+      runs: this.requests.running,
+      ...this.execution.size()
     }
   }
 }

@@ -118,6 +118,16 @@ export class Execution {
     return true
   }
 
+  /** Entries of the applications' tables. */
+  size(): { readonly decided: number; readonly reads: number } {
+    const size = { decided: 0, reads: 0 }
+    for (const application of this.applications.values()) {
+      size.decided += application.waiting
+      size.reads += application.reads.length
+    }
+    return size
+  }
+
   /** For a checkpoint. An Effect under way has not written the state. */
   entries(): ReadonlyArray<LogEntry> {
     return [...this.applications].flatMap(([protocol, application]) => {

@@ -8,7 +8,7 @@ import { choicesOf, type Decorate, simulate } from "../../src/testing/index.ts"
 import { readSource } from "../support/repo.ts"
 import { stepping } from "../sim/support.ts"
 
-const GROUP = { members: 4, rows: 2, laneInstances: 0 }
+const GROUP = { members: 4, rows: 2, laneInstances: 0, applications: 0 }
 
 describe("P8", () => {
   it("the guide's table of what a node keeps at worst is that of the limits in force", () => {
