@@ -2,6 +2,7 @@ import type { Limits } from "../base/limits.ts"
 import type { Prng } from "../base/prng.ts"
 import { CallCore } from "../link/callCore.ts"
 import type { CallResult } from "../link/callTypes.ts"
+import type { ClientKey } from "../link/clientKey.ts"
 import { decodeMessage, encodeMessage } from "../link/envelope.ts"
 import { all, first, matching, type Policy, quorum } from "../quorum/Policy.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
@@ -11,6 +12,7 @@ import type { MethodSpec } from "../server/Protocol.ts"
 import type { Checkers, SimCall } from "./Checkers.ts"
 import { callKey } from "./checkAnswers.ts"
 import type { Endpoint } from "./simNetwork.ts"
+import type { SimProofs } from "./simProofs.ts"
 import { EPOCH_MS, type World } from "./world.ts"
 
 /** A call that clients may make. */
@@ -44,6 +46,8 @@ export interface SimClientOptions {
   readonly random: Prng
   readonly checkers: Checkers
   readonly choices: ReadonlyArray<CallChoice>
+  /** Where methods are signed. */
+  readonly signs: SimProofs | undefined
   readonly habits: ClientHabits
   readonly skewMs: number
 }
@@ -52,6 +56,7 @@ export interface SimClientOptions {
 export class SimClient {
   readonly endpoint: Endpoint
   readonly #options: SimClientOptions
+  readonly #key: ClientKey | undefined
   readonly #core: CallCore
   /** The calls of the request bytes handed to the call table. */
   readonly #byBody = new WeakMap<Uint8Array, SimCall>()
@@ -68,13 +73,15 @@ export class SimClient {
     this.#left = habits.calls
     this.#equivocates = habits.equivocates
     this.#next = random.below(choices.length)
+    this.#key = options.signs?.clientKey(`client ${endpoint}`, random)
     const nowMs = (): number => EPOCH_MS + skewMs + world.time.nowMs
     this.#core = new CallCore({
       system,
       limits,
       ports: {
         clock: { nowMs },
-        sessionKey: (openedMs): LaneKey => sessionKey(openedMs, random.bytes(16)),
+        sessionKey: (openedMs): LaneKey =>
+          this.#key?.session(openedMs) ?? sessionKey(openedMs, random.bytes(16)),
         send: (node, message) => this.#send(node, message),
         random: (below) => random.below(below),
         wake: (atMs) =>
@@ -182,7 +189,9 @@ export class SimClient {
       if (call === undefined) checkers.fail("the call table sent a request that nobody made")
       else checkers.sentCall(call, callKey(message.session, message.index))
     }
-    const bytes = encodeMessage(message)
+    const { signs } = this.#options
+    const said = this.#key === undefined ? message : signs!.proven(this.#key, message)
+    const bytes = encodeMessage(said)
     if (random.chance(habits.duplicates)) {
       world.time.after(random.below(2000), () => {
         if (!this.#dead) world.network.send(this.endpoint, node, bytes)

@@ -15,6 +15,7 @@ import { frozen } from "./frozen.ts"
 import { twice } from "./twice.ts"
 import { ProcessKilled, untilKilled } from "./killed.ts"
 import type { SimDisk } from "./simDisk.ts"
+import type { SimProofs } from "./simProofs.ts"
 import type { Endpoint, HostNetwork, NetworkPort, SimHello } from "./simNetwork.ts"
 import { SimStore } from "./simStore.ts"
 import { EPOCH_MS, type World } from "./world.ts"
@@ -62,6 +63,8 @@ export interface SimHostOptions {
   readonly announced?: boolean
   /** Handlers that throw are part of the run. */
   readonly mayPoison: boolean
+  /** Where methods are signed. */
+  readonly signs: SimProofs | undefined
 }
 
 /** One node: the host core of production over a simulated disk, through all its lives. */
@@ -213,6 +216,8 @@ export class SimHost {
     const checked = checkers.isCorrect(this.node) ? checkers.deliveries.over(spec) : spec
     const ports = this.#ports(life)
     const engine = this.#engineOver()
+    const { signs, random } = this.#options
+    const proofs = signs?.of(this.node, (then) => this.#later(life, random.below(3), then))
     const options: HostOptions = {
       self: this.node,
       system: decorate.system?.(system, this.node) ?? system,
@@ -221,6 +226,7 @@ export class SimHost {
       log,
       isEffect,
       announced: this.#options.announced === true,
+      ...(proofs && { proofs }),
       ports: decorate.ports?.(ports, this.node) ?? ports,
       ...(engine && { makeEngine: (make: () => Engine) => engine(make()) })
     }
@@ -243,6 +249,13 @@ export class SimHost {
     }
   }
 
+  /** In this life, if it lasts so long. */
+  #later(life: number, delayMs: number, then: () => void): void {
+    this.#options.world.time.after(delayMs, () => {
+      if (life === this.#life) untilKilled(then)
+    })
+  }
+
   #ports(life: number): HostPorts {
     const { world, checkers, random, adversary, runEffect, mayPoison } = this.#options
     const correct = (): boolean => checkers.isCorrect(this.node)
@@ -250,15 +263,12 @@ export class SimHost {
     // Held where it would go back, as the clock of production is.
     const nowMs = (): number =>
       (lastMs = Math.max(lastMs, EPOCH_MS + this.#skewMs + world.time.nowMs))
-    const later = (delayMs: number, then: () => void): void =>
-      world.time.after(delayMs, () => {
-        if (life === this.#life) untilKilled(then)
-      })
+    const later = (delayMs: number, then: () => void): void => this.#later(life, delayMs, then)
     return {
       clock: { nowMs },
       sendToPeer: (peer, message) => {
         const told = adversary === undefined ? [message] : adversary.toPeer(peer, message)
-        for (const one of told) this.#sendToPeer(peer, one)
+        for (const one of told) this.#sendToPeer(peer, this.#signedLie(one))
       },
       sendToClient: (route, reply) => {
         const told = adversary === undefined ? reply : adversary.toClient(reply)
@@ -295,6 +305,12 @@ export class SimHost {
   #stopFailed(): void {
     this.crash()
     this.#options.world.time.after(this.#failedDownMs, () => this.boot())
+  }
+
+  #signedLie(message: PeerMessage): PeerMessage {
+    const { adversary, signs, random } = this.#options
+    if (adversary === undefined || signs === undefined || message.kind !== "word") return message
+    return signs.told(this.node, message, random)
   }
 
   #sendToPeer(peer: NodeId, message: PeerMessage): void {
@@ -364,6 +380,7 @@ export class SimHost {
       }
       if (message.kind === "word") {
         adversary?.saw(message)
+        if (adversary !== undefined) this.#options.signs?.saw(this.node, peer, message)
         checkers.words.given(this.node, peer, message)
       }
       return core.receive(peer, message)

@@ -18,6 +18,7 @@ import { SimDisk } from "./simDisk.ts"
 import { type Decorate, type RunEffect, SimHost, type SimHostOptions } from "./simHost.ts"
 import { type HostNetwork, SimNetwork, type Traffic } from "./simNetwork.ts"
 import { diskTiming, networkTiming } from "./timing.ts"
+import { SimProofs } from "./simProofs.ts"
 import { Twins } from "./twins.ts"
 import { VirtualTime } from "./virtualTime.ts"
 import { makeWorld, type Trace, type World } from "./world.ts"
@@ -114,6 +115,7 @@ class Run {
   readonly #network: SimNetwork
   readonly #world: World
   readonly #system: System
+  readonly #signs: SimProofs | undefined
   readonly #limits: Limits
   readonly #correct: ReadonlyArray<NodeId>
   /** Nodes that may lose their memory; with the Byzantine ones no more than may fail. */
@@ -133,6 +135,7 @@ class Run {
     this.#world = makeWorld(this.#time, this.#network, this.#hash, options.trace)
     const members = Array.from({ length: nodes }, (_, i) => i + 1)
     this.#system = makeSystem(members, model)
+    this.#signs = SimProofs.of(spec, members)
     this.#limits = limitsOf(this.#random, options.limits ?? {})
     this.#durable = options.durable ?? true
     const faulty = this.#faulty ? shuffled(this.#random, members) : []
@@ -251,7 +254,8 @@ class Run {
       decorate: decorate ?? {},
       skewMs: () => random.below(skewMax),
       ...(kills && { kills }),
-      mayPoison
+      mayPoison,
+      signs: this.#signs
     })
   }
 
@@ -268,6 +272,7 @@ class Run {
         random,
         checkers: this.#checkers,
         choices,
+        signs: this.#signs,
         skewMs: random.below(200),
         habits: {
           calls: callsPerClient ?? 2 + random.below(7),
