@@ -7,7 +7,7 @@ import type { LogCore } from "../link/logCore.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Engine } from "../server/engine.ts"
 import type { Route } from "../server/Input.ts"
-import type { ClientMessage, Message, PeerMessage, Reply } from "../server/Message.ts"
+import type { PeerMessage, Reply } from "../server/Message.ts"
 import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import type { Adversary } from "./byzantine.ts"
 import type { Checkers } from "./Checkers.ts"
@@ -18,6 +18,7 @@ import type { SimDisk } from "./simDisk.ts"
 import type { SimProofs } from "./simProofs.ts"
 import type { Endpoint, HostNetwork, NetworkPort, SimHello } from "./simNetwork.ts"
 import { SimStore } from "./simStore.ts"
+import { isClientMessage, isPeerMessage } from "./speakers.ts"
 import { EPOCH_MS, type World } from "./world.ts"
 
 /** Puts something between the parts of a node: how a test plants a bug. */
@@ -392,14 +393,3 @@ export class SimHost {
     if (route !== undefined) core.fromClient(route, message, `client ${peer}`)
   }
 }
-
-const isPeerMessage = (message: Message): message is PeerMessage =>
-  message.kind === "word" ||
-  message.kind === "want" ||
-  message.kind === "resume" ||
-  message.kind === "wantLane" ||
-  message.kind === "taken" ||
-  message.kind === "epoch"
-
-const isClientMessage = (message: Message): message is ClientMessage =>
-  message.kind === "request" || message.kind === "oneWay" || message.kind === "cancel"
