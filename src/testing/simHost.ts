@@ -65,7 +65,7 @@ export interface SimHostOptions {
   /** Handlers that throw are part of the run. */
   readonly mayPoison: boolean
   /** Where methods are signed. */
-  readonly signs: SimProofs | undefined
+  readonly signs?: SimProofs | undefined
 }
 
 /** One node: the host core of production over a simulated disk, through all its lives. */
