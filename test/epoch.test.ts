@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest"
 import type { NodeId } from "../src/base/NodeId.ts"
 import type { EpochState } from "../src/server/epoch.ts"
 import type { WorldSpec } from "../src/server/Protocol.ts"
+import { decodeRecord, encodeRecord } from "../src/link/recordCodec.ts"
 import { laneOfBytes } from "../src/server/laneKey.ts"
 import { bracha, bytesOf, Nodes, request, session } from "./support/engines.ts"
 
@@ -95,6 +96,25 @@ describe("an engine whose epoch is over", () => {
     expect(told(nodes)).toEqual(["1: epoch_ended two", "1: epoch_ended two"])
     const finals = nodes.logs.get(1)!.flatMap(({ entries }) => entries)
     expect(finals.filter(({ kind }) => kind === "final")).toHaveLength(1)
+  })
+
+  it("is so, and refuses what it refused, after its log was cut to a checkpoint", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    stand(nodes, 1, "over")
+    nodes.call(1, call("a"))
+    const record = decodeRecord(encodeRecord(nodes.engines.get(1)!.checkpoint()))!
+    nodes.logs.get(1)!.splice(0, Number.POSITIVE_INFINITY, record)
+    nodes.boot(1)
+    for (const id of [2, 3, 4]) nodes.call(id, call("a"))
+    for (const id of [2, 3, 4]) nodes.link(1, id)
+    nodes.settle()
+    nodes.call(1, call("a"))
+    nodes.call(1, call("b", 2))
+    expect(told(nodes).filter((answer) => answer.startsWith("1"))).toEqual(
+      new Array(3).fill("1: epoch_ended two")
+    )
+    const entries = nodes.logs.get(1)!.flatMap((it) => it.entries)
+    expect(entries.some(({ kind }) => kind === "word")).toBe(false)
   })
 
   it("takes part in a call that its peers' words opened here before the client's copy came", () => {
