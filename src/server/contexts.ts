@@ -43,7 +43,7 @@ export interface Cast {
 
 export const messageContext = (cast: Cast): object => {
   const { method, instance, round, message, word } = cast
-  const author = method.tools.system.member(cast.rank)
+  const author = method.node.system.member(cast.rank)
   const prove = (): object => signedWord(signed(method, author, word))
   return new method.contexts.Message(instance, round, message, author, prove)
 }
@@ -79,7 +79,7 @@ export class VotesView {
     return this.cast.message
   }
   get author(): NodeId {
-    return this.cast.method.tools.system.member(this.cast.rank)
+    return this.cast.method.node.system.member(this.cast.rank)
   }
   /** How many members said the value just counted. */
   get count(): number {
@@ -87,7 +87,7 @@ export class VotesView {
   }
   /** Whether this node itself said the value just counted. */
   get mine(): boolean {
-    const { system, self } = this.cast.method.tools
+    const { system, self } = this.cast.method.node
     return this.group.voters.has(system.rank(self))
   }
   /** Whether the members that said the value just counted are such a quorum. */
@@ -101,7 +101,7 @@ export class VotesView {
   /** The certificate as a `quorate.v1.Certificate`; of a signed phase alone. */
   get proof(): Certificate {
     const { method } = this.cast
-    const { system } = method.tools
+    const { system } = method.node
     return certificateOf(
       this.group.votes().map(({ rank, vote }) => {
         return signed(method, system.member(rank), vote.word)
@@ -113,7 +113,7 @@ export class VotesView {
     return this.cast.row.tally.all().map(({ rank, vote }) => this.named(rank, vote))
   }
   private named(rank: number, vote: CastVote): Vote {
-    return { from: this.cast.method.tools.system.member(rank), message: vote.message }
+    return { from: this.cast.method.node.system.member(rank), message: vote.message }
   }
 }
 

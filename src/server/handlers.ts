@@ -2,19 +2,17 @@
  * An author's handlers in the engine's form: methods by wire id, each with what a context needs,
  * made once. One file knows what a handler sees.
  */
-import type { FailCode } from "../base/errorCode.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Snapshot } from "./application.ts"
 import { encodePlain } from "../base/plainData.ts"
 import { type ContextClasses, contextClasses } from "./contextClasses.ts"
-import type { CallId, Command, Directive, Target } from "./Directive.ts"
+import { DIRECTIVES, forwardTo, replyTo } from "./directives.ts"
 import { type HookName, hookMethod } from "./hooks.ts"
 import { LANE_NAME } from "./laneKey.ts"
 import { isStanding, ROUND_MAX, SLOTS_MAX } from "./lanes.ts"
 import { type MethodId, methodId, type Word } from "./Message.ts"
-import type { Certificate, SignedRequest, SignedWord } from "./Proof.ts"
 import type {
   CallKind,
   HandlerFunction,
@@ -44,8 +42,8 @@ export interface Method {
   readonly rounds: number
   /** Its instance never finishes. */
   readonly standing: boolean
-  /** The directive constructors its contexts carry. */
-  readonly tools: Tools
+  /** Whose it is. */
+  readonly node: Node
   readonly contexts: ContextClasses
   readonly sign: Sign
 }
@@ -85,95 +83,7 @@ export interface LaneView {
   readonly applied: number
 }
 
-export interface Tools {
-  readonly self: NodeId
-  readonly system: System
-  readonly wait: Directive
-  readonly ignore: (reason: string) => Directive
-  readonly forward: object
-  readonly reply: unknown
-  readonly refuse: object
-  readonly fail: (code: FailCode, detail: string) => Directive
-  readonly store: (record: object) => Directive
-  readonly note: (record: object) => Directive
-  readonly apply: (
-    command: object | ReadonlyArray<Command>,
-    options?: { readonly call?: CallId; readonly tentative?: boolean }
-  ) => Directive
-  readonly rollback: (index: number) => Directive
-  readonly read: (
-    query: unknown,
-    options?: { readonly call?: CallId; readonly index?: number }
-  ) => Directive
-  readonly install: (snapshot: { readonly index: number; readonly bytes: Uint8Array }) => Directive
-  readonly deliver: (message: object) => Directive
-  readonly floor: (lane: string, index: number) => Directive
-  readonly arm: (timer: string, ms: number) => Directive
-  readonly disarm: (timer: string) => Directive
-  readonly count: (proof: SignedWord | Certificate) => Directive
-  readonly admit: (request: SignedRequest) => Directive
-  readonly park: (key: string | number) => Directive
-  readonly wake: (key: string | number) => Directive
-}
-
-const wait: Directive = Object.freeze({ kind: "wait" })
-const ignore = (reason: string): Directive => ({ kind: "ignore", reason })
-const fail = (code: FailCode, detail: string): Directive => ({ kind: "fail", code, detail })
-const store = (record: object): Directive => ({ kind: "store", record })
-const note = (record: object): Directive => ({ kind: "note", record })
-const apply: Tools["apply"] = (command, options) => ({
-  kind: "apply",
-  items: Array.isArray(command) ? command : [{ command, call: options?.call }],
-  ...(options?.tentative && { tentative: true })
-})
-const rollback = (index: number): Directive => ({ kind: "rollback", index })
-const read: Tools["read"] = (query, options) => ({ kind: "read", query, ...options })
-const install: Tools["install"] = ({ index, bytes }) => ({ kind: "install", index, bytes })
-const count = (proof: SignedWord | Certificate): Directive => ({ kind: "count", proof })
-const admit = (request: SignedRequest): Directive => ({ kind: "admit", request })
-const deliver = (message: object): Directive => ({ kind: "deliver", message })
-const floor = (lane: string, index: number): Directive => ({ kind: "floor", lane, index })
-const arm = (timer: string, ms: number): Directive => ({ kind: "arm", timer, ms })
-const disarm = (timer: string): Directive => ({ kind: "disarm", timer })
-const park = (key: string | number): Directive => ({ kind: "park", key })
-const wake = (key: string | number): Directive => ({ kind: "wake", key })
-const refuse = Object.freeze({
-  redirect: (node: NodeId): Directive => ({ kind: "refuse", code: "redirect", node }),
-  overloaded: (): Directive => ({ kind: "refuse", code: "overloaded" })
-})
-
 const HOOKS: ReadonlyArray<HookName> = ["booted", "behind", "installed", "turnEnd", "epoch"]
-
-const forwardTo = (names: ReadonlyArray<string>): object =>
-  Object.fromEntries(
-    names.map((method) => [
-      method,
-      (message: object, options?: { readonly to?: Target }): Directive => ({
-        kind: "forward",
-        method,
-        message,
-        to: options?.to ?? "all"
-      })
-    ])
-  )
-
-const replyAs = (method: string): object => {
-  const say =
-    (more: { readonly tentative?: true }) =>
-    (message: object, options?: { readonly call?: CallId }): Directive => {
-      const call = options?.call === undefined ? undefined : { call: options.call }
-      return { kind: "reply", method, message, ...call, ...more }
-    }
-  return Object.assign(say({}), { tentative: say({ tentative: true }) })
-}
-
-/** `reply(...)` where one call can be answered, `reply.put(...)` where several share the phase. */
-const replyTo = (names: ReadonlyArray<string>): unknown => {
-  const [only] = names
-  return names.length === 1 && only !== undefined
-    ? replyAs(only)
-    : Object.fromEntries(names.map((name) => [name, replyAs(name)]))
-}
 
 /** What handlers look at of the engine they run in. */
 export interface Views {
@@ -286,28 +196,11 @@ export class Handlers {
     }
     const isPhase = spec.call === "phase"
     if (isPhase && this.slots >= SLOTS_MAX) throw new ProtocolInvalid("too many phases on one node")
-    const tools: Tools = {
+    const tools = {
       ...node,
-      wait,
-      ignore,
+      ...DIRECTIVES,
       forward: forwardTo(spec.forwards),
-      reply: replyTo(isPhase ? spec.replies : [spec.name]),
-      refuse,
-      fail,
-      store,
-      note,
-      apply,
-      rollback,
-      read,
-      install,
-      deliver,
-      floor,
-      arm,
-      disarm,
-      count,
-      admit,
-      park,
-      wake
+      reply: replyTo(isPhase ? spec.replies : [spec.name])
     }
     const { lanes, snapshot } = protocol
     return {
@@ -321,7 +214,7 @@ export class Handlers {
       keyed,
       rounds: lane?.rounds === "latest" ? ROUND_MAX : (lane?.rounds ?? 1),
       standing: lane !== undefined && isStanding(lane),
-      tools,
+      node,
       contexts: contextClasses({ ...tools, lanes, snapshot }, protocol, spec.replies),
       sign: this.sign
     }
