@@ -72,8 +72,7 @@ describe("deliver in a session", () => {
     expect(nodes.answers()).toEqual(nodes.ids.map((id) => `${id}: `))
     for (const id of nodes.ids) {
       expect(delivered(nodes, id)).toEqual(["1 a"])
-      const kinds = nodes.logs.get(id)!.flatMap(({ entries }) => entries.map(({ kind }) => kind))
-      expect(kinds).toEqual(["word", "word", "delivered", "final"])
+      expect(nodes.logged(id)).toEqual(["word", "word", "delivered", "final"])
     }
     expect(nodes.engines.get(1)!.size()["instances"]).toBe(0)
   })

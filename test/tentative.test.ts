@@ -42,8 +42,7 @@ describe("a node that replies tentatively", () => {
     expect(told(nodes).sort()).toEqual(['1>1 ~{"by":2,"key":1}', '2>1 ~{"by":2,"key":1}'])
     nodes.call(1, ask(1, { text: "a" }), 9)
     expect(told(nodes)).toEqual(['1>9 ~{"by":2,"key":1}'])
-    const kinds = nodes.logs.get(1)!.flatMap(({ entries }) => entries.map(({ kind }) => kind))
-    expect(kinds).toEqual(["word"])
+    expect(nodes.logged(1)).toEqual(["word"])
   })
 
   it("answers a call of another instance, which stays open until its final reply", () => {

@@ -224,6 +224,12 @@ export class Nodes {
     }
   }
 
+  /** Kinds of what the node logged about calls and instances, in order; of its peers nothing. */
+  logged(id: NodeId): ReadonlyArray<string> {
+    const entries = this.logs.get(id)!.flatMap((record) => record.entries)
+    return entries.map(({ kind }) => kind).filter((kind) => kind !== "member")
+  }
+
   answers(): ReadonlyArray<string> {
     return this.replies
       .map(({ from, reply }) => `${from}: ${reply.code ?? laneOfBytes(reply.body)}`)
