@@ -214,7 +214,8 @@ export class Recovery {
   /** A peer's word was dropped for want of room: it is asked for again once there is room. */
   shed(node: NodeId, position: number): void {
     const peer = this.of(node)
-    if (peer === undefined) return
+    // What the cursor was wound back before comes again anyway: to ask from there would skip words.
+    if (peer === undefined || position > peer.got) return
     if (peer.shed === 0 || position < peer.shed) peer.shed = position
   }
 

@@ -31,6 +31,7 @@ const PAXOS: Omit<SimulateOptions, "seed"> = {
   nodes: 3,
   byzantine: 0,
   model: "crash",
+  leader: 1,
   choices: choicesOf(Paxos.spec, {
     submit: [
       { command: { case: "put", value: { key: "k", value: text } } },
@@ -53,7 +54,10 @@ const forgetful = (kind: LogEntry["kind"]): Decorate => ({
     })
 })
 
-describe("checkpoints", () => {
+/** For machines that others share. */
+const SLOW = { timeout: 120_000 }
+
+describe("checkpoints", SLOW, () => {
   it.each([
     ["reliable broadcast", BRACHA],
     ["paxos", PAXOS]
