@@ -174,6 +174,23 @@ describe("says", () => {
     for (const id of nodes.ids) expect(nodes.engines.get(id)!.size()["tail"]).toBe(0)
   })
 
+  it("words that are for others take no room on the way to a peer", () => {
+    const told = protocolOf("t", {
+      call: ["multiparty", ({ message, forward }) => forward.note(message, { to: message.to })],
+      note: ["phase", ({ message, reply, wait }) => (message.open ? wait : reply(message))]
+    })
+    const nodes = new Nodes(told, 3, "crash", { cursorBytesMax: 400 })
+    const call = (index: number, to: number | string, open = false): void =>
+      nodes.call(1, request("t", "call", { to, open }, { index }))
+    // Not finished at node 3, so that what follows is not done there either.
+    call(1, "all", true)
+    for (let index = 2; index <= 20; index++) call(index, 2)
+    nodes.settle()
+    call(21, "all")
+    nodes.settle()
+    expect(nodes.engines.get(3)!.size()).toMatchObject({ answers: 1 })
+  })
+
   it("a peer cannot have taken what was never sent to it", () => {
     const nodes = new Nodes(bracha, 4, "byzantine")
     nodes.settle()

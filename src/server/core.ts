@@ -9,7 +9,7 @@ import type { Handlers, Protocol } from "./handlers.ts"
 import type { Lane, ProtocolLane } from "./lanes.ts"
 import { isSession, type LaneKey, laneText } from "./laneKey.ts"
 import type { LogEntry } from "./LogRecord.ts"
-import type { Request } from "./Message.ts"
+import type { Request, Word } from "./Message.ts"
 import type { Output, Report } from "./Output.ts"
 import { Parked } from "./parked.ts"
 import type { Says } from "./says.ts"
@@ -113,6 +113,12 @@ export class Core {
 
   lane(key: LaneKey): Lane | undefined {
     return isSession(key) ? this.sessions.get(key) : this.lanes.get(key)
+  }
+
+  /** What this node said last in instances that never finish. */
+  standing(): Array<Word> {
+    const lanes = [...this.lanes.values()].filter((lane) => lane.standing)
+    return lanes.flatMap((lane) => lane.open.values().flatMap((instance) => instance.words()))
   }
 
   /** No word of the instance changes anything here any more. */

@@ -154,7 +154,9 @@ export class Recovery {
     peer.wanted = true
     peer.cursor = from
     peer.taken = from - 1
-    peer.standing = message.position === 0 ? this.standing(peer) : []
+    // Such words are done once they are taken, so who lost its memory is told them anew.
+    const standing = message.position === 0 ? this.core.standing() : []
+    peer.standing = standing.filter((w) => w.position < peer.cursor && isFor(w, peer.node))
     this.send(peer, { kind: "resume", position: from })
   }
 
@@ -302,16 +304,6 @@ export class Recovery {
     return limits.cursorBytesMax - under - peer.resentBytes
   }
 
-  /**
-   * A member tells that it has done such a word when it has taken it: so one that comes back
-   * without memory is told the latest ones again, before what follows.
-   */
-  private standing(peer: Peer): Array<Word> {
-    const lanes = [...this.core.lanes.values()].filter(({ standing }) => standing)
-    const words = lanes.flatMap((lane) => lane.open.values().flatMap((open) => open.words()))
-    return words.filter((word) => word.position < peer.cursor && isFor(word, peer.node))
-  }
-
   private resend(peer: Peer): void {
     while (peer.standing.length > 0 && this.room(peer) > 0) {
       const word = peer.standing.shift()!
@@ -363,19 +355,26 @@ export class Recovery {
     peer.compactAt = Math.max(1024, 2 * peer.unfinished.length)
   }
 
-  /** Drops what every peer has done; what is not for a peer it has done anyway. */
+  /** Drops what every peer has done; what is not for a peer it has taken and done anyway. */
   private trim(): void {
     const { says } = this.core
     let least = says.last
     for (const peer of this.peers) {
-      while (peer.done < says.last && peer.done + 1 >= says.first) {
-        if (isFor(says.at(says.slot(peer.done + 1))!, peer.node)) break
-        peer.done++
-      }
-      if (peer.taken < peer.done) peer.taken = peer.done
+      if (peer.done + 1 >= says.first) peer.done = this.skip(peer, peer.done, says.last)
+      peer.taken = this.skip(peer, Math.max(peer.taken, peer.done), peer.cursor - 1)
       least = Math.min(least, peer.done)
     }
     says.trim(least)
+  }
+
+  /** The highest position up to `end` that has no word for the peer behind `from`. */
+  private skip(peer: Peer, from: number, end: number): number {
+    const { says } = this.core
+    for (let slot = says.slot(from + 1); ; slot++) {
+      const word = says.at(slot)
+      if (word === undefined || word.position > end) return Math.max(from, end)
+      if (isFor(word, peer.node)) return Math.max(from, word.position - 1)
+    }
   }
 
   private of(node: NodeId): Peer | undefined {

@@ -52,6 +52,9 @@ export interface CheckersOptions {
   readonly nowMs: () => number
 }
 
+/** By then a word has arrived, once faults have ended: also one that had to be asked for again. */
+const ARRIVE_MS = 5_000
+
 export class Checkers {
   /** The first violation. */
   failure: string | undefined
@@ -76,9 +79,13 @@ export class Checkers {
   /** The highest index sent in each session. */
   readonly #newest = new Map<LaneKey, number>()
 
+  /** The protocol has timers, and may never fall silent. */
+  readonly restless: boolean
+
   constructor(options: CheckersOptions) {
     const { durable, spec } = options
     this.#options = options
+    this.restless = options.spec.world?.timers !== undefined
     this.#correct = new Set(options.correct)
     const correct = [...options.correct]
     this.#live = correct
@@ -93,8 +100,11 @@ export class Checkers {
       decidedAt: (node, key) => this.decisions.decidedAt(node, key)
     })
     const lanes = Object.entries(spec.world?.lanes ?? {})
+    const { nowMs } = options
     this.words = new WordCheck({
       fail,
+      nowMs,
+      arrivedMs: () => nowMs() - (this.restless ? ARRIVE_MS : 0),
       latest: new Set(lanes.flatMap(([name, lane]) => (lane.rounds === "latest" ? name : []))),
       durable,
       correct,

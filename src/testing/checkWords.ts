@@ -9,6 +9,9 @@ export interface WordCheckOptions {
   readonly durable: boolean
   /** Nodes that remember all they said; may shrink. */
   readonly correct: ReadonlyArray<NodeId>
+  /** What was said after that time may still be on its way. */
+  readonly arrivedMs: () => number
+  readonly nowMs: () => number
   /** Lanes in which nobody speaks in a lower round again. */
   readonly latest: ReadonlySet<LaneKey>
   /** Whether this node needs no more words for the instance: it is durably over there. */
@@ -26,6 +29,7 @@ export class WordCheck {
   readonly #spoken = new Map<string, Uint8Array>()
   /** Durable words of each correct node; the one at position i is at i - 1. */
   readonly #words = new Map<NodeId, Array<Word>>()
+  readonly #loggedMs = new Map<Word, number>()
   /** The last word of each author in an instance and phase, in lanes that keep latest rounds. */
   readonly #latest = new Map<string, Word>()
   /** Correct nodes with a durable word, by lane and index. */
@@ -43,6 +47,7 @@ export class WordCheck {
     const words = this.#words.get(node) ?? []
     if (words.length === 0) this.#words.set(node, words)
     words.push(word)
+    this.#loggedMs.set(word, this.#options.nowMs())
     if (this.#options.latest.has(word.lane)) this.#risen(node, word)
     const where = `${word.lane}/${word.index}`
     const speakers = this.#speakers.get(where)
@@ -85,10 +90,11 @@ export class WordCheck {
   /** A word that has not reached a node that may still need it. */
   missing(): string | undefined {
     const { correct, finishedAt } = this.#options
+    const arrivedMs = this.#options.arrivedMs()
     for (const [author, words] of this.#words) {
       if (!correct.includes(author)) continue
       for (const word of words) {
-        if (this.#outdated(author, word)) continue
+        if (this.#loggedMs.get(word)! > arrivedMs || this.#outdated(author, word)) continue
         for (const node of correct) {
           if (node === author || word.to?.includes(node) === false) continue
           if (this.#given.get(node)?.has(`${author}/${word.position}`) === true) continue

@@ -205,7 +205,8 @@ class Run {
     const look = (): void => {
       const { nowMs } = this.#time
       const asked = nowMs > until && clients.every((client) => client.done)
-      still = asked && checkers.records === records ? still + 1 : 0
+      const quiet = checkers.restless || checkers.records === records
+      still = asked && quiet ? still + 1 : 0
       records = checkers.records
       if (still >= STILL_LOOKS && checkers.missing() === undefined) this.#over = true
       else if (nowMs > until + QUIET_MS_MAX) this.#over = true
