@@ -1,4 +1,6 @@
+import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
+import { choicesOf, simulate } from "../src/testing/index.ts"
 import { counterOf } from "./support/counter.ts"
 import { Nodes, request } from "./support/engines.ts"
 import { decidedOf, type Ledger, ledgerOf, type Put, put, write } from "./support/ledger.ts"
@@ -46,6 +48,29 @@ describe("a slow application", () => {
         from === id ? [String.fromCharCode(...reply.body)] : []
       )
     expect(totals(1)).toEqual(Array.from({ length: 40 }, (_, i) => `{"total":${i + 1}}`))
+  })
+
+  it("keeps every promise in 60 seeds with crashes, breaks and dying clients", () => {
+    const counter = counterOf(4)
+    const { apply } = counter.world!.application!
+    const slow: typeof apply = (_, command, context) =>
+      Effect.sync(() => (state: unknown) => apply(state, command, context))
+    const application = { ...counter.world!.application!, apply: slow }
+    const spec = { ...counter, world: { ...counter.world!, application } }
+    const choices = choicesOf(spec, { add: [{ by: 1 }, { by: 2 }] })
+    const promises = { totality: true, quorums: true }
+    const group = {
+      nodes: 3,
+      byzantine: 0,
+      model: "crash",
+      faults: "all",
+      crash: true,
+      leader: 1
+    } as const
+    for (let seed = 1; seed <= 60; seed++) {
+      const run = simulate({ spec, choices, promises, ...group, seed })
+      expect(run.failure, `seed ${seed}`).toBeUndefined()
+    }
   })
 
   it("goes on after a restart, where its Effect had not ended", () => {

@@ -20,7 +20,7 @@ export { KeyValue }
 const WINDOW = 1024
 /** Of a command's keys and values together: a proposal of it fits a message in any alphabet. */
 const COMMAND_CHARS_MAX = 262_144
-/** Of a state that fits a message. A replica that has missed more needs a copy of a data folder. */
+/** Of a state that fits a message: a replica that needs a larger one stays behind. */
 const STATE_BYTES_MAX = 1_000_000
 /** Who has the state may be away as well. */
 const ASK_AGAIN_MS = 1_000

@@ -48,6 +48,8 @@ export interface CheckersOptions {
   readonly model: FaultModel
   readonly promises: Promises
   readonly windowCalls: number
+  /** What an Effect of `apply` ends with. */
+  readonly end?: (result: unknown) => unknown
   /** Milliseconds since the run began. */
   readonly nowMs: () => number
 }
@@ -90,7 +92,7 @@ export class Checkers {
     const correct = [...options.correct]
     this.#live = correct
     const fail = (what: string): void => this.fail(what)
-    this.decisions = new DecisionCheck(fail, spec)
+    this.decisions = new DecisionCheck(fail, spec, options.end)
     this.deliveries = new DeliveryCheck(fail, durable)
     this.answers = new AnswerCheck({
       fail,

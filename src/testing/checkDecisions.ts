@@ -15,6 +15,7 @@ import { type CallKey, callKey, callText } from "./checkAnswers.ts"
 export class DecisionCheck {
   readonly #fail: (what: string) => void
   readonly #spec: ProtocolSpec
+  readonly #end: (result: unknown) => unknown
   /** By lane, then by index. */
   readonly #lanes = new Map<string, Map<number, Decided>>()
   /** Indexes by node and lane. */
@@ -26,9 +27,15 @@ export class DecisionCheck {
   readonly #called = new Set<CallKey>()
   readonly #installed: Array<{ readonly node: NodeId; readonly state: Installed }> = []
 
-  constructor(fail: (what: string) => void, spec: ProtocolSpec) {
+  /** @param end what an Effect of `apply` ends with; anything else is what it is */
+  constructor(
+    fail: (what: string) => void,
+    spec: ProtocolSpec,
+    end: (result: unknown) => unknown = (result) => result
+  ) {
     this.#fail = fail
     this.#spec = spec
+    this.#end = end
   }
 
   logged(node: NodeId, decided: Decided): void {
@@ -104,7 +111,9 @@ export class DecisionCheck {
         for (const item of decided.items) {
           const call = item.call && viewOf(item.call)
           const command = application.command.decode(item.command)
-          const result = application.apply(state, command, { lane, index, call, kept: undefined })
+          const context = { lane, index, call, kept: undefined }
+          const ended = this.#end(application.apply(state, command, context))
+          const result = typeof ended === "function" ? ended(state) : ended
           if (call !== undefined) this.#compare(call, result, answer)
         }
         this.#compareState(lane, index, state)

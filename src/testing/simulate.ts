@@ -152,7 +152,9 @@ class Run {
     const { windowCalls } = this.#limits
     const durable = this.#durable
     const group = { members: nodes, model, correct, durable, windowCalls }
-    this.#checkers = new Checkers({ spec, promises, nowMs, ...group })
+    const { runEffect = runEffectIn(Context.empty()) } = options
+    const end = (result: unknown) => (isEffect(result) ? runEffect(result) : result)
+    this.#checkers = new Checkers({ spec, promises, nowMs, end, ...group })
   }
 
   run(): SimulationRun {

@@ -74,8 +74,8 @@ const laggard = (): Group => {
   return group
 }
 
-describe("told behind, not yet installed", () => {
-  it("a laggard that holds accepted values keeps them until the state it fetches is durable", () => {
+describe("told behind, not yet installed: a laggard that holds accepted values", () => {
+  it("keeps them until the state it fetches is durable", () => {
     const group = laggard()
     group.told(3)
     expect(group.kept(3).slots).toEqual([1, 2])
@@ -91,7 +91,7 @@ describe("told behind, not yet installed", () => {
     expect(group.outputs.some(({ output }) => output.kind === "halt")).toBe(false)
   })
 
-  it("a crash before the state is durable leaves the laggard as it was", () => {
+  it("is as it was after a crash before that state is durable", () => {
     const group = laggard()
     group.join(3)
     group.told(3)
@@ -114,8 +114,8 @@ describe("told behind, not yet installed", () => {
   })
 })
 
-describe("executed then forgotten", () => {
-  it("an executed operation survives a view change after the nodes that executed it restarted", () => {
+describe("executed then forgotten: an executed operation", () => {
+  it("survives a view change after the nodes that executed it restarted", () => {
     const group = new Group()
     group.part(3)
     group.lead(1, 1)
