@@ -1,4 +1,7 @@
 /** Signatures of real keys over each carrier: words, requests, and what a third party can check. */
+import { mkdtempSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
@@ -13,6 +16,7 @@ import * as Proof from "../../src/runtime/Proof.ts"
 import * as Quorum from "../../src/quorum/Policy.ts"
 import * as Replica from "../../src/runtime/Replica.ts"
 import { type Committed, PREPARE, Proofs, proving } from "../support/proving.ts"
+import { check } from "../support/thirdParty.ts"
 import { type Kind, makeWorld } from "./support/worlds.ts"
 
 const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary"]
@@ -23,7 +27,8 @@ const startAll = (kind: Kind, committed: Array<Committed>) =>
   Effect.gen(function* () {
     const world = yield* makeWorld(kind, { size: 4, faults: "byzantine" })
     const nodes = world.config.nodes.map((n) => ({ ...n, key: pairs.get(n.id)!.publicKey }))
-    const group = Layer.orDie(Group.layer({ ...world.config, nodes }))
+    const config = { ...world.config, nodes }
+    const group = Layer.orDie(Group.layer(config))
     // Memory joins programs that have Node's keys like any others.
     const keyed = Layer.effect(
       Carrier,
@@ -43,14 +48,14 @@ const startAll = (kind: Kind, committed: Array<Committed>) =>
         )
       )
     }
-    return { client: over(world.client), group: yield* Effect.provide(Group, group) }
+    return { client: over(world.client), group: yield* Effect.provide(Group, group), config }
   })
 
 describe.each(KINDS)("over %s", (kind) => {
   it.live("signed calls are answered, and leave certificates that anyone can check", () =>
     Effect.gen(function* () {
       const committed: Array<Committed> = []
-      const { client, group } = yield* startAll(kind, committed)
+      const { client, group, config } = yield* startAll(kind, committed)
       yield* Effect.gen(function* () {
         const proofs = yield* Proofs
         for (const text of ["a", "b"]) {
@@ -67,6 +72,9 @@ describe.each(KINDS)("over %s", (kind) => {
         create(CertificateSchema, committed[0]!.certificate as never)
       )
       const certificate = fromBinary(CertificateSchema, stored)
+      const file = join(mkdtempSync(join(tmpdir(), "quorate-proofs-")), "group.json")
+      writeFileSync(file, JSON.stringify(config))
+      assert.isTrue((yield* check(file, certificate, PREPARE)).holds)
       const options = { verify, method: PREPARE }
       const verdict = Proof.verifyCertificate(group, certificate, options)
       assert.isTrue(verdict.holds)
