@@ -8,45 +8,14 @@ import {
   shrink,
   simulate
 } from "quorate/testing"
-import { Paxos } from "../apps/paxos/protocol.ts"
-import { Bracha } from "../examples/reliable-broadcast/bracha.ts"
-
-/** A protocol the command knows; one line each. */
-interface Entry extends Pick<SimulateOptions, "spec" | "model" | "promises" | "leader"> {
-  readonly nodes: number
-  readonly calls: Parameters<typeof choicesOf>[1]
-}
-const texts = ["a", "b", "c"].map((text) => ({ text }))
-const [key, value] = ["k", "v"]
-const commands = [
-  { command: { case: "put", value: { key, value } } },
-  { command: { case: "get", value: { key } } },
-  { command: { case: "compareAndSet", value: { key, expected: value, value: "w" } } },
-  { command: { case: "delete", value: { key } } }
-] as const
-const PROTOCOLS: { readonly [name: string]: Entry } = {
-  "reliable-broadcast": {
-    spec: Bracha.spec,
-    model: "byzantine",
-    promises: { totality: true, quorums: true },
-    nodes: 4,
-    calls: { broadcast: texts }
-  },
-  paxos: {
-    spec: Paxos.spec,
-    leader: 1,
-    model: "crash",
-    promises: { totality: true, quorums: true },
-    nodes: 3,
-    calls: { submit: commands }
-  }
-}
+import { PROTOCOLS } from "./protocols.ts"
 
 const HELP = `Runs a protocol under random schedules in virtual time, and checks every run.
 
   npm run sim -- --protocol NAME [options]
 
-  --protocol NAME   ${Object.keys(PROTOCOLS).join(" | ")}
+  --protocol NAME   ${Object.keys(PROTOCOLS).join(" | ")} | all
+                    all: each in turn, with its own number of nodes
   --nodes N         members of the group; default: 4 (Byzantine) or 3 (crash)
   --seed S          seed of the first run; default 1. Run i has seed S + i
   --runs R          default 100
@@ -124,16 +93,10 @@ interface Totals {
   steps: number
 }
 
-const main = (): void => {
-  const values = readOptions()
-  if (values.help) return void process.stdout.write(HELP)
-  const { protocol, faults } = values
-  const names = Object.keys(PROTOCOLS).join(", ")
-  if (protocol === undefined) return usage(`--protocol is missing, one of ${names}`)
-  const entry = PROTOCOLS[protocol]
-  if (entry === undefined) return usage(`--protocol ${protocol} is none of ${names}`)
-  if (faults !== "all" && faults !== "none")
-    return usage(`--faults ${faults} is neither all nor none`)
+/** Runs one protocol; returns the number of runs that failed. */
+const simulateAll = (protocol: string, values: ReturnType<typeof readOptions>): number => {
+  const entry = PROTOCOLS[protocol]!
+  const faults = values.faults === "all" ? "all" : "none"
   const nodes = natural("nodes", values.nodes ?? String(entry.nodes), 1, 64)
   const first = natural("seed", values.seed, 0, 2 ** 52)
   const runs = natural("runs", values.runs, 1, 10_000_000)
@@ -166,18 +129,37 @@ const main = (): void => {
     process.stderr.write(`${done} of ${runs} runs, ${totals.failures} failures\n`)
   }
   const seconds = Math.round(performance.now() - startMs) / 1000
-  const stepsPerSec = Math.round(totals.steps / Math.max(seconds, 0.001))
-  const { failures, decided, steps } = totals
-  const logHash = hash.digest()
-  const result = { protocol, runs, failures, decided, steps, stepsPerSec, seconds, logHash }
-  if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`)
-  else {
-    process.stdout.write(
-      `${protocol}: ${runs} runs, ${failures} failures, ${decided} calls answered, ` +
-        `${steps} steps in ${seconds} s (${stepsPerSec}/s), log ${logHash}\n`
-    )
-  }
-  process.exitCode = failures > 0 ? 1 : 0
+  print(values.json, { protocol, runs, ...totals, seconds, logHash: hash.digest() })
+  return totals.failures
+}
+
+const print = (
+  json: boolean,
+  result: Totals & { protocol: string; runs: number; seconds: number; logHash: string }
+): void => {
+  const { protocol, runs, failures, decided, steps, seconds, logHash } = result
+  const stepsPerSec = Math.round(steps / Math.max(seconds, 0.001))
+  const line = { protocol, runs, failures, decided, steps, stepsPerSec, seconds, logHash }
+  if (json) return void process.stdout.write(`${JSON.stringify(line)}\n`)
+  process.stdout.write(
+    `${protocol}: ${runs} runs, ${failures} failures, ${decided} calls answered, ` +
+      `${steps} steps in ${seconds} s (${stepsPerSec}/s), log ${logHash}\n`
+  )
+}
+
+const main = (): void => {
+  const values = readOptions()
+  if (values.help) return void process.stdout.write(HELP)
+  const { protocol, faults } = values
+  const names = [...Object.keys(PROTOCOLS), "all"]
+  if (protocol === undefined) return usage(`--protocol is missing, one of ${names.join(", ")}`)
+  if (!names.includes(protocol))
+    return usage(`--protocol ${protocol} is none of ${names.join(", ")}`)
+  if (faults !== "all" && faults !== "none")
+    return usage(`--faults ${faults} is neither all nor none`)
+  const chosen = protocol === "all" ? Object.keys(PROTOCOLS) : [protocol]
+  const failures = chosen.map((name) => simulateAll(name, values))
+  process.exitCode = failures.some((count) => count > 0) ? 1 : 0
 }
 
 main()

@@ -1,4 +1,5 @@
 /** The door `quorate/testing`: what a test of a protocol needs. */
+export { type CrashPoint, crashAt, crashPoints } from "./crashEverywhere.ts"
 export { EventHash } from "./hash.ts"
 export { shrink } from "./shrink.ts"
 export * as Simulation from "./Simulation.ts"

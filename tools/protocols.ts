@@ -1,0 +1,48 @@
+/** The protocols that `npm run sim` knows; one line each. */
+import { choicesOf, type SimulateOptions } from "quorate/testing"
+import { Paxos } from "../apps/paxos/protocol.ts"
+import { Bracha } from "../examples/reliable-broadcast/bracha.ts"
+import { Counter } from "./counter.ts"
+
+export interface SimulatedProtocol
+  extends Pick<SimulateOptions, "spec" | "model" | "promises" | "leader"> {
+  readonly nodes: number
+  readonly calls: Parameters<typeof choicesOf>[1]
+}
+const texts = ["a", "b", "c"].map((text) => ({ text }))
+const [key, value] = ["k", "v"]
+const commands = [
+  { command: { case: "put", value: { key, value } } },
+  { command: { case: "get", value: { key } } },
+  { command: { case: "compareAndSet", value: { key, expected: value, value: "w" } } },
+  { command: { case: "delete", value: { key } } }
+] as const
+const promises = { totality: true, quorums: true }
+
+export const PROTOCOLS: { readonly [name: string]: SimulatedProtocol } = {
+  "reliable-broadcast": {
+    ...{ spec: Bracha.spec, model: "byzantine", promises, nodes: 4, calls: { broadcast: texts } }
+  },
+  counter: {
+    ...{ spec: Counter, model: "crash", promises, nodes: 3, leader: 1 },
+    calls: { add: [{ by: 1 }, { by: 20 }, { by: 300 }] }
+  },
+  paxos: {
+    ...{ spec: Paxos.spec, model: "crash", promises, nodes: 3, leader: 1 },
+    calls: { submit: commands }
+  }
+}
+
+/** Three calls of one client, and nothing goes wrong: what a crash is put into. */
+export const calmOf = (name: string, seed: number): SimulateOptions => {
+  const { spec, model, promises, nodes, calls } = PROTOCOLS[name]!
+  const choices = choicesOf(spec, calls)
+  const calm = {
+    faults: "none",
+    crash: false,
+    byzantine: 0,
+    clients: 1,
+    callsPerClient: 3
+  } as const
+  return { spec, model, promises, nodes, seed, choices, ...calm }
+}
