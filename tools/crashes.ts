@@ -3,7 +3,7 @@ import { parseArgs } from "node:util"
 import { crashAt, crashPoints } from "quorate/testing"
 import { calmOf, PROTOCOLS } from "./protocols.ts"
 
-const HELP = `Kills a node after each step of its engine and each operation of its disk, one run each.
+const HELP = `Kills a node after each step of its engine and operation of its disk, one run each.
 
   npm run sim:crashes -- [options]
 
