@@ -129,6 +129,11 @@ export abstract class Lane {
 
   abstract finished(index: number): boolean
 
+  /** Lowest unfinished index of all. */
+  protected get lowest(): number {
+    return this.own
+  }
+
   /** Notes that a peer's word at `index` was dropped: it is asked for again once it fits. */
   drop(rank: number, index: number): void {
     const range = this.dropped.get(rank)
@@ -149,7 +154,7 @@ export abstract class Lane {
     const end = this.own + this.window
     if (range === undefined) return undefined
     if (range.high >= end && end - range.low < this.window / 2) return undefined
-    const from = Math.max(range.low, this.own)
+    const from = Math.max(range.low, this.lowest)
     const to = Math.min(range.high + 1, end)
     if (range.high >= end) range.low = end
     else this.dropped.delete(rank)

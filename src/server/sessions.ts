@@ -77,6 +77,12 @@ export class Session extends Lane {
     this.moveOwn()
   }
 
+  /** What the client has let go of is still to be heard of. */
+  protected override get lowest(): number {
+    for (const index of this.late) return index
+    return this.own
+  }
+
   override finished(index: number): boolean {
     return index < this.ackedBelow ? !this.late.has(index) : this.answers.has(index)
   }

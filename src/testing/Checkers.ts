@@ -3,6 +3,7 @@
  * they share no code with the engine.
  */
 import { bytesEqual } from "../base/bytes.ts"
+import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { CallResult } from "../link/callTypes.ts"
 import type { FaultModel } from "../quorum/FaultModel.ts"
@@ -12,7 +13,10 @@ import type { MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
 import { isSession, type LaneKey, laneText, openedMs } from "../server/laneKey.ts"
 import { AnswerCheck, type CallKey, callKey, callText } from "./checkAnswers.ts"
 import { DeliveryCheck } from "./checkDeliveries.ts"
+import { boundsOf, overfull } from "./checkBounds.ts"
 import { DecisionCheck } from "./checkDecisions.ts"
+import { seenOnce } from "./checkHandlers.ts"
+import { OrderCheck } from "./checkOrder.ts"
 import { WordCheck } from "./checkWords.ts"
 import type { Endpoint } from "./simNetwork.ts"
 
@@ -29,6 +33,8 @@ export interface SimCall {
   /** Its client lives and waits: in the end it must have an answer. */
   demanded: boolean
   result: CallResult<Uint8Array> | undefined
+  readonly calledMs: number
+  endedMs: number
 }
 
 /** What not every protocol promises. */
@@ -67,6 +73,7 @@ export class Checkers {
   readonly words: WordCheck
   readonly decisions: DecisionCheck
   readonly deliveries: DeliveryCheck
+  readonly order: OrderCheck
   readonly #options: CheckersOptions
   /** Held to what it says. */
   readonly #correct: Set<NodeId>
@@ -103,6 +110,7 @@ export class Checkers {
     })
     const lanes = Object.entries(spec.world?.lanes ?? {})
     const { nowMs } = options
+    this.order = new OrderCheck(fail, (author) => this.words.saidBy(author))
     this.words = new WordCheck({
       fail,
       nowMs,
@@ -143,6 +151,27 @@ export class Checkers {
     const at = this.#live.indexOf(node)
     if (at >= 0) this.#live.splice(at, 1)
     if (this.#options.durable) this.#correct.delete(node)
+  }
+
+  /** The protocol as one life of a node runs it, watched. */
+  over(spec: ProtocolSpec, node: NodeId): ProtocolSpec {
+    if (!this.isCorrect(node)) return spec
+    return this.deliveries.over(seenOnce((what) => this.fail(what), spec, node))
+  }
+
+  /** A message reached a node's engine. */
+  came(node: NodeId, from: NodeId, message: PeerMessage): void {
+    if (message.kind === "word") this.words.given(node, from, message)
+    if (this.isCorrect(node) && this.isCorrect(from)) this.order.came(node, from, message)
+  }
+
+  /** How full the tables of a node are. */
+  looked(node: NodeId, size: { readonly [table: string]: number }, limits: Limits): void {
+    const { members, spec } = this.#options
+    if (!this.isCorrect(node)) return
+    const lanes = Object.keys(spec.world?.lanes ?? {}).length
+    const full = overfull(size, boundsOf(limits, members, lanes))
+    if (full !== undefined) this.fail(`P8: node ${node}: ${full}`)
   }
 
   /** A client numbered its call and sends it. */
@@ -246,6 +275,7 @@ export class Checkers {
   ended(call: SimCall, result: CallResult<Uint8Array>): void {
     if (call.result !== undefined) this.fail(`call ${call.number} ended twice`)
     call.result = result
+    call.endedMs = this.#options.nowMs()
     if (!result.ok) {
       if (call.demanded && !(result.code === "outcome_unknown" && this.#expired(call)))
         this.fail(`call ${call.number} failed: ${result.code} ${failureOf(result)}`)

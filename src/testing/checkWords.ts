@@ -72,6 +72,11 @@ export class WordCheck {
     return latest !== undefined && latest.round > word.round
   }
 
+  /** Durable words of a correct node; the one at position i is at i - 1. */
+  saidBy(node: NodeId): ReadonlyArray<Word> | undefined {
+    return this.#words.get(node)
+  }
+
   /** A node starts with nothing in its memory. */
   booted(node: NodeId): void {
     this.#given.set(node, new Set())

@@ -187,7 +187,9 @@ export class EpochClient {
       honest: !equivocates,
       key: undefined,
       demanded: false,
-      result: undefined
+      result: undefined,
+      calledMs: 0,
+      endedMs: 0
     }
   }
 

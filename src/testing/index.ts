@@ -7,6 +7,7 @@ export { choicesOf } from "./Simulation.ts"
 export {
   type Faults,
   type SimulateOptions,
+  type SimulationParts,
   type SimulationRun,
   simulate
 } from "./simulate.ts"

@@ -142,7 +142,9 @@ export class SimClient {
       honest: !this.#equivocates,
       key: undefined,
       demanded: !hurried && !cancelled && !this.#equivocates,
-      result: undefined
+      result: undefined,
+      calledMs: world.time.nowMs,
+      endedMs: 0
     }
     checkers.calls.push(call)
     const bodies = this.#bodies(choice)

@@ -93,8 +93,12 @@ export class SimDisk {
         this.#time.after(this.#syncMs(), () => {
           if (mount !== this.#mount) return
           this.#files.delete(name)
-          done(undefined)
+          untilKilled(() => {
+            this.#operated()
+            done(undefined)
+          })
         })
+        this.#operated()
       },
       close: () => {
         if (mount === this.#mount) this.#mount++

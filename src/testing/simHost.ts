@@ -214,7 +214,6 @@ export class SimHost {
   #makeCore(life: number, log: LogCore | undefined): HostCore {
     const { system, limits, isEffect, decorate, checkers } = this.#options
     const spec = decorate.spec?.(this.#options.spec, this.node) ?? this.#options.spec
-    const checked = checkers.isCorrect(this.node) ? checkers.deliveries.over(spec) : spec
     const ports = this.#ports(life)
     const engine = this.#engineOver()
     const { signs, random } = this.#options
@@ -222,7 +221,7 @@ export class SimHost {
     const options: HostOptions = {
       self: this.node,
       system: decorate.system?.(system, this.node) ?? system,
-      protocols: [twice(frozen(checked))],
+      protocols: [checkers.over(twice(frozen(spec)), this.node)],
       limits,
       log,
       isEffect,
@@ -354,7 +353,10 @@ export class SimHost {
     const { world, network, disk } = this.#options
     const first = this.#shown.get(peer) ?? storeId
     if (disk !== undefined) this.#shown.set(peer, first)
-    if (first === storeId) return core.peerUp(peer, storeId)
+    if (first === storeId) {
+      this.#options.checkers.order.linkUp(this.node, peer)
+      return core.peerUp(peer, storeId)
+    }
     this.#refused.add(peer)
     world.happened("refused the store of", this.node, peer)
     network.cut(this.node, peer, REFUSED_MS)
@@ -379,11 +381,11 @@ export class SimHost {
         core.peerDown(peer)
         return network.cut(this.node, peer, 0)
       }
-      if (message.kind === "word") {
-        adversary?.saw(message)
-        if (adversary !== undefined) this.#options.signs?.saw(this.node, peer, message)
-        checkers.words.given(this.node, peer, message)
+      if (message.kind === "word" && adversary !== undefined) {
+        adversary.saw(message)
+        this.#options.signs?.saw(this.node, peer, message)
       }
+      checkers.came(this.node, peer, message)
       return core.receive(peer, message)
     }
     if (message === undefined || !isClientMessage(message)) {

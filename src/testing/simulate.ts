@@ -196,16 +196,19 @@ class Run {
     for (const host of hosts) this.#time.after(this.#random.below(100), () => host.boot())
     for (const client of clients) client.start(this.#random.below(CLIENTS_UNTIL_MS))
     if (this.#faulty && this.#random.chance(300)) this.#rogue().start(0, FAULTS_UNTIL_MS)
-    this.#look(clients)
+    this.#look(hosts, clients)
   }
 
   /** Looks now and then whether everything that must happen has happened. */
-  #look(clients: ReadonlyArray<SimClient>): void {
+  #look(hosts: ReadonlyArray<SimHost>, clients: ReadonlyArray<SimClient>): void {
     const until = this.#faulty ? FAULTS_UNTIL_MS : 0
     const checkers = this.#checkers
     let [still, records] = [0, 0]
     const look = (): void => {
       const { nowMs } = this.#time
+      for (const { node, core } of hosts) {
+        if (core !== undefined) checkers.looked(node, core.engine.size(), this.#limits)
+      }
       const asked = nowMs > until && clients.every((client) => client.done)
       const quiet = checkers.restless || checkers.records === records
       still = asked && quiet ? still + 1 : 0

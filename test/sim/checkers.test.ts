@@ -67,7 +67,7 @@ const decided = (index: number, value: number, call = index): LogEntry => ({
 
 const newCall = (number = 1): SimCall => ({
   ...{ number, client: 100_000, method, honest: true, key: undefined },
-  ...{ demanded: true, result: undefined }
+  ...{ demanded: true, result: undefined, calledMs: 0, endedMs: 0 }
 })
 
 /** A run of nodes 1, 2 and 3, of which 3 is Byzantine. */

@@ -63,7 +63,7 @@ describe("checkpoints", SLOW, () => {
     ["paxos", PAXOS]
   ])("of %s keep every promise, made and read back in many runs", (_, options) => {
     let [made, read] = [0, 0]
-    for (let seed = 1; seed <= 150; seed++) {
+    for (let seed = 1; seed <= 100; seed++) {
       const marks = recordMarks(() => {
         const run = simulate({ ...options, seed })
         expect(run.failure, `seed ${seed}`).toBeUndefined()
@@ -71,15 +71,14 @@ describe("checkpoints", SLOW, () => {
       made += marks.get("host: checkpoint") ?? 0
       read += marks.get("engine: began with a checkpoint") ?? 0
     }
-    expect(made).toBeGreaterThan(300)
-    expect(read).toBeGreaterThan(40)
+    expect(made).toBeGreaterThan(200)
+    expect(read).toBeGreaterThan(25)
   })
 
   it.each<[string, Omit<SimulateOptions, "seed">, Decorate]>([
     ["answers", BRACHA, forgetful("final")],
     ["sessions", BRACHA, forgetful("session")],
     ["words", BRACHA, forgetful("word")],
-    ["lanes", PAXOS, forgetful("lane")],
     ["worlds' state", PAXOS, forgetful("state")],
     ["applications' state", PAXOS, forgetful("installed")]
   ])("that forget %s are found", (_, options, decorate) => {

@@ -1,0 +1,63 @@
+import type { NodeId } from "../base/NodeId.ts"
+import type { PeerMessage, Word } from "../server/Message.ts"
+
+/** What a receiver has heard of one sender over the link that stands. */
+interface Heard {
+  /** No word comes before it is told where words go on. */
+  last: number | undefined
+}
+
+/**
+ * Words come in the order in which they were said (P6): over one link, from where it was told that
+ * they go on, none is left out but what the receiver itself has told as done. What was asked for
+ * again comes again, below the newest.
+ */
+export class OrderCheck {
+  readonly #fail: (what: string) => void
+  /** Durable words of a correct node, by position from 1; undefined where it has no log. */
+  readonly #said: (author: NodeId) => ReadonlyArray<Word> | undefined
+  readonly #heard = new Map<string, Heard>()
+  /** Up to where a node has told another that it needs its words no more: "node author". */
+  readonly #done = new Map<string, number>()
+
+  constructor(
+    fail: (what: string) => void,
+    said: (author: NodeId) => ReadonlyArray<Word> | undefined
+  ) {
+    this.#fail = fail
+    this.#said = said
+  }
+
+  linkUp(node: NodeId, from: NodeId): void {
+    this.#heard.set(`${node} ${from}`, { last: undefined })
+  }
+
+  /** A message of a correct node reached a correct node. */
+  came(node: NodeId, from: NodeId, message: PeerMessage): void {
+    if (message.kind === "taken") {
+      const key = `${from} ${node}`
+      this.#done.set(key, Math.max(message.done, this.#done.get(key) ?? 0))
+    }
+    const heard = this.#heard.get(`${node} ${from}`)
+    if (heard === undefined) return
+    if (message.kind === "resume") heard.last = message.position - 1
+    if (message.kind === "word") this.#word(node, from, heard, message)
+  }
+
+  #word(node: NodeId, from: NodeId, heard: Heard, word: Word): void {
+    const said = this.#said(from)
+    if (said === undefined) return
+    const { last } = heard
+    if (last === undefined) {
+      return this.#fail(`P6: word ${word.position} of node ${from} came to node ${node} unasked`)
+    }
+    const done = this.#done.get(`${node} ${from}`) ?? 0
+    for (let position = Math.max(last, done) + 1; position < word.position; position++) {
+      const before = said[position - 1]
+      if (before === undefined || before.to?.includes(node) === false) continue
+      const what = `word ${word.position} of node ${from} came to node ${node}`
+      return this.#fail(`P6: ${what} before word ${position}`)
+    }
+    heard.last = Math.max(last, word.position)
+  }
+}
