@@ -303,11 +303,11 @@ export class Checkers {
   }
 
   #settledAt(node: NodeId, key: CallKey): boolean {
-    return this.answers.finishedAt(node, key) || this.#outrun(key) || this.#evicted(key)
+    return this.answers.finishedAt(node, key) || this.outrun(key) || this.#evicted(key)
   }
 
   /** The client went a window further, so that a slow node may have had to let go of the call. */
-  #outrun(key: CallKey): boolean {
+  outrun(key: CallKey): boolean {
     const at = key.lastIndexOf("/")
     const newest = this.#newest.get(key.slice(0, at)) ?? 0
     return Number(key.slice(at + 1)) + this.#options.windowCalls <= newest
@@ -317,7 +317,7 @@ export class Checkers {
   untotal(method?: string): string | undefined {
     const wanted = (key: CallKey): boolean =>
       (method === undefined || this.#byKey.get(key)?.method.name === method) &&
-      !this.#outrun(key) &&
+      !this.outrun(key) &&
       !this.#evicted(key)
     return this.answers.missing(wanted) ?? this.decisions.missing(this.#live)
   }

@@ -63,7 +63,10 @@ export interface Run<M> {
   ) => Verdict
   /** A call that one correct node answered is in the end answered by all of them. */
   readonly totality: (method: KeyOf<M, "multiparty">) => Verdict
-  /** Every call whose client waited for it was answered by `needed` correct nodes. */
+  /**
+   * Every call whose client waited for it was answered by `needed` correct nodes, but for those
+   * that their client left a window behind: a slow node lets go of them.
+   */
   readonly answered: (method: KeyOf<M, "multiparty">, needed: number) => Verdict
 }
 
@@ -118,6 +121,8 @@ export const check = <Self, R>(
         durable: options.durable ?? true,
         leader: options.leader,
         promises: { totality: false, quorums: false },
+        // What a protocol's own properties say of calls holds for clients that keep the rules.
+        rogue: false,
         runEffect: runEffectIn(context as Context.Context<never>)
       })
       const why = run.failure ?? firstBroken(run, spec, property)
@@ -198,6 +203,8 @@ const viewOf = <M>(run: SimulationRun, spec: ProtocolSpec): Run<M> => {
     answered: (method, needed) => {
       for (const { call, answers } of callsOf(String(method))) {
         if (!call.demanded || answers.size >= needed) continue
+        // A node that was away may have had to let go of it.
+        if (call.key !== undefined && checkers.outrun(call.key)) continue
         const name = call.key === undefined ? "" : ` (${callText(call.key)})`
         const why = `answered: call ${call.number}${name} has ${answers.size} of ${needed} answers`
         return { holds: false, why }
