@@ -7,7 +7,8 @@ const loaders: { readonly [name: string]: () => Promise<Bench> } = {
   "all-to-all": async () => (await import("./allToAll.ts")).allToAll,
   paxos: async () => (await import("./paxos.ts")).paxos,
   raw: async () => (await import("./raw.ts")).raw,
-  engine: async () => (await import("./engine.ts")).engine
+  engine: async () => (await import("./engine.ts")).engine,
+  proofs: async () => (await import("./proofs.ts")).proofs
 }
 
 export const NAMES: ReadonlyArray<string> = Object.keys(loaders)

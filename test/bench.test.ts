@@ -38,7 +38,8 @@ describe("npm run bench", () => {
     ["all-to-all", "link", 4],
     ["paxos", "link", 3],
     ["raw", "link", 3],
-    ["engine", "link", 4]
+    ["engine", "link", 4],
+    ["proofs", "link", 1]
   ])("%s on %s", async (name, transport, nodes) => {
     const result = await measure(name, "--transport", transport, "--inflight", "8")
     expect(result).toMatchObject({ bench: name, transport, nodes, inflight: 8, errors: 0 })

@@ -6,7 +6,8 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { CertificateSchema } from "../../gen/quorate/v1/proof_pb.ts"
-import { Carrier } from "../../src/runtime/Carrier.ts"
+import { decodeFrame, encodeFrame } from "../../src/link/frame.ts"
+import { Carrier, type Connection } from "../../src/runtime/Carrier.ts"
 import { Group } from "../../src/runtime/Group.ts"
 import { Member } from "../../src/runtime/Member.ts"
 import { nodeVerifier, readSigner } from "../../src/runtime/platform-node/nodeKeys.ts"
@@ -23,7 +24,31 @@ const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary"]
 const NODES = [1, 2, 3, 4]
 const pairs = new Map(NODES.map((node) => [node, generateKey()]))
 
-const startAll = (kind: Kind, committed: Array<Committed>) =>
+/** What a node says in words leaves in the name of another one. */
+const inTheNameOf = (author: number, carrier: Carrier["Service"]): Carrier["Service"] => {
+  const forged = (bytes: Uint8Array): Uint8Array => {
+    const frame = decodeFrame(bytes)
+    if (frame?.content.kind !== "messages") return bytes
+    const messages = frame.content.messages.map((message) => {
+      if (message.kind !== "word") return message
+      const { wire: _, ...word } = message
+      return { ...word, author }
+    })
+    return encodeFrame({ ...frame, content: { kind: "messages", messages } })
+  }
+  const lying = (connection: Connection): Connection => ({
+    remote: connection.remote,
+    send: (frame) => connection.send(forged(frame)),
+    close: () => connection.close()
+  })
+  return {
+    ...carrier,
+    listen: (address, door) =>
+      carrier.listen(address, { ...door, accept: (connection) => door.accept(lying(connection)) })
+  }
+}
+
+const startAll = (kind: Kind, committed: Array<Committed>, liar?: number) =>
   Effect.gen(function* () {
     const world = yield* makeWorld(kind, { size: 4, faults: "byzantine" })
     const nodes = world.config.nodes.map((n) => ({ ...n, key: pairs.get(n.id)!.publicKey }))
@@ -39,10 +64,15 @@ const startAll = (kind: Kind, committed: Array<Committed>) =>
     for (const id of NODES) {
       const signer = readSigner(pairs.get(id)!.privateKey)!
       const member = { id, disk: undefined, init: false, signer, verifier: nodeVerifier }
+      const lying = Layer.effect(
+        Carrier,
+        Effect.map(Carrier, (it) => (id === liar ? inTheNameOf(3, it) : it))
+      )
       yield* Layer.build(
         Layer.fresh(
           Replica.layer(proving(committed)).pipe(
             Layer.provide(Layer.succeed(Member, member)),
+            Layer.provide(lying),
             Layer.provide(over(world.layer))
           )
         )
@@ -97,6 +127,30 @@ describe.each(KINDS)("over %s", (kind) => {
       const other = { ...group, keys: new Map(), digest: new Uint8Array(32) }
       const elsewhere = Proof.verifyCertificate(other, certificate, options)
       assert.deepEqual(elsewhere, { holds: false, why: "the group file has no keys" })
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("P2 over memory", () => {
+  it.live("a member that speaks in another's name speaks for nobody", () =>
+    Effect.gen(function* () {
+      const committed: Array<Committed> = []
+      const { client, group } = yield* startAll("memory", committed, 4)
+      yield* Effect.gen(function* () {
+        const proofs = yield* Proofs
+        for (const text of ["a", "b", "c"]) {
+          yield* proofs.submit(
+            { text },
+            Quorum.matching((r) => r.text)
+          )
+        }
+      }).pipe(Effect.provide(Proofs.layer.pipe(Layer.provide(client))))
+      const shown = committed.filter(({ node }) => node !== 4)
+      assert.isAbove(shown.length, 5)
+      for (const { certificate } of shown) {
+        const verdict = Proof.verifyCertificate(group, certificate, { verify, method: PREPARE })
+        assert.deepEqual(verdict, { holds: true, authors: [1, 2, 3] })
+      }
     }).pipe(Effect.scoped)
   )
 })

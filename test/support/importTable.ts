@@ -117,6 +117,12 @@ export const TABLE: ReadonlyArray<Row> = [
     packages: ["node:"]
   },
   {
+    floor: "the benchmark of signatures",
+    files: ["bench/proofs.ts"],
+    imports: ["bench/**", ...LINK, "src/runtime/platform-node/nodeKeys.ts"],
+    packages: ["node:"]
+  },
+  {
     floor: "tools and benchmarks",
     files: ["tools/**", "bench/**"],
     imports: ["tools/**", "bench/**", "gen/bench/**", "apps/**", "examples/**"],
