@@ -5,7 +5,8 @@
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import { decodePlain, encodePlain } from "../base/plainData.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"
-import type { Answers } from "./answers.ts"
+import type { Answers, Kept } from "./answers.ts"
+import type { CallName } from "./application.ts"
 import type { CallState } from "./calls.ts"
 import { calledAs } from "./callView.ts"
 import { type Cast, messageContext, votesContext } from "./contexts.ts"
@@ -155,11 +156,9 @@ export class Agreement {
       case "answer":
       case "tentative": {
         const at = todo.call ?? this.ownCall(owner)
-        // A call of another instance is one that phases answer: its reply is for all lives.
-        const log = todo.call !== undefined || logged(owner)
         if (at === undefined) return
         if (todo.kind === "answer")
-          return this.answers.answer(at.session, at.index, todo.answer, log)
+          return this.answers.answer(at.session, at.index, todo.answer, keptOf(owner, todo.call))
         return this.answers.tentative(at.session, at.index, todo.answer.body)
       }
       case "refuse":
@@ -347,10 +346,12 @@ export class Agreement {
       return
     }
     const answer: Answer = { code: "poisoned", detail, body: NO_BYTES }
-    this.answers.answer(lane!.key, at.index, answer, logged(owner))
+    this.answers.answer(lane!.key, at.index, answer, keptOf(owner))
   }
 }
 
-/** Calls without phases run once per incarnation: their answers are not logged. */
-const logged = (owner: Owner): boolean =>
-  owner.method.call === "multiparty" || owner.method.call === "phase"
+/** @param named the call of another instance, that a handler answers */
+const keptOf = ({ method }: Owner, named?: CallName): Kept => {
+  const called = named === undefined ? method : method.protocol.methods.get(named.method)
+  return called?.call === "rpc" || called?.call === "quorum" ? "alone" : "logged"
+}

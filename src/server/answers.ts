@@ -10,6 +10,12 @@ import type { Reply } from "./Message.ts"
 import type { Recovery } from "./recovery.ts"
 import type { Answer } from "./sessions.ts"
 
+/**
+ * Where an answer is kept beside memory: in an entry of the log; in the log by what led to it; or,
+ * of a call without phases, nowhere.
+ */
+export type Kept = "logged" | "decided" | "alone"
+
 export class Answers {
   private readonly core: Core
   private readonly recovery: Recovery
@@ -22,8 +28,8 @@ export class Answers {
   /**
    * The final answer of a call at this node; the first stands, and goes to whoever waits for it.
    */
-  answer(key: LaneKey, index: number, answer: Answer, log: boolean): void {
-    const session = this.core.sessions.open(key)
+  answer(key: LaneKey, index: number, answer: Answer, kept: Kept): void {
+    const session = this.core.sessions.open(key, kept === "alone")
     if (session === undefined) return this.core.count("answer_without_session")
     if (session.finished(index)) return
     // In the log there are those alone that once were in the window.
@@ -35,7 +41,7 @@ export class Answers {
     const { own } = session
     session.finish(index, answer)
     this.core.sessions.fits(0)
-    if (log) this.core.outbox.log({ kind: "final", session: key, index, ...answer })
+    if (kept === "logged") this.core.outbox.log({ kind: "final", session: key, index, ...answer })
     if (call !== undefined) this.reply(call, answer)
     if (session.own !== own) this.recovery.regain(key)
   }

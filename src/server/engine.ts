@@ -322,7 +322,7 @@ export class Engine {
   /** Entries of every table, for bounds and tests. */
   size(): { readonly [table: string]: number } {
     const { core } = this
-    const sessions = [...core.sessions.table.values()]
+    const sessions = core.sessions.all()
     const lanes = [...core.lanes.values()]
     const sum = (counts: ReadonlyArray<number>): number => counts.reduce((a, b) => a + b, 0)
     return {

@@ -241,13 +241,13 @@ export class Execution {
       // Of a call without phases every life of the node has an answer of its own.
       const { session, index, method } = read.call
       const { call } = application.protocol.methods.get(method)!
-      this.parts.answers.answer(session, index, answer, call === "multiparty")
+      const kept = call === "multiparty" ? "logged" : "alone"
+      this.parts.answers.answer(session, index, answer, kept)
     }
   }
 
   private wanted({ call: { session, index } }: Read): boolean {
-    const calls = this.core.sessions.get(session)
-    const call = calls?.open.get(index)?.call ?? calls?.running.get(index)
+    const call = this.core.sessions.call(session, index)
     return call !== undefined && call.route !== 0
   }
 
@@ -259,7 +259,7 @@ export class Execution {
   private tell(applied: Applied | undefined): void {
     if (applied === undefined) return
     const { call, body } = applied
-    this.parts.answers.answer(call.session, call.index, { body }, false)
+    this.parts.answers.answer(call.session, call.index, { body }, "decided")
   }
 
   /** An application that throws is in no state any more that others are in. */

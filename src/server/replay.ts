@@ -38,7 +38,7 @@ export class Replay {
         if (this.session(entry.session) === undefined) return
         const { code, detail, body } = entry
         const answer = { body, ...(code && { code }), ...(detail !== undefined && { detail }) }
-        return agreement.answers.answer(entry.session, entry.index, answer, false)
+        return agreement.answers.answer(entry.session, entry.index, answer, "decided")
       }
       case "stored": {
         const protocol = core.handlers.protocols.get(entry.protocol)

@@ -68,7 +68,7 @@ export class Requests {
     const { epoch } = this.core
     if (epoch.state === "announced") return this.refuse(route, request, "not_ready")
     if (request.forged === true) return this.refuse(route, request, "bad_signature")
-    const session = this.admit(route, request, client)
+    const session = this.admit(route, request, client, kind !== "multiparty")
     if (session === undefined) return
     const { index } = request
     const answer = session.answers.get(index)
@@ -102,7 +102,8 @@ export class Requests {
    */
   private never(route: Route, request: Request, method: Method, session: Session): void {
     const answer: Answer = { code: "epoch_ended", body: NO_BYTES }
-    this.agreement.answers.answer(session.key, request.index, answer, method.call === "multiparty")
+    const kept = method.call === "multiparty" ? "logged" : "alone"
+    this.agreement.answers.answer(session.key, request.index, answer, kept)
     this.repeat(route, request, answer)
   }
 
@@ -114,9 +115,14 @@ export class Requests {
     return method.call === "multiparty" && Object.keys(method.protocol.lanes).length > 0
   }
 
-  private admit(route: Route, request: Request, client: string): Session | undefined {
+  private admit(
+    route: Route,
+    request: Request,
+    client: string,
+    alone: boolean
+  ): Session | undefined {
     const { sessions, limits, atMs } = this.core
-    const known = sessions.get(request.session)
+    const known = sessions.get(request.session, alone)
     if (known !== undefined) {
       if (known.client.name === "" && client !== "") known.belongsTo(sessions.client(client))
       if (request.ackedBelow <= request.index) this.core.acknowledge(known, request.ackedBelow)
@@ -135,7 +141,7 @@ export class Requests {
       }
       if (sessions.full && route !== NOBODY) this.evictFor(request.session)
     }
-    const session = sessions.open(request.session)
+    const session = sessions.open(request.session, alone)
     if (session === undefined) {
       if (sessions.expired(request.session)) this.expired(route, request)
       else {
@@ -290,8 +296,7 @@ export class Requests {
 
   /** Ends the client's interest, not the group's agreement. */
   cancel(key: LaneKey, index: number): void {
-    const session = this.core.sessions.get(key)
-    const call = session?.running.get(index) ?? session?.open.get(index)?.call
+    const call = this.core.sessions.call(key, index)
     if (call !== undefined) this.abandon(call, "cancelled")
   }
 
@@ -317,7 +322,12 @@ export class Requests {
     this.interrupt(call)
     if (!ends && call.method.call === "multiparty") return
     // A copy that is still on its way must not run it again.
-    this.agreement.answers.answer(call.session.key, call.index, { code, body: NO_BYTES }, ends)
+    this.agreement.answers.answer(
+      call.session.key,
+      call.index,
+      { code, body: NO_BYTES },
+      ends ? "logged" : "alone"
+    )
   }
 
   private interrupt(call: CallState): void {

@@ -55,10 +55,14 @@ export class Session extends Lane {
   readonly ackedByPeer: Array<number>
   /** Unfinished below `ackedBelow`, rising; they still take votes. At most `window`. */
   private readonly late = new Set<number>()
+  /** Of calls without phases. */
+  readonly alone: boolean
   private readonly all: Sessions
 
-  constructor(key: LaneKey, window: number, members: number, all: Sessions) {
-    super(key, window)
+  constructor(key: LaneKey, alone: boolean, members: number, all: Sessions) {
+    super(key, all.limits.windowCalls)
+    const { window } = this
+    this.alone = alone
     this.all = all
     this.openedMs = openedMs(key)
     this.answers = new IndexTable(window)
@@ -207,9 +211,13 @@ export class Session extends Lane {
 /**
  * All sessions of a node. A session enters once, above the horizon; the one opened first leaves
  * when a client's call brings one too many, and the horizon then is where it was opened.
+ *
+ * Calls without phases have sessions apart, also under the same key: they concern this node alone
+ * and in this life, and must never end what members say to each other about a call.
  */
 export class Sessions {
   readonly table = new Map<LaneKey, Session>()
+  private readonly alone = new Map<LaneKey, Session>()
   /** No session opened at or below it runs here. */
   horizonMs = 0
   /** What is kept for all clients. */
@@ -223,8 +231,21 @@ export class Sessions {
     this.members = members
   }
 
-  get(key: LaneKey): Session | undefined {
-    return this.table.get(key)
+  get(key: LaneKey, alone = false): Session | undefined {
+    return this.tableOf(alone).get(key)
+  }
+
+  private tableOf(alone: boolean): Map<LaneKey, Session> {
+    return alone ? this.alone : this.table
+  }
+
+  all(): ReadonlyArray<Session> {
+    return [...this.table.values(), ...this.alone.values()]
+  }
+
+  /** The open call of that name, of either kind: a client gives a name once. */
+  call(key: LaneKey, index: number): CallState | undefined {
+    return this.alone.get(key)?.running.get(index) ?? this.table.get(key)?.open.get(index)?.call
   }
 
   expired(key: LaneKey): boolean {
@@ -232,14 +253,14 @@ export class Sessions {
   }
 
   /** `undefined`: expired, or the table is full. */
-  open(key: LaneKey): Session | undefined {
-    const known = this.table.get(key)
+  open(key: LaneKey, alone = false): Session | undefined {
+    const known = this.get(key, alone)
     if (known !== undefined) return known
-    return this.expired(key) || this.full ? undefined : this.add(key)
+    return this.expired(key) || this.full ? undefined : this.add(key, alone)
   }
 
   get full(): boolean {
-    return this.table.size >= this.limits.sessionsMax
+    return this.table.size + this.alone.size >= this.limits.sessionsMax
   }
 
   /**
@@ -248,16 +269,16 @@ export class Sessions {
    */
   evictable(newcomer: LaneKey, atMs: number): number | undefined {
     let lowest = openedMs(newcomer)
-    for (const session of this.table.values()) lowest = Math.min(lowest, session.openedMs)
+    for (const session of this.all()) lowest = Math.min(lowest, session.openedMs)
     return lowest <= atMs - this.limits.sessionEvictAgeMs ? lowest : undefined
   }
 
   /** The horizon rises, and what is not above it leaves for ever. */
   raise(horizonMs: number): ReadonlyArray<Session> {
     this.horizonMs = Math.max(this.horizonMs, horizonMs)
-    const gone = [...this.table.values()].filter((it) => it.openedMs <= this.horizonMs)
+    const gone = this.all().filter((it) => it.openedMs <= this.horizonMs)
     for (const session of gone) {
-      this.table.delete(session.key)
+      this.tableOf(session.alone).delete(session.key)
       session.charge(-session.bytes)
       if (--session.client.sessions === 0) this.clients.delete(session.client.name)
     }
@@ -278,7 +299,7 @@ export class Sessions {
     const { sessionsPerClientMax, sessionEvictAgeMs } = this.limits
     if ((this.clients.get(name)?.sessions ?? 0) < sessionsPerClientMax) return false
     let late = 0
-    for (const { client, sinceMs } of this.table.values()) {
+    for (const { client, sinceMs } of this.all()) {
       if (client.name === name && sinceMs > atMs - sessionEvictAgeMs) late++
     }
     return late >= sessionsPerClientMax
@@ -288,16 +309,16 @@ export class Sessions {
   fits(bytes: number): boolean {
     const most = this.limits.clientsBytesMax - bytes
     if (this.bytes <= most) return true
-    for (const session of this.table.values()) {
+    for (const session of this.all()) {
       session.letGoOfAnswers()
       if (this.bytes <= most) return true
     }
     return false
   }
 
-  add(key: LaneKey): Session {
-    const session = new Session(key, this.limits.windowCalls, this.members, this)
-    this.table.set(key, session)
+  add(key: LaneKey, alone = false): Session {
+    const session = new Session(key, alone, this.members, this)
+    this.tableOf(alone).set(key, session)
     return session
   }
 }

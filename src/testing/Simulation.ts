@@ -121,8 +121,6 @@ export const check = <Self, R>(
         durable: options.durable ?? true,
         leader: options.leader,
         promises: { totality: false, quorums: false },
-        // What a protocol's own properties say of calls holds for clients that keep the rules.
-        rogue: false,
         runEffect: runEffectIn(context as Context.Context<never>)
       })
       const why = run.failure ?? firstBroken(run, spec, property)

@@ -42,8 +42,6 @@ export interface SimulateOptions {
   readonly durable?: boolean
   /** Without this node the protocol does not go on for ever: it never loses its disk. */
   readonly leader?: NodeId | undefined
-  /** In some runs a client beside the others keeps no rule at all; default: yes. */
-  readonly rogue?: boolean
   /** Numbers, from 1, of planned faults that are left out. */
   readonly drop?: ReadonlySet<number>
   /** Asked after each step of a node and each operation of its disk; true: it dies there. */
@@ -197,7 +195,8 @@ class Run {
     }
     for (const host of hosts) this.#time.after(this.#random.below(100), () => host.boot())
     for (const client of clients) client.start(this.#random.below(CLIENTS_UNTIL_MS))
-    const rogue = this.#random.chance(300) && (this.#options.rogue ?? true)
+    // In some runs a client beside the others keeps no rule at all.
+    const rogue = this.#random.chance(300)
     if (this.#faulty && rogue) this.#rogue().start(0, FAULTS_UNTIL_MS)
     this.#look(hosts, clients)
   }
