@@ -1,14 +1,10 @@
 /** `npm run sim`: runs a protocol in the simulator, seed after seed. */
+import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
-import {
-  choicesOf,
-  EventHash,
-  type SimulateOptions,
-  type SimulationRun,
-  shrink,
-  simulate
-} from "quorate/testing"
+import { Worker } from "node:worker_threads"
+import { EventHash, trafficByKind } from "quorate/testing"
 import { PROTOCOLS } from "./protocols.ts"
+import { runSeeds, type Seeds, type SeedsDone } from "./seeds.ts"
 
 const HELP = `Runs a protocol under random schedules in virtual time, and checks every run.
 
@@ -23,10 +19,14 @@ const HELP = `Runs a protocol under random schedules in virtual time, and checks
                     disks that stall, fail and are lost, clocks that jump, clients that die;
                     in a Byzantine group also (N-1)/3 lying nodes and equivocating clients.
                     Default: none, delays only
+  --workers W       in so many threads, or auto: one a core. What comes out is the same, but for
+                    the time it takes. Default: 0, in this one
   --drop 2,5        leaves out the 2nd and the 5th fault that were planned
   --shrink          of a run that fails, leaves out faults while it still fails, and prints the rest
   --json            one JSON object on stdout: protocol, runs, failures, decided (calls
-                    answered), steps, stepsPerSec, seconds, logHash (over all runs)
+                    answered), steps, stepsPerSec, seconds, virtualSeconds, logHash (over all
+                    runs), traffic (by kind: messages and bytes)
+  --traffic         prints what was sent, by kind, below the last line
   --trace           prints the events of each run on stderr
   --help            this text
 
@@ -34,6 +34,8 @@ Exit code: 0; 1 when a run broke a promise, with a line that repeats it; 2 for w
 `
 const FAILURES_SHOWN = 10
 const PROGRESS_MS = 5_000
+/** Runs between two looks at the clock. */
+const CHUNK = 20
 
 const usage = (what: string): never => {
   process.stderr.write(`sim: ${what}; --help lists the options\n`)
@@ -49,9 +51,11 @@ const readOptions = () => {
         seed: { type: "string", default: "1" },
         runs: { type: "string", default: "100" },
         faults: { type: "string", default: "none" },
+        workers: { type: "string", default: "0" },
         drop: { type: "string", default: "" },
         shrink: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
+        traffic: { type: "boolean", default: false },
         trace: { type: "boolean", default: false },
         help: { type: "boolean", default: false }
       }
@@ -72,82 +76,116 @@ const natural = (name: string, text: string, least: number, most: number): numbe
 const numbers = (text: string): ReadonlySet<number> =>
   new Set(text === "" ? [] : text.split(",").map((one) => natural("drop", one, 1, 1_000_000)))
 
-/** The failure, the faults that led to it, and the line that repeats it. */
-const failed = (options: SimulateOptions, run: SimulationRun, line: string, shrinks: boolean) => {
-  const shrunk = shrinks ? shrink(options) : undefined
-  const drop = shrunk?.drop ?? options.drop ?? new Set()
-  const left = shrunk?.run.faults.flatMap(({ atMs, fault }, i) =>
-    drop.has(i + 1) ? [] : [`  at ${atMs} ms: ${JSON.stringify(fault)}\n`]
-  )
-  const repeat =
-    line +
-    (options.faults === "all" ? " --faults all" : "") +
-    (drop.size > 0 ? ` --drop ${[...drop].sort((a, b) => a - b).join(",")}` : "")
-  const why = shrunk?.run.failure ?? run.failure
-  process.stderr.write(`seed ${run.seed}: ${why}\n${left?.join("") ?? ""}  repeat: ${repeat}\n`)
+/** Something that runs seeds: this thread, or another. */
+type RunSeeds = (seeds: Seeds) => SeedsDone | Promise<SeedsDone>
+
+const workers: Array<Worker> = []
+const startWorker = (): RunSeeds => {
+  const worker = new Worker(new URL("./seedsWorker.ts", import.meta.url))
+  workers.push(worker)
+  return (seeds) =>
+    new Promise((resolve, reject) => {
+      worker.removeAllListeners()
+      worker.once("message", resolve)
+      worker.once("error", reject)
+      worker.postMessage(seeds)
+    })
 }
 
-interface Totals {
-  failures: number
-  decided: number
-  steps: number
+/** Sums up what comes back, in the order of the seeds. */
+class Totals {
+  failures = 0
+  decided = 0
+  steps = 0
+  virtualMs = 0
+  runs = 0
+  traffic: SeedsDone["traffic"] = {}
+  readonly #hash = new EventHash()
+  readonly #early = new Map<number, SeedsDone>()
+  #next = 0
+
+  /** @param at its place among the chunks, from 0 */
+  add(at: number, done: SeedsDone): void {
+    this.#early.set(at, done)
+    for (let next = this.#early.get(this.#next); next; next = this.#early.get(this.#next)) {
+      this.#early.delete(this.#next++)
+      for (const hash of next.hashes) this.#hash.text(hash)
+    }
+    for (const what of done.failures) {
+      if (++this.failures <= FAILURES_SHOWN) process.stderr.write(what)
+    }
+    this.decided += done.answered
+    this.steps += done.steps
+    this.virtualMs += done.virtualMs
+    this.runs += done.hashes.length
+    this.traffic = trafficByKind(rowsOf(this.traffic), rowsOf(done.traffic))
+  }
+
+  get logHash(): string {
+    return this.#hash.digest()
+  }
 }
+
+const rowsOf = (traffic: SeedsDone["traffic"]) =>
+  Object.entries(traffic).map(([kind, amount]) => ({ kind, ...amount }))
+
+type Values = ReturnType<typeof readOptions>
 
 /** Runs one protocol; returns the number of runs that failed. */
-const simulateAll = (protocol: string, values: ReturnType<typeof readOptions>): number => {
-  const entry = PROTOCOLS[protocol]!
-  const faults = values.faults === "all" ? "all" : "none"
-  const nodes = natural("nodes", values.nodes ?? String(entry.nodes), 1, 64)
+const simulateAll = async (
+  protocol: string,
+  values: Values,
+  hands: ReadonlyArray<RunSeeds>
+): Promise<number> => {
+  const nodes = natural("nodes", values.nodes ?? String(PROTOCOLS[protocol]!.nodes), 1, 64)
   const first = natural("seed", values.seed, 0, 2 ** 52)
   const runs = natural("runs", values.runs, 1, 10_000_000)
-  const byzantine = entry.model === "byzantine" ? Math.floor((nodes - 1) / 3) : 0
-  const trace = values.trace ? (line: string) => void process.stderr.write(`${line}\n`) : undefined
-  const choices = choicesOf(entry.spec, entry.calls)
-  const drop = numbers(values.drop)
-
-  const totals: Totals = { failures: 0, decided: 0, steps: 0 }
-  const hash = new EventHash()
+  const faults = values.faults === "all" ? "all" : "none"
+  const same = {
+    protocol,
+    nodes,
+    faults,
+    drop: numbers(values.drop),
+    shrink: values.shrink
+  } as const
+  const totals = new Totals()
   const startMs = performance.now()
   let saidMs = startMs
-  for (let seed = first; seed < first + runs; seed++) {
-    const { spec, model, promises, leader } = entry
-    const options: SimulateOptions = {
-      ...{ spec, model, promises, leader, nodes, byzantine, seed, choices, faults, crash: true },
-      ...{ drop, ...(trace && { trace }) }
+  let chunk = 0
+  const work = async (run: RunSeeds): Promise<void> => {
+    for (let at = chunk++; at * CHUNK < runs; at = chunk++) {
+      const count = Math.min(CHUNK, runs - at * CHUNK)
+      totals.add(at, await run({ ...same, first: first + at * CHUNK, count, trace: values.trace }))
+      if (performance.now() < saidMs + PROGRESS_MS) continue
+      saidMs = performance.now()
+      const done = `${totals.runs} of ${runs} runs, ${totals.failures} failures`
+      process.stderr.write(`${protocol}: ${done}\n`)
     }
-    const run = simulate(options)
-    totals.decided += run.checkers.answered
-    totals.steps += run.steps
-    hash.text(run.hash)
-    if (run.failure !== undefined && ++totals.failures <= FAILURES_SHOWN) {
-      const line = `npm run sim -- --protocol ${protocol} --nodes ${nodes} --seed ${seed} --runs 1`
-      failed(options, run, line, values.shrink)
-    }
-    if (performance.now() < saidMs + PROGRESS_MS) continue
-    saidMs = performance.now()
-    const done = seed - first + 1
-    process.stderr.write(`${done} of ${runs} runs, ${totals.failures} failures\n`)
   }
-  const seconds = Math.round(performance.now() - startMs) / 1000
-  print(values.json, { protocol, runs, ...totals, seconds, logHash: hash.digest() })
+  await Promise.all(hands.map(work))
+  print(protocol, values, totals, Math.round(performance.now() - startMs) / 1000)
   return totals.failures
 }
 
-const print = (
-  json: boolean,
-  result: Totals & { protocol: string; runs: number; seconds: number; logHash: string }
-): void => {
-  const { protocol, runs, failures, decided, steps, seconds, logHash } = result
+const print = (protocol: string, values: Values, totals: Totals, seconds: number): void => {
+  const { runs, failures, decided, steps, logHash, traffic } = totals
   const stepsPerSec = Math.round(steps / Math.max(seconds, 0.001))
-  const line = { protocol, runs, failures, decided, steps, stepsPerSec, seconds, logHash }
-  if (json) return void process.stdout.write(`${JSON.stringify(line)}\n`)
+  const virtualSeconds = Math.round(totals.virtualMs / 1000)
+  const line = { protocol, runs, failures, decided, steps, stepsPerSec, seconds, virtualSeconds }
+  if (values.json) {
+    return void process.stdout.write(`${JSON.stringify({ ...line, logHash, traffic })}\n`)
+  }
   process.stdout.write(
     `${protocol}: ${runs} runs, ${failures} failures, ${decided} calls answered, ` +
       `${steps} steps in ${seconds} s (${stepsPerSec}/s), log ${logHash}\n`
   )
+  if (!values.traffic) return
+  for (const [kind, { messages, bytes }] of Object.entries(traffic)) {
+    process.stdout.write(`  ${kind}: ${messages} messages, ${bytes} bytes\n`)
+  }
 }
 
-const main = (): void => {
+const main = async (): Promise<void> => {
   const values = readOptions()
   if (values.help) return void process.stdout.write(HELP)
   const { protocol, faults } = values
@@ -157,9 +195,13 @@ const main = (): void => {
     return usage(`--protocol ${protocol} is none of ${names.join(", ")}`)
   if (faults !== "all" && faults !== "none")
     return usage(`--faults ${faults} is neither all nor none`)
-  const chosen = protocol === "all" ? Object.keys(PROTOCOLS) : [protocol]
-  const failures = chosen.map((name) => simulateAll(name, values))
-  process.exitCode = failures.some((count) => count > 0) ? 1 : 0
+  const wanted = values.workers === "auto" ? String(availableParallelism()) : values.workers
+  const threads = natural("workers", wanted, 0, 64)
+  const hands = threads === 0 ? [runSeeds] : Array.from({ length: threads }, startWorker)
+  for (const name of protocol === "all" ? Object.keys(PROTOCOLS) : [protocol]) {
+    if ((await simulateAll(name, values, hands)) > 0) process.exitCode = 1
+  }
+  await Promise.all(workers.map((worker) => worker.terminate()))
 }
 
-main()
+await main()

@@ -209,6 +209,8 @@ export class EpochClient {
       if (part === undefined) fail("the call table sent a request that nobody made")
       else checkers.get(number)!.sentCall(part, callKey(message.session, message.index))
     }
-    return epochs.get(number)!.network.send(this.endpoint, node, encodeMessage(message))
+    return epochs
+      .get(number)!
+      .network.send(this.endpoint, node, encodeMessage(message), message.kind)
   }
 }

@@ -1,6 +1,7 @@
 /** The door `quorate/testing`: what a test of a protocol needs. */
 export { type CrashPoint, crashAt, crashPoints } from "./crashEverywhere.ts"
 export { EventHash } from "./hash.ts"
+export { type Traffic, trafficByKind, trafficSince } from "./traffic.ts"
 export { shrink } from "./shrink.ts"
 export * as Simulation from "./Simulation.ts"
 export { choicesOf } from "./Simulation.ts"

@@ -69,7 +69,7 @@ export class RogueClient {
     for (const node of system.members) {
       if (random.chance(200)) continue
       const message = this.#message(session, index, ackedBelow)
-      world.network.send(this.endpoint, node, encodeMessage(message))
+      world.network.send(this.endpoint, node, encodeMessage(message), message.kind)
     }
   }
 

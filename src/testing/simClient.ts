@@ -196,10 +196,10 @@ export class SimClient {
     const bytes = encodeMessage(said)
     if (random.chance(habits.duplicates)) {
       world.time.after(random.below(2000), () => {
-        if (!this.#dead) world.network.send(this.endpoint, node, bytes)
+        if (!this.#dead) world.network.send(this.endpoint, node, bytes, message.kind)
       })
     }
-    return world.network.send(this.endpoint, node, bytes)
+    return world.network.send(this.endpoint, node, bytes, message.kind)
   }
 
   #receive(node: number, bytes: Uint8Array): void {

@@ -317,14 +317,15 @@ export class SimHost {
     const { network, checkers, adversary } = this.#options
     checkers.sent(this.node, message)
     const bytes = encodeMessage(message)
-    network.send(this.node, peer, adversary?.bytes(bytes) ?? bytes)
+    network.send(this.node, peer, adversary?.bytes(bytes) ?? bytes, message.kind)
   }
 
   #sendToClient(route: Route, reply: Reply): void {
     const { network, checkers } = this.#options
     checkers.replied(this.node, reply)
     const client = this.#clients.get(route)
-    if (client !== undefined) network.send(this.node, client, encodeMessage(reply))
+    if (client === undefined) return
+    network.send(this.node, client, encodeMessage(reply), reply.kind)
   }
 
   #port(core: HostCore): NetworkPort {

@@ -1,5 +1,6 @@
 import { assert } from "../base/assert.ts"
 import type { Prng } from "../base/prng.ts"
+import { type Traffic, TrafficCount } from "./traffic.ts"
 import type { VirtualTime } from "./virtualTime.ts"
 
 /** A node by its id, a client by a number above every node id. */
@@ -42,13 +43,6 @@ interface Connection {
   readonly deaf: [boolean, boolean]
   broken: boolean
 }
-/** What one end has sent the other, what was lost on the way too. */
-export interface Traffic {
-  readonly from: Endpoint
-  readonly to: Endpoint
-  readonly messages: number
-  readonly bytes: number
-}
 /** Two endpoints that keep a connection while both live. */
 interface Pair {
   /** Ends 0 (the dialer) and 1. */
@@ -61,8 +55,7 @@ interface Pair {
   blockedUntilMs: number
   /** What an end sends before this time is lost. */
   readonly mutedUntilMs: [number, number]
-  readonly messages: [number, number]
-  readonly bytes: [number, number]
+  readonly traffic: readonly [TrafficCount, TrafficCount]
 }
 
 /** A connection that has lost its stream in one direction is noticed dead within this time. */
@@ -102,8 +95,7 @@ export class SimNetwork {
       sides: [undefined, undefined],
       blockedUntilMs: 0,
       mutedUntilMs: [0, 0],
-      messages: [0, 0],
-      bytes: [0, 0]
+      traffic: [new TrafficCount(), new TrafficCount()]
     }
     this.#pairs.set(key, pair)
     for (const end of pair.ends) {
@@ -157,15 +149,17 @@ export class SimNetwork {
     }
   }
 
-  /** False when `from` has no connection to `to`; true says nothing about arrival. */
-  send(from: Endpoint, to: Endpoint, bytes: Uint8Array): boolean {
+  /**
+   * False when `from` has no connection to `to`; true says nothing about arrival.
+   * @param kind what it counts as in {@link traffic}
+   */
+  send(from: Endpoint, to: Endpoint, bytes: Uint8Array, kind = "bytes"): boolean {
     const pair = this.#pairs.get(pairKey(from, to))
     if (pair === undefined) return false
     const side = sideOf(pair, from)
     const connection = pair.sides[side]
     if (connection === undefined) return false
-    pair.messages[side]!++
-    pair.bytes[side]! += bytes.length
+    pair.traffic[side].add(kind, bytes.length)
     this.#transmit(pair, connection, side, () => {
       if (pair.sides[1 - side] !== connection) this.lost++
       else this.#ports.get(to)?.receive(from, bytes)
@@ -178,15 +172,12 @@ export class SimNetwork {
     return pair !== undefined && pair.sides[sideOf(pair, from)] !== undefined
   }
 
-  /** One line per direction that carried something. */
+  /** What was sent up to now: by direction, then by kind. Compare two with `trafficSince`. */
   traffic(): ReadonlyArray<Traffic> {
-    return [...this.#pairs.values()].flatMap(({ ends, messages, bytes }) =>
-      ([0, 1] as const).flatMap((side) => {
-        const [from, to] = [ends[side], ends[1 - side]!]
-        if (messages[side] === 0) return []
-        return [{ from, to, messages: messages[side], bytes: bytes[side] }]
-      })
-    )
+    return [...this.#pairs.values()].flatMap(({ ends: [a, b], traffic }) => [
+      ...traffic[0].rows(a, b),
+      ...traffic[1].rows(b, a)
+    ])
   }
 
   #transmit(pair: Pair, connection: Connection, side: 0 | 1, arrive: () => void): void {

@@ -16,7 +16,8 @@ import { isEffect, runEffectIn } from "./runEffect.ts"
 import { type CallChoice, SimClient } from "./simClient.ts"
 import { SimDisk } from "./simDisk.ts"
 import { type Decorate, type RunEffect, SimHost, type SimHostOptions } from "./simHost.ts"
-import { type HostNetwork, SimNetwork, type Traffic } from "./simNetwork.ts"
+import { type HostNetwork, SimNetwork } from "./simNetwork.ts"
+import type { Traffic } from "./traffic.ts"
 import { diskTiming, networkTiming } from "./timing.ts"
 import { SimProofs } from "./simProofs.ts"
 import { Twins } from "./twins.ts"
@@ -87,7 +88,7 @@ export interface SimulationRun {
   readonly correct: ReadonlyArray<NodeId>
   /** What was planned to go wrong, in order. */
   readonly faults: ReadonlyArray<PlannedFault>
-  /** What went over each link, in each direction. */
+  /** What went over each link, in each direction, by kind. */
   readonly traffic: ReadonlyArray<Traffic>
   readonly hosts: ReadonlyArray<SimHost>
 }

@@ -35,7 +35,8 @@ export class Twins {
         if (alone) this.#network.attach(this.#node, this.#port())
       },
       detach: () => this.#detach(copy),
-      send: (from, to, bytes) => this.#now.get(to) === copy && this.#network.send(from, to, bytes),
+      send: (from, to, bytes, kind) =>
+        this.#now.get(to) === copy && this.#network.send(from, to, bytes, kind),
       cut: (a, b, apartMs) => this.#network.cut(a, b, apartMs)
     }
   }

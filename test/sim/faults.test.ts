@@ -8,6 +8,7 @@ import { choicesOf, type SimulateOptions, shrink, simulate } from "../../src/tes
 import { SimDisk } from "../../src/testing/simDisk.ts"
 import { SimNetwork } from "../../src/testing/simNetwork.ts"
 import { VirtualTime } from "../../src/testing/virtualTime.ts"
+import { trafficByKind, trafficSince } from "../../src/testing/traffic.ts"
 import { deafToWants } from "./support.ts"
 
 /** For machines that others share. */
@@ -146,9 +147,17 @@ describe("a link cut one way", () => {
     expect(told[2]).toEqual(["open", "1", "close", "open", "5"])
     expect(told[1]).toEqual(["open", "4", "close", "open"])
     expect(network.traffic()).toEqual([
-      { from: 1, to: 2, messages: 4, bytes: 4 },
-      { from: 2, to: 1, messages: 1, bytes: 1 }
+      { from: 1, to: 2, kind: "bytes", messages: 4, bytes: 4 },
+      { from: 2, to: 1, kind: "bytes", messages: 1, bytes: 1 }
     ])
+    const before = network.traffic()
+    network.send(1, 2, Uint8Array.of(1, 2), "word")
+    const since = trafficSince(before, network.traffic())
+    expect(since).toEqual([{ from: 1, to: 2, kind: "word", messages: 1, bytes: 2 }])
+    expect(trafficByKind(before, since)).toEqual({
+      bytes: { messages: 5, bytes: 5 },
+      word: { messages: 1, bytes: 2 }
+    })
   })
 })
 
