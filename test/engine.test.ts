@@ -56,29 +56,6 @@ describe("sessions", () => {
     expect(nodes.engines.get(1)!.size()["answers"]).toBe(1)
   })
 
-  it("the call that opened nowhere: later calls of the session work", () => {
-    const nodes = new Nodes(bracha, 4, "byzantine", { windowCalls: 8, earlyVotesMax: 64 })
-    nodes.call(1, rb("lost"))
-    for (let index = 2; index <= 500; index++) {
-      for (const id of nodes.ids) nodes.call(id, rb(`m${index}`, { index, ackedBelow: index }))
-      nodes.settle()
-    }
-    expect(nodes.replies.filter(({ reply }) => reply.code === undefined)).toHaveLength(4 * 499)
-  })
-
-  it("late first call: the node that saw call 1 last still delivers it", () => {
-    const nodes = new Nodes(bracha, 4, "byzantine")
-    for (const id of [1, 2, 3]) nodes.call(id, rb("a"))
-    nodes.settle((_, to) => to !== 4)
-    nodes.call(4, rb("b", { index: 2, ackedBelow: 2 }))
-    nodes.settle()
-    const finals = nodes.logs
-      .get(4)!
-      .flatMap((r) => r.entries)
-      .filter((e) => e.kind === "final")
-    expect(finals.map((f) => f.index)).toEqual([1])
-  })
-
   it("a session that was opened at or below the horizon never runs", () => {
     const nodes = new Nodes(bracha, 4, "byzantine")
     nodes.boot(1, 1_000)
@@ -103,33 +80,6 @@ describe("sessions", () => {
 })
 
 describe("says", () => {
-  it("restart between two quorums: a node repeats its words, whatever it is sent now", () => {
-    const nodes = new Nodes(bracha, 4, "byzantine")
-    for (const id of [1, 2, 3]) nodes.call(id, rb("a"))
-    nodes.settle()
-    const said = (id: number) =>
-      nodes.logs
-        .get(id)!
-        .flatMap((r) => r.entries)
-        .filter((e) => e.kind === "word").length
-    const before = said(1)
-    nodes.boot(1)
-    nodes.call(1, rb("b"))
-    nodes.settle()
-    expect(said(1)).toBe(before)
-    expect(nodes.answers().filter((a) => a.startsWith("1"))).toEqual(delivered([1, 1], "a"))
-  })
-
-  it("kept readies: handed over, the node says ready before it delivers", () => {
-    const nodes = new Nodes(bracha, 4, "byzantine")
-    for (const id of [1, 2, 3]) nodes.call(id, rb("a"))
-    nodes.settle((_, to) => to !== 4)
-    nodes.settle()
-    const entries = nodes.logs.get(4)!.flatMap((r) => r.entries)
-    const kinds = entries.map((e) => e.kind).filter((kind) => kind !== "member")
-    expect(kinds).toEqual(["word", "final"])
-  })
-
   it("what a broken link lost is said again after link up", () => {
     const nodes = new Nodes(bracha, 4, "byzantine")
     for (const id of nodes.ids) nodes.call(id, rb("a"))
