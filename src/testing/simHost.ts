@@ -23,7 +23,8 @@ import { EPOCH_MS, type World } from "./world.ts"
 
 /** Puts something between the parts of a node: how a test plants a bug. */
 export interface Decorate {
-  readonly spec?: (spec: ProtocolSpec, node: NodeId) => ProtocolSpec
+  /** Asked at each boot; `correct`: the node neither lies nor has lost its disk. */
+  readonly spec?: (spec: ProtocolSpec, node: NodeId, correct: boolean) => ProtocolSpec
   readonly system?: (system: System, node: NodeId) => System
   readonly log?: (log: LogCore, node: NodeId) => LogCore
   readonly ports?: (ports: HostPorts, node: NodeId) => HostPorts
@@ -213,7 +214,8 @@ export class SimHost {
 
   #makeCore(life: number, log: LogCore | undefined): HostCore {
     const { system, limits, isEffect, decorate, checkers } = this.#options
-    const spec = decorate.spec?.(this.#options.spec, this.node) ?? this.#options.spec
+    const { spec: plain } = this.#options
+    const spec = decorate.spec?.(plain, this.node, checkers.isCorrect(this.node)) ?? plain
     const ports = this.#ports(life)
     const engine = this.#engineOver()
     const { signs, random } = this.#options

@@ -3,9 +3,11 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { Prng } from "../base/prng.ts"
 import { sha256 } from "../base/sha256.ts"
 import { ClientKey } from "../link/clientKey.ts"
-import { type Proofs, type Scope, wordPreimage } from "../link/proofs.ts"
+import { type Proofs, requestPreimage, type Scope, wordPreimage } from "../link/proofs.ts"
+import { laneOfBytes } from "../server/laneKey.ts"
 import { type ClientMessage, type MethodId, methodId, type Word } from "../server/Message.ts"
-import type { ProtocolSpec } from "../server/Protocol.ts"
+import type { Proof } from "../server/Proof.ts"
+import type { MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
 import { type Later, SimKeys } from "./simKeys.ts"
 
 /** Words of others that a liar may show again. */
@@ -16,7 +18,7 @@ export class SimProofs {
   readonly #simulated = new SimKeys()
   readonly #members: ReadonlyArray<NodeId>
   readonly #keys: ReadonlyMap<NodeId, Uint8Array>
-  readonly #signed: ReadonlySet<MethodId>
+  readonly #methods: ReadonlyMap<MethodId, MethodSpec>
   /** Per liar. */
   readonly #seen = new Map<NodeId, Array<Word>>()
 
@@ -29,8 +31,7 @@ export class SimProofs {
   private constructor(spec: ProtocolSpec, members: ReadonlyArray<NodeId>) {
     this.#members = members
     this.#keys = new Map(members.map((node) => [node, this.#signer(node).publicKey]))
-    const signed = spec.methods.filter((method) => method.signed === true)
-    this.#signed = new Set(signed.map(({ fullName }) => methodId(fullName)))
+    this.#methods = new Map(spec.methods.map((method) => [methodId(method.fullName), method]))
   }
 
   #signer(node: NodeId, later: Later = now) {
@@ -54,8 +55,8 @@ export class SimProofs {
   }
 
   proven(key: ClientKey, message: ClientMessage): ClientMessage {
-    const isSigned = message.kind === "request" && this.#signed.has(message.method)
-    return isSigned ? key.prove(message) : message
+    const isSigned = message.kind === "request" && this.#methods.get(message.method)?.signed
+    return isSigned === true ? key.prove(message) : message
   }
 
   /** A liar was told a word: its signature is one to show elsewhere. */
@@ -68,10 +69,13 @@ export class SimProofs {
   }
 
   /** What a liar says, signed by itself as nobody else can sign; or with a signature that lies. */
-  told(liar: NodeId, word: Word, random: Prng): Word {
+  told(liar: NodeId, said: Word, random: Prng): Word {
+    const word = random.chance(200) ? this.#forgedWithin(liar, said, random) : said
     const { wire: _, signature: __, ...bare } = word
     const other = random.pick(this.#members)
-    if (!this.#signed.has(word.method)) return random.chance(50) ? { ...bare, author: other } : word
+    if (this.#methods.get(word.method)?.signed !== true) {
+      return random.chance(50) ? { ...bare, author: other } : word
+    }
     const own = { ...bare, author: liar }
     const signature = this.#signer(liar).signNow(wordPreimage(this.#scope, own))
     const seen = this.#seen.get(liar)?.at(random.below(SEEN_MAX))
@@ -97,6 +101,50 @@ export class SimProofs {
         return { ...bare, signature }
     }
   }
+
+  /** A word that shows others' proofs, one of them altered: relays lie about what they relay. */
+  #forgedWithin(liar: NodeId, word: Word, random: Prng): Word {
+    const method = this.#methods.get(word.method)
+    if (method?.proofs === undefined) return word
+    let message: object
+    try {
+      message = method.input.decode(word.body.slice())
+    } catch {
+      // It lied before.
+      return word
+    }
+    const proofs = method.proofs(message)
+    if (proofs.length === 0) return word
+    this.#forge(liar, random.pick(proofs), random)
+    const { wire: _, ...other } = word
+    return { ...other, body: method.input.encode(message) }
+  }
+
+  /** In place: the bytes are those of the message. */
+  #forge(liar: NodeId, proof: Proof, random: Prng): void {
+    if (proof.kind === "certificate") {
+      const signatures = proof.votes.map(({ signature }) => signature)
+      if (signatures.length < 2) return flip(proof.body, random)
+      return become(random.pick(signatures), random.pick(signatures))
+    }
+    const bytes = [proof.body, proof.signature]
+    if (proof.kind === "word") return flip(random.pick([...bytes, proof.lane]), random)
+    flip(random.pick([...bytes, proof.session, proof.clientKey, proof.nonce]), random)
+    if (random.chance(500)) return
+    // As if the liar were the client.
+    const { publicKey, signNow } = this.#signer(liar)
+    const session = laneOfBytes(proof.session)
+    if (random.chance(500)) become(proof.clientKey, publicKey)
+    become(proof.signature, signNow(requestPreimage(this.#scope, { ...proof, session })))
+  }
+}
+
+const become = (bytes: Uint8Array, other: Uint8Array): void => {
+  if (bytes.length === other.length) bytes.set(other)
+}
+
+const flip = (bytes: Uint8Array, random: Prng): void => {
+  if (bytes.length > 0) bytes[random.below(bytes.length)]! ^= 1 << random.below(8)
 }
 
 const now: Later = (then) => then()
