@@ -1,15 +1,16 @@
 /**
  * The battery of Gorums' multiparty branch (tests/broadcast/broadcast_test.go), by its names, over
  * memory and over HTTP/2: three nodes, client -> all -> all to all -> all to all -> client.
- * Its test of authentication (B21) waits for keys; its unit tests of ids and shards have their like
- * in test/clientSession.test.ts.
+ * Its unit tests of ids and shards have their like in test/clientSession.test.ts.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Ref, Schedule, Scope } from "effect"
 import * as Quorum from "../../src/quorum/Policy.ts"
 import { Member } from "../../src/runtime/Member.ts"
 import * as Replica from "../../src/runtime/Replica.ts"
+import { Proofs } from "../support/proving.ts"
 import { Kv } from "./support/services.ts"
+import { startSigning } from "./support/signing.ts"
 import { type Kind, makeWorld, type World } from "./support/worlds.ts"
 
 const NODES = [1, 2, 3]
@@ -119,7 +120,7 @@ describe.each<Kind>(["memory", "http2"])("over %s", (kind) => {
         yield* body(at).pipe(Effect.provide(client(at)))
       }).pipe(Effect.scoped)
     )
-  const calls = (count: number, one: (i: number) => Effect.Effect<void, any, Kv>) =>
+  const calls = <R>(count: number, one: (i: number) => Effect.Effect<void, any, R>) =>
     Effect.forEach(
       Array.from({ length: count }, (_, i) => i),
       one,
@@ -268,4 +269,22 @@ describe.each<Kind>(["memory", "http2"])("over %s", (kind) => {
 
   test("B13 OneServerIsDown: the leader never starts, the client knows node 2 alone", (at) =>
     Effect.andThen(startAll(at, [2, 3]), ownValue([2])))
+
+  it.live("B21 Authentication: a client with a key is heard ten times, one without never", () =>
+    Effect.gen(function* () {
+      const { client, keyless } = yield* startSigning(kind, [], { size: 3, faults: "crash" })
+      const submit = (text: string) =>
+        Proofs.use((it) => it.submit({ text }, Quorum.all())).pipe(
+          Effect.map((replies) => replies.map(({ message }) => message.text))
+        )
+      const having = (layer: typeof client) => Proofs.layer.pipe(Layer.provide(layer))
+      const ten = calls(10, (i) =>
+        Effect.map(submit(`${i}`), (got) => assert.deepEqual(got, [`${i}`, `${i}`, `${i}`]))
+      )
+      const warm = Effect.retry(submit("warm"), Schedule.spaced(20))
+      yield* Effect.andThen(warm, ten).pipe(Effect.provide(having(client)))
+      const failed = yield* Effect.flip(submit("mine")).pipe(Effect.provide(having(keyless)))
+      assert.match(String(failed), /bad_signature/)
+    }).pipe(Effect.scoped)
+  )
 })

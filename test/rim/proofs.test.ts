@@ -6,24 +6,18 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { CertificateSchema } from "../../gen/quorate/v1/proof_pb.ts"
+import { CommandSchema, PreparedSchema } from "../plugin/golden/ts/proofs/v1/proofs_quorate.ts"
 import { decodeFrame, encodeFrame } from "../../src/link/frame.ts"
-import { Carrier, type Connection } from "../../src/runtime/Carrier.ts"
-import { Group } from "../../src/runtime/Group.ts"
-import { Member } from "../../src/runtime/Member.ts"
-import { nodeVerifier, readSigner } from "../../src/runtime/platform-node/nodeKeys.ts"
-import { generateKey, verify } from "../../src/runtime/platform-node/NodeGroup.ts"
-import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
+import type { Carrier, Connection } from "../../src/runtime/Carrier.ts"
+import { verify } from "../../src/runtime/platform-node/NodeGroup.ts"
 import * as Proof from "../../src/runtime/Proof.ts"
 import * as Quorum from "../../src/quorum/Policy.ts"
-import * as Replica from "../../src/runtime/Replica.ts"
-import { type Committed, PREPARE, Proofs, proving } from "../support/proving.ts"
+import { type Committed, PREPARE, Proofs } from "../support/proving.ts"
 import { check } from "../support/thirdParty.ts"
-import { type Kind, makeWorld } from "./support/worlds.ts"
+import { startSigning } from "./support/signing.ts"
+import type { Kind } from "./support/worlds.ts"
 
 const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary"]
-const NODES = [1, 2, 3, 4]
-const pairs = new Map(NODES.map((node) => [node, generateKey()]))
-
 /** What a node says in words leaves in the name of another one. */
 const inTheNameOf = (author: number, carrier: Carrier["Service"]): Carrier["Service"] => {
   const forged = (bytes: Uint8Array): Uint8Array => {
@@ -48,44 +42,15 @@ const inTheNameOf = (author: number, carrier: Carrier["Service"]): Carrier["Serv
   }
 }
 
-const startAll = (kind: Kind, committed: Array<Committed>, liar?: number) =>
-  Effect.gen(function* () {
-    const world = yield* makeWorld(kind, { size: 4, faults: "byzantine" })
-    const nodes = world.config.nodes.map((n) => ({ ...n, key: pairs.get(n.id)!.publicKey }))
-    const config = { ...world.config, nodes }
-    const group = Layer.orDie(Group.layer(config))
-    // Memory joins programs that have Node's keys like any others.
-    const keyed = Layer.effect(
-      Carrier,
-      Effect.map(Carrier, (it) => ({ ...it, makeKey: makeConnectCarrier().makeKey! }))
-    )
-    const over = (layer: Layer.Layer<Group | Carrier>) =>
-      Layer.merge(group, keyed.pipe(Layer.provide(layer)))
-    for (const id of NODES) {
-      const signer = readSigner(pairs.get(id)!.privateKey)!
-      const member = { id, disk: undefined, init: false, signer, verifier: nodeVerifier }
-      const lying = Layer.effect(
-        Carrier,
-        Effect.map(Carrier, (it) => (id === liar ? inTheNameOf(3, it) : it))
-      )
-      yield* Layer.build(
-        Layer.fresh(
-          Replica.layer(proving(committed)).pipe(
-            Layer.provide(Layer.succeed(Member, member)),
-            Layer.provide(lying),
-            Layer.provide(over(world.layer))
-          )
-        )
-      )
-    }
-    return { client: over(world.client), group: yield* Effect.provide(Group, group), config }
-  })
+/** A prepared command "c". */
+const isC = (body: Uint8Array): boolean =>
+  fromBinary(CommandSchema, fromBinary(PreparedSchema, body).digest).text === "c"
 
 describe.each(KINDS)("over %s", (kind) => {
   it.live("signed calls are answered, and leave certificates that anyone can check", () =>
     Effect.gen(function* () {
       const committed: Array<Committed> = []
-      const { client, group, config } = yield* startAll(kind, committed)
+      const { client, group, config } = yield* startSigning(kind, committed)
       yield* Effect.gen(function* () {
         const proofs = yield* Proofs
         for (const text of ["a", "b"]) {
@@ -95,6 +60,14 @@ describe.each(KINDS)("over %s", (kind) => {
           )
           assert.strictEqual(answer.text, text)
         }
+        // Nodes 3 and 4 have it from two members alone, each with the client's signature.
+        const relayed = yield* proofs.submit(
+          { text: "c" },
+          Quorum.matching((r) => r.text),
+          { to: [1, 2] }
+        )
+        assert.strictEqual(relayed.text, "c")
+        assert.isTrue(committed.some(({ node, certificate: { body } }) => node > 2 && isC(body)))
       }).pipe(Effect.provide(Proofs.layer.pipe(Layer.provide(client))))
       assert.isAbove(committed.length, 5)
       const stored = toBinary(
@@ -135,7 +108,9 @@ describe("P2 over memory", () => {
   it.live("a member that speaks in another's name speaks for nobody", () =>
     Effect.gen(function* () {
       const committed: Array<Committed> = []
-      const { client, group } = yield* startAll("memory", committed, 4)
+      const { client, group } = yield* startSigning("memory", committed, {
+        carrierOf: (id, it) => (id === 4 ? inTheNameOf(3, it) : it)
+      })
       yield* Effect.gen(function* () {
         const proofs = yield* Proofs
         for (const text of ["a", "b", "c"]) {
