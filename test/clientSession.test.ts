@@ -118,7 +118,11 @@ describe("sessions open", () => {
     expect(opened([START_MS + 70, START_MS + 500, 0])).toBe(501)
     expect(opened([START_MS + 70, START_MS + AHEAD, 0])).toBe(AHEAD + 1)
     expect(opened([START_MS + 70, START_MS + AHEAD + 1, 0])).toBe(71)
-    expect(opened([START_MS + AHEAD + 1, 2 ** 48 - 1, 0])).toBe(0)
+    expect(opened([START_MS + AHEAD + 1, 0, 0])).toBe(0)
+    // Their clocks are ahead of the client's, and they have just begun.
+    expect(opened([START_MS + AHEAD + 50, START_MS + AHEAD + 70, 0])).toBe(AHEAD + 71)
+    expect(opened([START_MS + AHEAD + 50, 2 ** 48 - 2, 0])).toBe(AHEAD + 51)
+    expect(opened([2 ** 48 - 2, 2 ** 48 - 1, 2 ** 50])).toBe(0)
   })
 
   it("above its own horizon where a call goes to one node, whatever others say", () => {
@@ -127,6 +131,9 @@ describe("sessions open", () => {
     world.hello(2, START_MS + 70)
     rpc(world, 2)
     expect(openedOf(world.asked()[0]!)).toBe(START_MS + 71)
+    world.hello(3, START_MS + AHEAD + 50)
+    rpc(world, 3)
+    expect(openedOf(world.asked()[0]!)).toBe(START_MS + AHEAD + 51)
   })
 
   it("in the order of the calls", () => {

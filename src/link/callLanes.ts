@@ -211,8 +211,8 @@ export class CallLanes {
   }
 
   #endBelow(rank: number, horizonMs: number): void {
-    if (!this.#horizons.believed(horizonMs)) return mark("a horizon too far ahead")
     this.#nodes[rank]!.endBelow(horizonMs)
+    if (!this.#horizons.believed(horizonMs)) return mark("a horizon too far ahead")
     // A liar makes the group's calls change sessions at most this often.
     const nowMs = this.#nowMs()
     if (nowMs < this.#endedMs[rank]! + this.#retryMsMax) return mark("a horizon too soon")

@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts"
 import type { Limits } from "../base/limits.ts"
 import { NodeSet } from "../base/nodeSet.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
-import type { LaneKey } from "../server/laneKey.ts"
+import { HORIZON_MS_MAX, type LaneKey } from "../server/laneKey.ts"
 
 /** Calls 1, 2, 3 … of type `C`. */
 export class ClientSession<C> {
@@ -159,7 +159,7 @@ export class SessionPool<C> {
 /** What nodes have told of their horizons, and what of it is believed. */
 export class Horizons {
   readonly #system: System
-  readonly #aheadMsMax: number
+  readonly #limits: Limits
   readonly #nowMs: () => number
   /** Nodes that have said hello. */
   readonly #told: NodeSet
@@ -168,7 +168,7 @@ export class Horizons {
 
   constructor(system: System, limits: Limits, nowMs: () => number) {
     this.#system = system
-    this.#aheadMsMax = limits.sessionAheadMsMax
+    this.#limits = limits
     this.#nowMs = nowMs
     this.#told = new NodeSet(system.size)
     this.#horizonsMs = new Array<number>(system.size).fill(0)
@@ -180,19 +180,35 @@ export class Horizons {
   }
 
   tell(rank: number, horizonMs: number): void {
+    if (horizonMs > HORIZON_MS_MAX) return
     if (horizonMs > this.#horizonsMs[rank]!) this.#horizonsMs[rank] = horizonMs
   }
 
   /** A horizon further ahead would make sessions that no other node takes. */
   believed(horizonMs: number): boolean {
-    return horizonMs <= this.#nowMs() + this.#aheadMsMax
+    return (
+      horizonMs <= this.#nowMs() + this.#limits.sessionAheadMsMax || horizonMs <= this.#vouchedMs()
+    )
   }
 
-  /** Of one node; `undefined`: it has not said hello. */
+  /**
+   * Nodes that have just begun without a log tell the furthest horizon there is, by their clocks.
+   * Where so many tell it that without them there is no quorum, this clock is behind theirs.
+   */
+  #vouchedMs(): number {
+    const ranks = [...this.#horizonsMs.keys()]
+    ranks.sort((a, b) => this.#horizonsMs[b]! - this.#horizonsMs[a]!)
+    const tellers = new NodeSet(this.#system.size)
+    const last = ranks.find((rank) => {
+      tellers.add(rank)
+      return this.#system.blocking.has(tellers)
+    })
+    return last === undefined ? 0 : this.#horizonsMs[last]! + this.#limits.sessionEvictAgeMs
+  }
+
+  /** Of one node, which is believed what concerns it alone; `undefined`: it has not said hello. */
   ofNode(rank: number): number | undefined {
-    if (!this.#told.has(rank)) return undefined
-    const horizonMs = this.#horizonsMs[rank]!
-    return this.believed(horizonMs) ? horizonMs : 0
+    return this.#told.has(rank) ? this.#horizonsMs[rank]! : undefined
   }
 
   /** Hellos missing to a quorum. */
@@ -204,10 +220,8 @@ export class Horizons {
   /** The highest of all; `undefined`: a quorum has not said hello. */
   ofGroup(): number | undefined {
     if (this.missing > 0) return undefined
-    let highest = 0
-    for (const horizonMs of this.#horizonsMs) {
-      if (horizonMs > highest && this.believed(horizonMs)) highest = horizonMs
-    }
-    return highest
+    const falling = this.#horizonsMs.toSorted((a, b) => b - a)
+    // Few are not believed.
+    return falling.find((horizonMs) => this.believed(horizonMs)) ?? 0
   }
 }

@@ -30,6 +30,9 @@ export const sessionKey = (openedMs: number, digest: Uint8Array): LaneKey => {
   return key + laneOfBytes(digest)
 }
 
+/** A session's time has six bytes, and comes after a horizon. */
+export const HORIZON_MS_MAX = 256 ** OPENED_BYTES - 2
+
 /** Milliseconds since 1970 at which the session says it was opened. */
 export const openedMs = (session: LaneKey): number => {
   let ms = 0

@@ -134,6 +134,11 @@ export class Checkers {
     return this.#correct.has(node)
   }
 
+  /** A node that has begun without a log takes no part in sessions opened up to there. */
+  keepsOut(node: NodeId, horizonMs: number): void {
+    if (this.#live.includes(node)) this.#horizonMs = Math.max(this.#horizonMs, horizonMs)
+  }
+
   /** Correct nodes that remember all they said. */
   get live(): ReadonlyArray<NodeId> {
     return this.#live

@@ -33,7 +33,6 @@ export interface Decorate {
 
 /** A process that was killed on purpose is started again after this time. */
 const KILLED_DOWN_MS = 60
-const BOOTED_AGO_MS = 90_000
 /** A member that shows another store than before is kept away this long, then refused again. */
 const REFUSED_MS = 5_000
 
@@ -125,10 +124,7 @@ export class SimHost {
     this.#alive = true
     const life = ++this.#life
     this.#boots++
-    const skewMs = this.#options.skewMs()
-    // Without durability a run begins when the horizons of the first boots have passed.
-    const young = this.#options.disk === undefined && this.#boots === 1
-    this.#skewMs = young ? skewMs - BOOTED_AGO_MS : skewMs
+    this.#skewMs = this.#options.skewMs()
     this.#routes = new Map()
     this.#clients = new Map()
     this.#refused.clear()
@@ -141,8 +137,8 @@ export class SimHost {
     if (invalid !== undefined) {
       return checkers.fail(`node ${this.node} does not boot: ${invalid.where}: ${invalid.what}`)
     }
-    this.#skewMs = skewMs
     this.#core = core
+    if (log === undefined) checkers.keepsOut(this.node, core.horizonMs)
     network.attach(this.node, this.#port(core))
     const tick = (): void => {
       if (life !== this.#life) return
