@@ -101,6 +101,8 @@ export class HostCore {
   private ticked = false
   private woken = false
   private stopped = false
+  /** A throw may have left a state half written: it is kept for no later life. */
+  private halting = false
   private full = false
   /** When `timeUp` is to be called. A timer armed again for later asks for no other wake. */
   private wakeAtMs = Number.POSITIVE_INFINITY
@@ -250,7 +252,7 @@ export class HostCore {
     const atMs = this.ports.clock.nowMs()
     this.step({ kind: this.ticked ? "tick" : "turnEnd", atMs })
     this.ticked = false
-    if (this.log?.due === true) this.cut(this.log)
+    if (this.log?.due === true && !this.halting) this.cut(this.log)
     // all records of a turn go in one write
     this.log?.flush()
     this.release()
@@ -292,6 +294,7 @@ export class HostCore {
 
   private step(input: Input): void {
     for (const output of this.engine.step(input)) {
+      if (output.kind === "halt") this.halting = true
       if (output.kind === "store") {
         this.log?.queue(encodeRecord(output.record))
       } else {

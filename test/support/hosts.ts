@@ -42,7 +42,9 @@ export class Hosts {
   atMs = 10_000
   readonly #lives = new Map<NodeId, Life>()
   readonly #queues = new Map<string, Array<PeerMessage>>()
-  readonly #options: { protocol: ProtocolSpec; durable: boolean; limits: Limits }
+  /** What hosts that boot from now on run. */
+  protocol: ProtocolSpec
+  readonly #options: { readonly durable: boolean; readonly limits: Limits }
   /** Who is Byzantine: no host, but what the test says. */
   readonly #liars: ReadonlyArray<NodeId>
   #boots = 0
@@ -53,7 +55,8 @@ export class Hosts {
     more: { liars?: ReadonlyArray<NodeId>; durable?: boolean; limits?: Partial<Limits> } = {}
   ) {
     const { liars = [], durable = true, limits } = more
-    this.#options = { protocol, durable, limits: { ...LIMITS, ...limits } }
+    this.protocol = protocol
+    this.#options = { durable, limits: { ...LIMITS, ...limits } }
     this.#liars = liars
     this.ids = Array.from({ length: n }, (_, i) => i + 1)
     for (const id of this.ids) {
@@ -75,7 +78,7 @@ export class Hosts {
 
   /** A new process over the node's disk. `init`: an operator vouches that it never spoke. */
   boot(id: NodeId, init = false): StoreInvalid | undefined {
-    const { protocol, durable, limits } = this.#options
+    const { durable, limits } = this.#options
     // Drawn at each boot; kept where there is a folder.
     const drawn = new Uint8Array(16).fill(++this.#boots)
     const disk = this.disks.get(id)
@@ -86,7 +89,7 @@ export class Hosts {
     const core = new HostCore({
       self: id,
       system: makeSystem(this.ids, this.#liars.length > 0 ? "byzantine" : "crash"),
-      protocols: [protocol],
+      protocols: [this.protocol],
       limits,
       log: log instanceof LogCore ? log : undefined,
       isEffect: () => false,
