@@ -171,6 +171,12 @@ describe("deliver in a lane", () => {
       'ntc/say applies outside lane "slots", in which its application runs'
     ])
     expect(delivered(nodes, 1)).toEqual(["2 n2"])
+    // It is finished, in later lives too: a window further on there is room.
+    for (const note of [4, 5, 6]) nodes.call(1, post(note))
+    expect(delivered(nodes, 1)).toEqual(["2 n2", "4 n4", "5 n5", "6 n6"])
+    nodes.boot(1)
+    for (const note of [7, 8, 9, 10, 11]) nodes.call(1, post(note))
+    expect(delivered(nodes, 1).slice(-5)).toEqual(["7 n7", "8 n8", "9 n9", "10 n10", "11 n11"])
     const none = new Nodes(
       notices(() => {}, { deliver: undefined! }),
       1,

@@ -327,8 +327,12 @@ export class Agreement {
     core.outbox.emit({ kind: "deliver", delivered: entry })
     const lane = core.lanes.get(entry.lane)
     if (lane === undefined) return
+    this.finish(lane, entry.index)
+  }
+
+  private finish(lane: ProtocolLane, index: number): void {
     const { own } = lane
-    lane.finish(entry.index)
+    lane.finish(index)
     if (lane.own !== own) this.recovery.regain(lane.key)
   }
 
@@ -343,6 +347,11 @@ export class Agreement {
     const lane = call?.session ?? instance?.lane
     if (lane instanceof ProtocolLane && instance !== undefined) {
       instance.ended = true
+      // In other lanes it goes with the floor, or with a snapshot that passes it.
+      if (lane.standing || lane.floored || lane.key === method.protocol.lane) return
+      this.finish(lane, instance.index)
+      // For all lives: members are told that their words are done.
+      this.core.outbox.log(lane.kept)
       return
     }
     const answer: Answer = { code: "poisoned", detail, body: NO_BYTES }

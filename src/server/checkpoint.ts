@@ -29,9 +29,7 @@ export const checkpoint = ({ core, recovery, execution }: Tables): LogRecord => 
   ]
   if (epoch.told !== undefined) entries.push(epoch.told)
   for (const session of sessions.table.values()) entries.push(...kept(session))
-  for (const lane of lanes.values()) {
-    entries.push({ kind: "lane", lane: lane.key, own: lane.own, ahead: lane.finishedAhead })
-  }
+  for (const lane of lanes.values()) entries.push(lane.kept)
   for (const [protocol, { logged }] of handlers.protocols) {
     if (logged !== undefined) entries.push({ kind: "state", protocol, body: encodePlain(logged) })
   }

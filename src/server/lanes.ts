@@ -8,6 +8,7 @@ import { Tally } from "../quorum/Tally.ts"
 import type { CallState } from "./calls.ts"
 import type { LaneView } from "./handlers.ts"
 import type { LaneKey } from "./laneKey.ts"
+import type { LaneKept } from "./LogRecord.ts"
 import type { Word } from "./Message.ts"
 import type { LaneSpec } from "./Protocol.ts"
 
@@ -232,14 +233,15 @@ export class ProtocolLane extends Lane {
     while (this.ahead.delete(this.own)) this.own++
   }
 
-  /** Rising. */
-  get finishedAhead(): ReadonlyArray<number> {
-    return [...this.ahead].sort((a, b) => a - b)
+  /** For the log. */
+  get kept(): LaneKept {
+    const ahead = [...this.ahead].sort((a, b) => a - b)
+    return { kind: "lane", lane: this.key, own: this.own, ahead }
   }
 
-  /** From a checkpoint. */
+  /** From the log: it never goes back. */
   restore(own: number, ahead: ReadonlyArray<number>): void {
-    this.own = own
+    this.raise(own)
     for (const index of ahead) this.finish(index)
   }
 
