@@ -138,6 +138,52 @@ describe("park and wake", () => {
     expect(delivered(nodes, 1)).toEqual([1])
   })
 
+  it("a message that is parked and woken without end poisons its instance alone", () => {
+    const spec = protocolOf("loop", {
+      ask: ["multiparty", ({ message, forward }) => forward.say(message)],
+      say: [
+        "phase",
+        {
+          each: ({ message: { own, other }, park, wake, reply }) =>
+            own === undefined ? reply({ ok: true }) : [park(own), wake(other)]
+        }
+      ]
+    })
+    const nodes = new Nodes(spec, 1, "crash")
+    const ask = (index: number, message: object) =>
+      nodes.call(1, request("loop", "ask", message, { index }))
+    ask(1, { own: 1, other: 1 })
+    const endless = "loop/say wakes itself, or speaks to itself, without end"
+    expect(nodes.replies.map(({ reply }) => reply.detail)).toEqual([endless])
+    // Each wakes the other: one of them has to go.
+    ask(2, { own: 2, other: 3 })
+    ask(3, { own: 3, other: 2 })
+    expect(nodes.engines.get(1)!.counters["poisoned"]).toBe(2)
+    ask(4, {})
+    expect(nodes.answers()).toContain('1: {"ok":true}')
+  })
+
+  it("P15: so does a handler that says one thing after another to itself", () => {
+    const spec = protocolOf(
+      "climb",
+      {
+        ask: ["multiparty", ({ message, forward, reply }) => [forward.say(message), reply({})]],
+        say: [
+          "phase",
+          {
+            ...{ lane: "views", index: () => 1, round: (m: { round: number }) => m.round },
+            each: ({ message, forward }) => forward.say({ round: message.round + 1 })
+          }
+        ]
+      },
+      { lanes: { views: { rounds: "latest" } } }
+    )
+    const nodes = new Nodes(spec, 1, "crash")
+    nodes.call(1, request("climb", "ask", { round: 1 }))
+    expect(nodes.engines.get(1)!.counters["poisoned"]).toBe(1)
+    expect(nodes.answers()).toEqual(["1: {}"])
+  })
+
   it.each([
     [{}, "views/odd parks what is no phase's message"],
     [{ wake: true }, "views/odd needs a key: a number, or a text of at most 128 characters"],

@@ -224,7 +224,9 @@ export class Agreement {
   private drain(): void {
     if (this.draining) return
     this.draining = true
-    for (;;) {
+    const { limits, system } = this.core
+    // All that is parked may be woken, and be woken once more: what is left then goes in circles.
+    for (let left = CASTS_MAX + 2 * system.size * limits.parkedMax; ; left--) {
       const spoken = this.spoken.shift()
       const next = spoken ?? this.woken.shift()
       if (next === undefined) break
@@ -232,6 +234,11 @@ export class Agreement {
       if (instance.ended || this.core.halted) continue
       // A higher round was said since.
       if (instance.row(method.slot, round, rank, this.core) !== next.row) continue
+      if (left <= 0) {
+        const endless = new AuthorMistake("wakes itself, or speaks to itself, without end")
+        this.poison({ method, instance, call: undefined }, endless)
+        continue
+      }
       if (spoken !== undefined) this.cast(next)
       else this.handIn(next)
     }
@@ -358,6 +365,9 @@ export class Agreement {
     this.answers.answer(lane!.key, at.index, answer, keptOf(owner))
   }
 }
+
+/** Own words that one step counts, beside what it wakes: far more than any protocol says. */
+const CASTS_MAX = 65_536
 
 /** @param named the call of another instance, that a handler answers */
 const keptOf = ({ method }: Owner, named?: CallName): Kept => {

@@ -81,6 +81,7 @@ export class Requests {
     if (known === undefined && epoch.state === "over" && !session.open.has(index)) {
       return this.never(route, request, method, session)
     }
+    // A notice, not a refusal: calls under way must be able to end (docs/PROTOCOL.md, 14).
     if (epoch.state !== "active") {
       this.refuse(route, request, "epoch_closing", { body: epoch.next })
     }
