@@ -167,4 +167,29 @@ describe("an application of its own memory", () => {
       reason: "the application threw at slots/1: Error: it returned no Effect"
     })
   })
+
+  it("is in no checkpoint, whatever its state is; what it has lost cannot be had again", () => {
+    const ran: Array<string> = []
+    const initial: any = () => ({ file: () => ran })
+    const apply = (state: any, { value }: any) => ({
+      effect: () => () => void state.file().push(value)
+    })
+    let applied = 0
+    const application = { initial, apply, appliedIndex: () => applied }
+    const nodes = new Nodes(ledgerOf(script, application), 1, "crash")
+    for (const slot of [1, 2, 3]) nodes.call(1, put(slot, { slot, values: [`${slot}`] }))
+    nodes.run(1)
+    nodes.run(1)
+    nodes.logs.set(1, [nodes.engines.get(1)!.checkpoint()])
+    applied = 2
+    nodes.outputs.length = 0
+    nodes.boot(1)
+    while (nodes.run(1));
+    expect(ran).toEqual(["1", "2", "3"])
+    applied = 1
+    nodes.boot(1)
+    expect(nodes.outputs.at(-1)?.output).toMatchObject({
+      reason: "the application's own state ends at slots/1, before the log begins"
+    })
+  })
 })

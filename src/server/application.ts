@@ -136,6 +136,11 @@ export class Application {
     this.skip(parts.spec.appliedIndex?.() ?? 0)
   }
 
+  /** It keeps its state itself, durably: the log has none of it. */
+  get elsewhere(): boolean {
+    return this.spec.appliedIndex !== undefined
+  }
+
   /** For a checkpoint: what is decided and at hand, run or not. */
   batches(): ReadonlyArray<readonly [index: number, batch: Batch]> {
     return [...this.kept, ...this.decided]

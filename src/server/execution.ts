@@ -103,7 +103,13 @@ export class Execution {
 
   /** What was decided in an earlier life and takes an Effect starts now. */
   booted(): void {
-    for (const application of this.applications.values()) this.execute(application)
+    for (const application of this.applications.values()) {
+      const { elsewhere, lane } = application
+      if (elsewhere && lane.own > lane.applied + 1 && !application.knows(lane.applied + 1)) {
+        const where = `${laneText(lane.key)}/${lane.applied}`
+        this.core.halt(`the application's own state ends at ${where}, before the log begins`)
+      } else this.execute(application)
+    }
   }
 
   /** @returns false: too many reads wait. */
@@ -131,14 +137,13 @@ export class Execution {
   /** For a checkpoint. An Effect under way has not written the state. */
   entries(): ReadonlyArray<LogEntry> {
     return [...this.applications].flatMap(([protocol, application]) => {
-      const { index, bytes } = this.snapshot(protocol)
       const lane = application.lane.key
-      return [
-        { kind: "installed", protocol, lane, index, body: bytes } as const,
-        ...application.batches().map(([index, items]): LogEntry => {
-          return { kind: "decided", protocol, lane, index, items }
-        })
-      ]
+      const decided = application.batches().map(([index, items]): LogEntry => {
+        return { kind: "decided", protocol, lane, index, items }
+      })
+      if (application.elsewhere) return decided
+      const { index, bytes } = this.snapshot(protocol)
+      return [{ kind: "installed", protocol, lane, index, body: bytes }, ...decided]
     })
   }
 
@@ -219,7 +224,7 @@ export class Execution {
         return core.outbox.emit({ kind: "run", token, effect: run.result })
       }
       // What is durable outside would run ahead of the log.
-      if (application.spec.appliedIndex !== undefined) throw new Error("it returned no Effect")
+      if (application.elsewhere) throw new Error("it returned no Effect")
       this.tell(application.finish(run, run.result))
     }
   }

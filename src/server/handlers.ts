@@ -147,7 +147,9 @@ export class Handlers {
     const views: { [name: string]: LaneView } = {}
     for (const name of Object.keys(spec.world?.lanes ?? {})) views[name] = looks.lane(name)
     const state = plain(`the state of ${spec.name}`, spec.world?.state?.(node))
-    plain(`the application of ${spec.name}`, spec.world?.application?.initial())
+    const { application } = spec.world ?? {}
+    if (application !== undefined && application.appliedIndex === undefined)
+      plain(`the application of ${spec.name}`, application.initial())
     const protocol: Protocol = {
       id: methodId(spec.name),
       spec,
