@@ -1,20 +1,22 @@
 /**
  * What signatures cost: words signed and verified as a host does it, a batch a turn on the threads
  * of the platform, and the same one by one on this thread, in turns, so that both meet the same
- * machine. An operation is one word, said and verified by one receiver.
+ * machine. An operation is one word, said and verified by one receiver. Then reliable broadcasts
+ * among four hosts, with signatures and without, in turns too.
  */
 import type { VerifyJob } from "../src/link/ports.ts"
 import { type Scope, wordPreimage } from "../src/link/proofs.ts"
 import { makeSigner, nodeVerifier, verify } from "../src/runtime/platform-node/nodeKeys.ts"
 import type { LocalBench, Measured, Settings } from "./Bench.ts"
 import { latenciesOf, makeHistogram } from "./load.ts"
+import { SignedBroadcast } from "./signedBroadcast.ts"
 import { usageNow } from "./usage.ts"
 
 export const proofs: LocalBench = {
   kind: "local",
   about:
     "ed25519 of words, --inflight of them a batch: µs a word on threads, of which on the main " +
-    "thread, and one by one on the main thread",
+    "thread, and one by one on the main thread; CPU of a reliable broadcast of four hosts",
   transports: ["link"],
   nodes: 1,
   inflight: 64,
@@ -25,23 +27,30 @@ export const proofs: LocalBench = {
 const scope: Scope = { digest: new Uint8Array(32).fill(1), epoch: 0 }
 const signer = makeSigner()
 
-/** Wall time, and time of this thread, in µs. */
+/** Wall time, and CPU time of this thread and of all, in µs. */
 class Clock {
   wallUs = 0
   threadUs = 0
+  cpuUs = 0
   private startMs = 0
+  private startCpuUs = 0
   private start = process.threadCpuUsage()
 
   /** First what was left by others ends: the jobs of `node:crypto` are let go of a turn later. */
   async begin(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 1))
     this.start = process.threadCpuUsage()
+    this.startCpuUs = usageNow().cpuUs
     this.startMs = performance.now()
   }
   end(): void {
     this.wallUs += (performance.now() - this.startMs) * 1000
     const { user, system } = process.threadCpuUsage(this.start)
     this.threadUs += user + system
+    this.cpuUs += usageNow().cpuUs - this.startCpuUs
+  }
+  clear(): void {
+    this.wallUs = this.threadUs = this.cpuUs = 0
   }
 }
 
@@ -50,7 +59,66 @@ const run = async (settings: Settings): Promise<Measured> => {
   const words = new Words(settings)
   const cpu = usageNow().cpuUs
   await words.runFor(settings.seconds)
-  return words.measured(usageNow().cpuUs - cpu)
+  const measured = words.measured(usageNow().cpuUs - cpu)
+  const broadcasts = new Broadcasts(settings)
+  await broadcasts.runFor(settings.seconds)
+  const errors = measured.errors + broadcasts.errors
+  return { ...measured, errors, more: { ...measured.more, ...broadcasts.costs() } }
+}
+
+/** Broadcasts of unsigned hosts for each of signed ones, so that both are measured as long. */
+const PLAIN_MORE = 8
+
+class Broadcasts {
+  private readonly plain: SignedBroadcast
+  private readonly signed: SignedBroadcast
+  private readonly inflight: number
+  private readonly spent = { plain: new Clock(), signed: new Clock() }
+  private blocks = 0
+
+  constructor({ inflight, payloadBytes }: Settings) {
+    this.inflight = inflight
+    this.plain = new SignedBroadcast(false, payloadBytes)
+    this.signed = new SignedBroadcast(true, payloadBytes)
+  }
+
+  get errors(): number {
+    return this.plain.errors + this.signed.errors
+  }
+
+  async runFor(seconds: number): Promise<void> {
+    await this.block()
+    for (const clock of Object.values(this.spent)) clock.clear()
+    const endMs = performance.now() + seconds * 1000
+    this.blocks = 0
+    do await this.block()
+    while (performance.now() < endMs)
+    this.plain.close()
+    this.signed.close()
+  }
+
+  costs(): NonNullable<Measured["more"]> {
+    const { plain, signed } = this.spent
+    const count = this.blocks * this.inflight
+    const each = (us: number): number => Math.round((us / count) * 10) / 10
+    return {
+      broadcastCpuUs: each(plain.cpuUs / PLAIN_MORE),
+      broadcastMainUs: each(plain.threadUs / PLAIN_MORE),
+      signedBroadcastCpuUs: each(signed.cpuUs),
+      signedBroadcastMainUs: each(signed.threadUs)
+    }
+  }
+
+  private async block(): Promise<void> {
+    const { plain, signed, spent, inflight } = this
+    await spent.plain.begin()
+    await plain.run(inflight * PLAIN_MORE, inflight)
+    spent.plain.end()
+    await spent.signed.begin()
+    await signed.run(inflight, inflight)
+    spent.signed.end()
+    this.blocks++
+  }
 }
 
 class Words {

@@ -77,7 +77,7 @@ describe.each(KINDS)("over %s", (kind) => {
       const certificate = fromBinary(CertificateSchema, stored)
       const file = join(mkdtempSync(join(tmpdir(), "quorate-proofs-")), "group.json")
       writeFileSync(file, JSON.stringify(config))
-      assert.isTrue((yield* check(file, certificate, PREPARE)).holds)
+      assert.isTrue((yield* check(file, stored, PREPARE)).holds)
       const options = { verify, method: PREPARE }
       const verdict = Proof.verifyCertificate(group, certificate, options)
       assert.isTrue(verdict.holds)

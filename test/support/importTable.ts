@@ -118,7 +118,7 @@ export const TABLE: ReadonlyArray<Row> = [
   },
   {
     floor: "the benchmark of signatures",
-    files: ["bench/proofs.ts"],
+    files: ["bench/proofs.ts", "bench/signedBroadcast.ts"],
     imports: ["bench/**", ...LINK, "src/runtime/platform-node/nodeKeys.ts"],
     packages: ["node:"]
   },
