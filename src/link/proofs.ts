@@ -3,6 +3,7 @@
  * vectors. Pure: keys and curves are behind {@link Signer} and {@link Verifier}.
  */
 import { bytesEqual } from "../base/bytes.ts"
+import { isSmallOrder } from "../base/ed25519.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import { sha256 } from "../base/sha256.ts"
 import { isSession, type LaneKey, laneBytes, laneOfBytes, openedMs } from "../server/laneKey.ts"
@@ -136,7 +137,7 @@ export const jobsOf = (
   if (proof.kind === "request") {
     const { clientKey: key, nonce, signature } = proof
     const session = laneOfBytes(proof.session)
-    if (!opens(scope, session, key, nonce) || signature.length !== SIGNATURE_BYTES) return undefined
+    if (!opens(scope, session, key, nonce) || !mayHold(key, signature)) return undefined
     return [{ key, signature, message: requestPreimage(scope, { ...proof, session }) }]
   }
   const words = wordsOf(proof)
@@ -151,7 +152,11 @@ export const wordJob = (
   word: Signed
 ): VerifyJob | undefined => {
   const key = keys.get(word.author)
-  if (key === undefined || word.signature.length !== SIGNATURE_BYTES) return undefined
+  if (key === undefined || !mayHold(key, word.signature)) return undefined
   if (word.lane.length > 255 || word.round > 0xffff_ffff) return undefined
   return { key, signature: word.signature, message: wordPreimage(scope, word) }
 }
+
+/** Of points of small order libraries judge unlike, and a faulty signer would split a group. */
+const mayHold = (key: Uint8Array, signature: Uint8Array): boolean =>
+  signature.length === SIGNATURE_BYTES && !isSmallOrder(key) && !isSmallOrder(signature)

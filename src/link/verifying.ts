@@ -6,7 +6,7 @@ import type { Limits } from "../base/limits.ts"
 import type { Input } from "../server/Input.ts"
 import { laneBytes } from "../server/laneKey.ts"
 import type { MethodId, Request, Word } from "../server/Message.ts"
-import { type Proof, proofsIn } from "../server/Proof.ts"
+import { proofsIn } from "../server/Proof.ts"
 import type { MethodSpec } from "../server/Protocol.ts"
 import { Fifo } from "./fifo.ts"
 import type { VerifyJob } from "./ports.ts"
@@ -147,15 +147,15 @@ export class Verifying {
 
   private nested(method: Checked, body: Uint8Array): ReadonlyArray<VerifyJob> | undefined {
     if (method.proofs === undefined) return NOTHING
-    let proofs: ReadonlyArray<Proof> | undefined
+    let message: object
     try {
-      const message = method.input.decode(body)
-      const { proofsPerMessageMax } = this.limits
-      proofs = proofsIn((id) => this.methods.get(id), method, message, proofsPerMessageMax)
+      message = method.input.decode(body)
     } catch {
       // The engine counts it as malformed.
       return NOTHING
     }
+    const { proofsPerMessageMax } = this.limits
+    const proofs = proofsIn((id) => this.methods.get(id), method, message, proofsPerMessageMax)
     const jobs: Array<VerifyJob> = []
     for (const proof of proofs ?? []) {
       const more = jobsOf(this.proofs, proof)

@@ -3,6 +3,7 @@
  * door.
  */
 import { Context, Effect, Layer } from "effect"
+import { isSmallOrder } from "../base/ed25519.ts"
 import { type NodeId, NODE_ID_MAX, isNodeId } from "../base/NodeId.ts"
 import { sha256 } from "../base/sha256.ts"
 import { type FaultModel, membersMin } from "../quorum/FaultModel.ts"
@@ -144,12 +145,14 @@ const keysOf = (
       throw new Wrong(here, `its key is node ${owner}'s already`, "give each node a key of its own")
     }
     owners.set(hex, id)
-    keys.set(
-      id,
-      Uint8Array.from({ length: 32 }, (_, byte) =>
-        Number.parseInt(hex.slice(2 * byte, 2 * byte + 2), 16)
-      )
+    const bytes = Uint8Array.from({ length: 32 }, (_, byte) =>
+      Number.parseInt(hex.slice(2 * byte, 2 * byte + 2), 16)
     )
+    if (isSmallOrder(bytes)) {
+      const remedy = "give it the publicKey of NodeGroup.generateKey()"
+      throw new Wrong(here, `anybody can sign for the key ${shown(key)}`, remedy)
+    }
+    keys.set(id, bytes)
   }
   if (keys.size === 0 || keys.size === nodes.length) return keys
   const missing = nodes.map(({ id }) => id as NodeId).find((id) => !keys.has(id))
