@@ -219,6 +219,8 @@ const meaningByTwin = (bytes: Uint8Array, read: Message): Uint8Array => {
     word: ["position", "lane", "index", "method", "round", "acknowledgedBelow", "body"],
     want: ["position"],
     resume: ["position"],
+    cut: ["position"],
+    behind: ["lane", "index"],
     wantLane: ["lane", "index", "indexEnd"],
     taken: ["position", "done"],
     epoch: ["position", "body"],

@@ -20,8 +20,8 @@ export { KeyValue }
 const WINDOW = 1024
 /** Of a command's keys and values together: a proposal of it fits a message in any alphabet. */
 const COMMAND_CHARS_MAX = 262_144
-/** Of a state that fits a message: a replica that needs a larger one stays behind. */
-const STATE_BYTES_MAX = 1_000_000
+/** Around a state in its message. A larger state is not handed over: who needs it stays behind. */
+const AROUND_BYTES = 32
 /** Who has the state may be away as well. */
 const ASK_AGAIN_MS = 1_000
 
@@ -36,7 +36,7 @@ export const Paxos = KeyValue.protocol(
       /** The last request for a state, and the last answer to one: rounds in which it spoke. */
       attempt: 0,
       answer: 0,
-      /** The lowest slot that was missing when this replica was told that it is behind. */
+      /** The highest slot that was over elsewhere when this replica was told that it is behind. */
       missing: 0
     }),
     record: RecordSchema,
@@ -66,8 +66,8 @@ export const Paxos = KeyValue.protocol(
     },
     booted: ({ arm }) => arm("ask", 0),
     behind: ({ lane, own, state, store, arm, wait }) => {
-      if (lane !== "slots" || own <= state.missing) return wait
-      const missing = { attempt: state.attempt, slot: own }
+      if (lane !== "slots" || own - 1 <= state.missing) return wait
+      const missing = { attempt: state.attempt, slot: own - 1 }
       return [store({ record: { case: "missing", value: missing } }), arm("ask", 0)]
     },
     installed: ({ index, store }) => store({ record: { case: "installed", value: index } }),
@@ -116,12 +116,14 @@ export const Paxos = KeyValue.protocol(
       lane: "states",
       index: () => 1,
       round: (m) => m.attempt,
-      each: ({ message, author, self, state, snapshot, store, forward, ignore }) => {
+      each: (context) => {
+        const { message, author, self, state, snapshot, store, forward, ignore } = context
         // One answers: without the leader nothing goes on anyway.
         if (self !== state.leader && author !== state.leader) return ignore("asked by another")
         const { index, bytes } = snapshot()
         if (index < message.slot) return ignore("missing here too")
-        if (bytes.length > STATE_BYTES_MAX) return ignore("a state too large to hand over")
+        const bytesMax = context.bodyBytesMax - AROUND_BYTES
+        if (bytes.length > bytesMax) return ignore("a state too large to hand over")
         const answer = state.answer + 1
         return [
           store({ record: { case: "answered", value: answer } }),

@@ -98,6 +98,7 @@ const writeMessage = (writer: Writer, message: Message): void => {
     case "word":
       return writeWord(writer, message)
     case "want":
+    case "cut":
     case "resume":
       return field(writer, TAG.position, message.position)
     case "wantLane":
@@ -105,6 +106,9 @@ const writeMessage = (writer: Writer, message: Message): void => {
       lane(writer, message.lane)
       field(writer, TAG.index, message.from)
       return field(writer, TAG.indexEnd, message.to)
+    case "behind":
+      lane(writer, message.lane)
+      return field(writer, TAG.index, message.own)
     case "taken":
       field(writer, TAG.position, message.taken)
       return field(writer, TAG.done, message.done)

@@ -16,6 +16,8 @@ export const KIND = {
   cancel: 7,
   reply: 8,
   resume: 9,
+  cut: 10,
+  behind: 11,
   epoch: 12
 } as const
 
@@ -60,6 +62,11 @@ export const build = (f: Fields): Message | undefined => {
       return { kind: "want", position: f.position }
     case KIND.resume:
       return f.position < 1 ? undefined : { kind: "resume", position: f.position }
+    case KIND.cut:
+      return f.position < 1 ? undefined : { kind: "cut", position: f.position }
+    case KIND.behind:
+      if (f.lane === "" || f.index < 1) return undefined
+      return { kind: "behind", lane: f.lane, own: f.index }
     case KIND.wantLane:
       if (f.lane === "" || f.index < 1 || f.indexEnd <= f.index) return undefined
       return { kind: "wantLane", lane: f.lane, from: f.index, to: f.indexEnd }

@@ -50,6 +50,8 @@ const SPEAKER: { readonly [Kind in Message["kind"]]: Speech } = {
   want: "member",
   resume: "member",
   wantLane: "member",
+  cut: "member",
+  behind: "member",
   taken: "member",
   epoch: "member",
   request: "client",

@@ -103,6 +103,8 @@ export interface Votes<V, P> {
 export interface Common {
   readonly self: NodeId
   readonly system: System
+  /** What one message of this group may hold, in bytes. */
+  readonly bodyBytesMax: number
   readonly wait: Directive
   /** Nothing to do, and worth counting. */
   readonly ignore: (reason: string) => Directive

@@ -79,8 +79,8 @@ export interface Hooks<Context> {
   /** The node has read its log and starts: timers are armed here. */
   readonly booted?: (context: Context) => Step
   /**
-   * Others have forgotten what this node still misses in `lane`, whose lowest unfinished index is
-   * `own` there.
+   * Others are further in `lane` than this node, which does not move on, and may have forgotten
+   * what it misses: their lowest unfinished index is `own`, or above.
    */
   readonly behind?: (context: Context & { readonly lane: string; readonly own: number }) => Step
   /** The application's state after `index` of `lane` was installed. */

@@ -51,6 +51,20 @@ export interface Resume {
   readonly kind: "resume"
   readonly position: number
 }
+/**
+ * Before a resume, or between words: what I said below `position` is gone, but for what I said in
+ * instances that I have not finished.
+ */
+export interface Cut {
+  readonly kind: "cut"
+  readonly position: number
+}
+/** You are below where I am in this lane: my lowest unfinished index of it is `own`. */
+export interface Behind {
+  readonly kind: "behind"
+  readonly lane: LaneKey
+  readonly own: number
+}
 /** Send again what you said in [from, to) of this lane: I dropped it. */
 export interface WantLane {
   readonly kind: "wantLane"
@@ -68,7 +82,7 @@ export interface Taken {
   readonly done: number
 }
 /** Member to member. */
-export type PeerMessage = Word | Want | Resume | WantLane | Taken | EpochStanding
+export type PeerMessage = Word | Want | Resume | Cut | Behind | WantLane | Taken | EpochStanding
 
 /** A client's call, or another copy of it. */
 export interface Request {

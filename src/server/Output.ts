@@ -28,4 +28,4 @@ export type Output =
   /** This node must stop: our application, `deliver` or `evolve` threw. */
   | { readonly kind: "halt"; readonly reason: string }
 
-export type Report = "poisoned" | "lost" | "equivocation" | "bad_signature" | "ignored"
+export type Report = "poisoned" | "lost" | "cut" | "equivocation" | "bad_signature" | "ignored"

@@ -5,7 +5,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { CallState } from "./calls.ts"
 import type { Core } from "./core.ts"
 import type { Instance } from "./lanes.ts"
-import type { LaneKey } from "./laneKey.ts"
+import { type LaneKey, laneText } from "./laneKey.ts"
 import type { Reply } from "./Message.ts"
 import type { Recovery } from "./recovery.ts"
 import type { Answer } from "./sessions.ts"
@@ -44,6 +44,13 @@ export class Answers {
     if (kept === "logged") this.core.outbox.log({ kind: "final", session: key, index, ...answer })
     if (call !== undefined) this.reply(call, answer)
     if (session.own !== own) this.recovery.regain(key)
+  }
+
+  /** Nobody can say what it needs any more: what others made of the call, this node cannot know. */
+  lost({ lane, index }: Instance): void {
+    this.core.report("lost", `${laneText(lane.key)}/${index}: words that it needs are gone`)
+    const detail = "this node was cut off from the words that decided it"
+    this.answer(lane.key, index, { code: "outcome_unknown", detail, body: NO_BYTES }, "logged")
   }
 
   /** Nothing is lost where the call has not come yet: the final answer waits for it. */

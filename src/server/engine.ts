@@ -61,7 +61,8 @@ export class Engine {
       lane: (name) => viewOf(() => lanes.get(name)!),
       snapshot: (protocol) => this.execution.snapshot(protocol)
     }
-    const handlers = new Handlers({ self, system }, protocols, limits, views, sign)
+    const { bodyBytesMax } = limits
+    const handlers = new Handlers({ self, system, bodyBytesMax }, protocols, limits, views, sign)
     for (const [name, lane] of protocols.flatMap((p) => Object.entries(p.world?.lanes ?? {}))) {
       lanes.set(name, new ProtocolLane(name, lane))
     }
@@ -82,6 +83,9 @@ export class Engine {
     const { core, recovery, agreement, execution } = this
     this.replay = new Replay({ core, recovery, agreement, execution })
     this.hooks = new Hooks(this.core, this.agreement)
+    const { gone } = recovery
+    gone.onBehind = (lane, own) => this.hooks.ofLane("behind", lane, { own })
+    gone.onLost = (instance) => answers.lost(instance)
     this.early = new EarlyVotes(limits, system.size)
     this.requests = new Requests({
       core: this.core,
@@ -158,6 +162,10 @@ export class Engine {
         return this.recovery.want(from, message)
       case "resume":
         return this.recovery.resume(from, message)
+      case "cut":
+        return this.recovery.cut(from, message)
+      case "behind":
+        return this.recovery.behind(from, message)
       case "wantLane":
         return this.recovery.wantLane(from, message)
       case "taken":
@@ -184,7 +192,10 @@ export class Engine {
     const lane = core.lane(word.lane)
     if (lane === undefined) return this.stranger(rank, word)
     if (lane instanceof Session) this.spread(lane, rank, word.ackedBelow)
-    if (lane.finished(word.index)) return core.count("late_word")
+    if (lane.finished(word.index)) {
+      this.recovery.late(from, lane)
+      return core.count("late_word")
+    }
     if (!lane.inWindow(word.index)) {
       lane.drop(rank, word.index)
       return core.count("above_window")

@@ -94,6 +94,8 @@ export interface Views {
 export interface Node {
   readonly self: NodeId
   readonly system: System
+  /** What the body of one message may hold. */
+  readonly bodyBytesMax: number
 }
 
 const within = (count: number | undefined, max: number): boolean =>

@@ -4,6 +4,8 @@
  */
 import { assert } from "../base/assert.ts"
 import { IndexTable } from "../base/indexTable.ts"
+import type { NodeSet } from "../base/nodeSet.ts"
+import type { Quorum } from "../quorum/QuorumSystem.ts"
 import { Tally } from "../quorum/Tally.ts"
 import type { CallState } from "./calls.ts"
 import type { LaneView } from "./handlers.ts"
@@ -59,6 +61,17 @@ export class Instance {
       this.rows.set(key, row)
     }
     return row
+  }
+
+  /** Whether some phase can have the quorum without another word of these members. */
+  reaches(quorum: Quorum, silent: NodeSet): boolean {
+    const speaking = silent.complement()
+    if (quorum.has(speaking)) return true
+    return [...this.rows.values()].some(({ tally }) => {
+      const set = speaking.clone()
+      for (const rank of silent.ranks()) if (tally.of(rank) !== undefined) set.add(rank)
+      return quorum.has(set)
+    })
   }
 
   /** What this node said. */
@@ -162,6 +175,11 @@ export abstract class Lane {
     if (from >= to) return undefined
     this.asked.set(rank, { from: this.missing(rank, to) ?? from, to })
     return { from, to }
+  }
+
+  /** Words of the peer were dropped here that may come again. */
+  awaits(rank: number): boolean {
+    return this.dropped.has(rank) || this.asked.has(rank)
   }
 
   /** The link to a peer broke: what was asked of it may never have come. */

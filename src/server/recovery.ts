@@ -7,71 +7,26 @@ import type { Core } from "./core.ts"
 import type { EpochStanding } from "./epoch.ts"
 import type { Lane } from "./lanes.ts"
 import type { LaneKey } from "./laneKey.ts"
-import type { PeerMessage, Resume, Taken, Want, WantLane, Word } from "./Message.ts"
+import type { Behind, Cut, PeerMessage, Resume, Taken, Want, WantLane, Word } from "./Message.ts"
 import type { MemberKept } from "./LogRecord.ts"
-import { Resends } from "./resends.ts"
+import { Gone } from "./gone.ts"
+import { isFor, keptOf, NOTHING_ASKED, Peer } from "./peer.ts"
 import { wordBytes } from "./says.ts"
-
-/** A word that came and whose instance is not finished here yet. */
-interface Unfinished {
-  readonly position: number
-  readonly lane: LaneKey
-  readonly index: number
-}
+import { trimTail } from "./tail.ts"
 
 /** Tell `taken` within a turn after this many words; a tick tells what is left. */
 const TELL_WORDS = 64
 const TELL_BYTES = 262_144
 /** Words to one peer in one turn, so that one which is far behind holds up nobody else. */
 const PUMP_WORDS = 4096
-/** No want is on its way. */
-const NOTHING_ASKED = -1
-
-class Peer {
-  readonly node: NodeId
-  readonly rank: number
-  up = false
-  storeId = ""
-  /** Our log knows its store: before that none of its words counts. */
-  kept = false
-  /** It has told from where to send: before that no word leaves. */
-  wanted = false
-  /** Next position to send. */
-  cursor = 1
-  /** It took our words up to here; they are on no way any more. */
-  taken = 0
-  /** It has finished, durably, the instances of our words up to here. */
-  done = 0
-  /** Words of instances that never finish, which it is told anew. */
-  standing: Array<Word> = []
-  readonly resends = new Resends()
-  /** Bytes said again beside the cursor since it last told what it took. */
-  resentBytes = 0
-  /** Highest position of its words that we took. */
-  got = 0
-  gotBytes = 0
-  /** Position of our want that its resume has not answered yet. */
-  asked = NOTHING_ASKED
-  /** Lowest position of its words that we dropped for want of room; 0: none. */
-  shed = 0
-  toldTaken = -1
-  toldDone = -1
-  unfinished: Array<Unfinished> = []
-  head = 0
-  compactAt = 1024
-
-  constructor(node: NodeId, rank: number) {
-    this.node = node
-    this.rank = rank
-  }
-}
-
 export class Recovery {
   private readonly core: Core
   private readonly peers: ReadonlyArray<Peer>
+  readonly gone: Gone
 
   constructor(core: Core) {
     this.core = core
+    this.gone = new Gone(core)
     this.peers = core.system.members
       .map((node, rank) => new Peer(node, rank))
       .filter((peer) => peer.rank !== core.rank)
@@ -86,6 +41,7 @@ export class Recovery {
     else if (peer.storeId !== storeId) this.meet(peer, storeId)
     peer.toldTaken = -1
     peer.toldDone = -1
+    this.gone.up(peer.rank)
     peer.resends.clear()
     peer.resentBytes = 0
     this.ask(peer, peer.got === 0 ? 0 : peer.got + 1)
@@ -152,11 +108,13 @@ export class Recovery {
     const { says } = this.core
     const from = message.position === 0 ? peer.done + 1 : Math.min(message.position, says.last + 1)
     peer.wanted = true
+    peer.cut = 0
     peer.cursor = from
     peer.taken = from - 1
     // Such words are done once they are taken, so who lost its memory is told them anew.
     const standing = message.position === 0 ? this.core.standing() : []
     peer.standing = standing.filter((w) => w.position < peer.cursor && isFor(w, peer.node))
+    this.tellCut(peer)
     this.send(peer, { kind: "resume", position: from })
   }
 
@@ -178,7 +136,9 @@ export class Recovery {
     const peer = this.of(node)
     if (peer?.up !== true || !peer.wanted) return
     // What we know nothing of we never spoke in.
-    if (this.core.lane(message.lane) === undefined) return
+    const lane = this.core.lane(message.lane)
+    if (lane === undefined) return
+    if (message.from < lane.own) this.late(node, lane)
     peer.resends.ask(message.lane, message)
   }
 
@@ -190,6 +150,7 @@ export class Recovery {
     const { cursor } = peer
     if (message.taken > peer.taken && message.taken < cursor) peer.taken = message.taken
     if (message.done > peer.done && message.done < cursor) peer.done = message.done
+    if (peer.shed === 0 && peer.asked === NOTHING_ASKED) this.gone.closed(peer.rank, message.done)
   }
 
   /**
@@ -269,17 +230,49 @@ export class Recovery {
 
   /** Ends a turn: words go out as far as each peer has room, and peers are told what was taken. */
   turn(tick: boolean): void {
-    this.trim()
+    trimTail(this.core, this.peers)
+    if (tick) this.gone.tick()
     for (const peer of this.peers) {
       if (!peer.up) continue
       if (peer.wanted) this.pump(peer)
+      if (tick) for (const behind of this.gone.tell(peer.rank)) this.send(peer, behind)
       const news = peer.got - peer.toldTaken
       if (tick || news >= TELL_WORDS || peer.gotBytes >= TELL_BYTES) this.tell(peer)
     }
   }
 
+  /** Tells a peer, before what follows, that it missed words which are gone. */
+  private tellCut(peer: Peer): void {
+    const { says, lanes } = this.core
+    if (Math.max(peer.cursor, peer.done + 1, peer.cut) >= says.first) return
+    peer.cut = says.first
+    peer.missed = true
+    peer.toldDone = -1
+    this.send(peer, { kind: "cut", position: says.first })
+    for (const { key, own } of lanes.values()) this.send(peer, { kind: "behind", lane: key, own })
+  }
+
+  cut(node: NodeId, { position }: Cut): void {
+    const peer = this.of(node)
+    if (peer === undefined) return
+    this.gone.cut(peer.rank)
+    this.core.report("cut", `node ${node} keeps its words below ${position} no longer`)
+  }
+
+  behind(node: NodeId, message: Behind): void {
+    const peer = this.of(node)
+    if (peer !== undefined) this.gone.behind(peer.rank, message)
+  }
+
+  /** A peer is below where this node is in a lane of the protocol. */
+  late(node: NodeId, lane: Lane): void {
+    const peer = this.of(node)
+    if (peer !== undefined && this.core.lanes.has(lane.key)) this.gone.late(peer.rank, lane.key)
+  }
+
   private pump(peer: Peer): void {
     const { says } = this.core
+    this.tellCut(peer)
     this.resend(peer)
     const room = this.room(peer)
     if (room <= 0) return
@@ -333,8 +326,10 @@ export class Recovery {
     }
     const oldest = peer.unfinished[peer.head]
     const kept = peer.shed > 0 ? Math.min(peer.got, peer.shed - 1) : peer.got
-    const done = oldest === undefined ? kept : Math.min(kept, oldest.position - 1)
+    const reached = oldest === undefined ? kept : Math.min(kept, oldest.position - 1)
     // Words that came again are news too: their sender waits for room.
+    const { last } = this.core.says
+    const done = peer.missed && !(peer.wanted && peer.cursor > last) ? 0 : reached
     const news = peer.gotBytes > 0 || peer.got !== peer.toldTaken || done !== peer.toldDone
     peer.gotBytes = 0
     if (!news) return
@@ -355,28 +350,6 @@ export class Recovery {
     peer.compactAt = Math.max(1024, 2 * peer.unfinished.length)
   }
 
-  /** Drops what every peer has done; what is not for a peer it has taken and done anyway. */
-  private trim(): void {
-    const { says } = this.core
-    let least = says.last
-    for (const peer of this.peers) {
-      if (peer.done + 1 >= says.first) peer.done = this.skip(peer, peer.done, says.last)
-      peer.taken = this.skip(peer, Math.max(peer.taken, peer.done), peer.cursor - 1)
-      least = Math.min(least, peer.done)
-    }
-    says.trim(least)
-  }
-
-  /** The highest position up to `end` that has no word for the peer behind `from`. */
-  private skip(peer: Peer, from: number, end: number): number {
-    const { says } = this.core
-    for (let slot = says.slot(from + 1); ; slot++) {
-      const word = says.at(slot)
-      if (word === undefined || word.position > end) return Math.max(from, end)
-      if (isFor(word, peer.node)) return Math.max(from, word.position - 1)
-    }
-  }
-
   private of(node: NodeId): Peer | undefined {
     const rank = this.core.system.rank(node)
     return rank < 0 || rank === this.core.rank
@@ -388,12 +361,3 @@ export class Recovery {
     this.core.outbox.emit({ kind: "send", to: peer.node, message })
   }
 }
-
-const keptOf = ({ node, storeId, done }: Peer): MemberKept => ({
-  kind: "member",
-  node,
-  storeId,
-  done
-})
-
-const isFor = (word: Word, node: NodeId): boolean => word.to === undefined || word.to.includes(node)

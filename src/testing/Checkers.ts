@@ -118,6 +118,7 @@ export class Checkers {
       latest: new Set(lanes.flatMap(([name, lane]) => (lane.rounds === "latest" ? name : []))),
       durable,
       correct,
+      cutAt: (node, author) => this.order.cutAt(node, author),
       finishedAt: (node, lane, index) =>
         isSession(lane)
           ? this.#settledAt(node, callKey(lane, index))
@@ -231,8 +232,9 @@ export class Checkers {
     }
   }
 
-  #expired(call: SimCall): boolean {
-    return call.key !== undefined && this.#evicted(call.key)
+  /** Its session was evicted, or words in it are gone for a node: it may come to nothing. */
+  #lost(call: SimCall): boolean {
+    return call.key !== undefined && (this.#evicted(call.key) || this.words.cutIn(call.key))
   }
 
   #horizon(node: NodeId, horizonMs: number): void {
@@ -282,7 +284,7 @@ export class Checkers {
     call.result = result
     call.endedMs = this.#options.nowMs()
     if (!result.ok) {
-      if (call.demanded && !(result.code === "outcome_unknown" && this.#expired(call)))
+      if (call.demanded && !(result.code === "outcome_unknown" && this.#lost(call)))
         this.fail(`call ${call.number} failed: ${result.code} ${failureOf(result)}`)
       return
     }
@@ -298,7 +300,7 @@ export class Checkers {
   /** What is still missing of what must hold once faults have ended. */
   missing(): string | undefined {
     const open = this.calls.find(
-      (call) => call.demanded && call.result === undefined && !this.#expired(call)
+      (call) => call.demanded && call.result === undefined && !this.#lost(call)
     )
     if (open !== undefined) {
       const name = open.key === undefined ? "it was never sent" : callText(open.key)
@@ -323,7 +325,8 @@ export class Checkers {
     const wanted = (key: CallKey): boolean =>
       (method === undefined || this.#byKey.get(key)?.method.name === method) &&
       !this.outrun(key) &&
-      !this.#evicted(key)
+      !this.#evicted(key) &&
+      !this.words.cutIn(key)
     return this.answers.missing(wanted) ?? this.decisions.missing(this.#live)
   }
 

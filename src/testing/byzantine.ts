@@ -160,6 +160,8 @@ export class Adversary {
       }
       case "taken":
         return { ...message, taken: this.#number(message.taken), done: this.#number(message.done) }
+      case "behind":
+        return { ...message, own: this.#number(message.own) }
       case "wantLane": {
         const from = this.#number(message.from)
         return { ...message, from, to: Math.max(from + 1, this.#number(message.to)) }

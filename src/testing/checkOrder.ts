@@ -9,8 +9,8 @@ interface Heard {
 
 /**
  * Words come in the order in which they were said (P6): over one link, from where it was told that
- * they go on, none is left out but what the receiver itself has told as done. What was asked for
- * again comes again, below the newest.
+ * they go on, none is left out but what the receiver itself has told as done, and what it was told
+ * is gone. What was asked for again comes again, below the newest.
  */
 export class OrderCheck {
   readonly #fail: (what: string) => void
@@ -19,6 +19,8 @@ export class OrderCheck {
   readonly #heard = new Map<string, Heard>()
   /** Up to where a node has told another that it needs its words no more: "node author". */
   readonly #done = new Map<string, number>()
+  /** Below it a node was told that another's words are gone: "node author". */
+  readonly #cut = new Map<string, number>()
 
   constructor(
     fail: (what: string) => void,
@@ -38,10 +40,19 @@ export class OrderCheck {
       const key = `${from} ${node}`
       this.#done.set(key, Math.max(message.done, this.#done.get(key) ?? 0))
     }
+    if (message.kind === "cut") {
+      const key = `${node} ${from}`
+      this.#cut.set(key, Math.max(message.position, this.#cut.get(key) ?? 0))
+    }
     const heard = this.#heard.get(`${node} ${from}`)
     if (heard === undefined) return
     if (message.kind === "resume") heard.last = message.position - 1
     if (message.kind === "word") this.#word(node, from, heard, message)
+  }
+
+  /** Below it the author's words may never come to the node: it was told so. */
+  cutAt(node: NodeId, author: NodeId): number {
+    return this.#cut.get(`${node} ${author}`) ?? 0
   }
 
   #word(node: NodeId, from: NodeId, heard: Heard, word: Word): void {
@@ -52,7 +63,8 @@ export class OrderCheck {
       return this.#fail(`P6: word ${word.position} of node ${from} came to node ${node} unasked`)
     }
     const done = this.#done.get(`${node} ${from}`) ?? 0
-    for (let position = Math.max(last, done) + 1; position < word.position; position++) {
+    const gone = this.cutAt(node, from) - 1
+    for (let position = Math.max(last, done, gone) + 1; position < word.position; position++) {
       const before = said[position - 1]
       if (before === undefined || before.to?.includes(node) === false) continue
       const what = `word ${word.position} of node ${from} came to node ${node}`

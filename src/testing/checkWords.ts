@@ -16,6 +16,8 @@ export interface WordCheckOptions {
   readonly latest: ReadonlySet<LaneKey>
   /** Whether this node needs no more words for the instance: it is durably over there. */
   readonly finishedAt: (node: NodeId, lane: LaneKey, index: number) => boolean
+  /** Below it the node was told that the author's words are gone. */
+  readonly cutAt: (node: NodeId, author: NodeId) => number
 }
 
 /**
@@ -32,8 +34,8 @@ export class WordCheck {
   readonly #loggedMs = new Map<Word, number>()
   /** The last word of each author in an instance and phase, in lanes that keep latest rounds. */
   readonly #latest = new Map<string, Word>()
-  /** Correct nodes with a durable word, by lane and index. */
-  readonly #speakers = new Map<string, Set<NodeId>>()
+  /** Durable words, by lane and index. */
+  readonly #spokenIn = new Map<string, Array<{ readonly node: NodeId; readonly word: Word }>>()
   /** Words that reached a node in its present life, as "author/position". */
   readonly #given = new Map<NodeId, Set<string>>()
 
@@ -50,9 +52,9 @@ export class WordCheck {
     this.#loggedMs.set(word, this.#options.nowMs())
     if (this.#options.latest.has(word.lane)) this.#risen(node, word)
     const where = `${word.lane}/${word.index}`
-    const speakers = this.#speakers.get(where)
-    if (speakers === undefined) this.#speakers.set(where, new Set([node]))
-    else speakers.add(node)
+    const spoken = this.#spokenIn.get(where)
+    if (spoken === undefined) this.#spokenIn.set(where, [{ node, word }])
+    else spoken.push({ node, word })
     if (word.position !== words.length) {
       this.#fail(`node ${node} numbers its word ${words.length} as ${word.position}`)
     }
@@ -89,12 +91,25 @@ export class WordCheck {
 
   /** How many correct nodes have durably said something in this instance. */
   speakers(lane: LaneKey, index: number): number {
-    return this.#speakers.get(`${lane}/${index}`)?.size ?? 0
+    const spoken = this.#spokenIn.get(`${lane}/${index}`) ?? []
+    return new Set(spoken.map(({ node }) => node)).size
+  }
+
+  /** Words of the instance are gone for a node that they never reached: it may never be over. */
+  cutIn(where: string): boolean {
+    const { correct, cutAt } = this.#options
+    return (this.#spokenIn.get(where) ?? []).some(({ node: author, word: { position } }) =>
+      correct.some((node) => position < cutAt(node, author) && !this.#came(node, author, position))
+    )
+  }
+
+  #came(node: NodeId, author: NodeId, position: number): boolean {
+    return this.#given.get(node)?.has(`${author}/${position}`) === true
   }
 
   /** A word that has not reached a node that may still need it. */
   missing(): string | undefined {
-    const { correct, finishedAt } = this.#options
+    const { correct, finishedAt, cutAt } = this.#options
     const arrivedMs = this.#options.arrivedMs()
     for (const [author, words] of this.#words) {
       if (!correct.includes(author)) continue
@@ -102,8 +117,9 @@ export class WordCheck {
         if (this.#loggedMs.get(word)! > arrivedMs || this.#outdated(author, word)) continue
         for (const node of correct) {
           if (node === author || word.to?.includes(node) === false) continue
-          if (this.#given.get(node)?.has(`${author}/${word.position}`) === true) continue
+          if (this.#came(node, author, word.position)) continue
           if (finishedAt(node, word.lane, word.index)) continue
+          if (word.position < cutAt(node, author)) continue
           const which = `word ${word.position} of node ${author} (${wordText(word)})`
           return `P5: ${which} never reached node ${node}`
         }

@@ -62,7 +62,7 @@ export class Inventions {
     const random = this.#random
     const word = now.kind === "word" ? now : this.#history[0]
     if (word === undefined) return { kind: "want", position: random.below(3) }
-    switch (random.below(5)) {
+    switch (random.below(7)) {
       case 0:
         return { kind: "want", position: random.pick([0, 1, word.position, FAR]) }
       case 1:
@@ -71,6 +71,10 @@ export class Inventions {
         return { kind: "wantLane", lane: word.lane, from: 1, to: random.pick([2, 50, FAR]) }
       case 3:
         return this.invented(word)
+      case 4:
+        return { kind: "cut", position: random.pick([1, word.position, FAR]) }
+      case 5:
+        return { kind: "behind", lane: word.lane, own: random.pick([1, word.index + 1, FAR]) }
       default:
         return this.replayed(word)
     }

@@ -6,6 +6,8 @@ export const isPeerMessage = (message: Message): message is PeerMessage =>
   message.kind === "want" ||
   message.kind === "resume" ||
   message.kind === "wantLane" ||
+  message.kind === "cut" ||
+  message.kind === "behind" ||
   message.kind === "taken" ||
   message.kind === "epoch"
 

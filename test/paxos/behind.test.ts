@@ -46,7 +46,7 @@ class Group extends Nodes {
     this.settle()
   }
   told(id: number): void {
-    const { own } = this.lane(id)
+    const own = Math.max(...this.ids.map((other) => this.lane(other).own))
     this.engines.get(id)!.hooks.ofLane("behind", "slots", { own })
     this.input(id, { kind: "turnEnd" })
   }

@@ -94,6 +94,8 @@ export const message: fc.Arbitrary<Message> = fc.oneof(
   fc
     .record({ kind: fc.constant("wantLane" as const), lane, from: counter(1), to: counter(1) })
     .filter(({ from, to }) => from < to),
+  fc.record({ kind: fc.constant("cut" as const), position: counter(1) }),
+  fc.record({ kind: fc.constant("behind" as const), lane, own: counter(1) }),
   fc.record({ kind: fc.constant("taken" as const), taken: counter(0), done: counter(0) }),
   fc.record(
     {
@@ -232,6 +234,14 @@ export const twinOf = (m: Message): Envelope => {
       return create(EnvelopeSchema, { kind: Envelope_Kind.WANT, position: BigInt(m.position) })
     case "resume":
       return create(EnvelopeSchema, { kind: Envelope_Kind.RESUME, position: BigInt(m.position) })
+    case "cut":
+      return create(EnvelopeSchema, { kind: Envelope_Kind.CUT, position: BigInt(m.position) })
+    case "behind":
+      return create(EnvelopeSchema, {
+        kind: Envelope_Kind.BEHIND,
+        lane: laneBytes(m.lane),
+        index: BigInt(m.own)
+      })
     case "wantLane":
       return create(EnvelopeSchema, {
         kind: Envelope_Kind.WANT_LANE,

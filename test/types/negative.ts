@@ -21,12 +21,13 @@ const rest = { echo: idle, ready: idle }
 
 // forwards: only declared ones, only right messages
 protocol({
-  broadcast: ({ message, call, copy, self, system, forward }) => {
+  broadcast: ({ message, call, copy, self, system, bodyBytesMax, forward }) => {
     is<typeof message, Message>(true)
     is<typeof call, ClientCall>(true)
     is<typeof copy, number>(true)
     is<typeof self, number>(true)
     is<typeof system, System>(true)
+    is<typeof bodyBytesMax, number>(true)
     // @ts-expect-error Property 'ready' does not exist: Broadcast forwards to Echo
     forward.ready(message)
     // @ts-expect-error 'txt' does not exist. Did you mean to write 'text'?

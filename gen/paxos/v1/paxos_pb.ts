@@ -281,7 +281,7 @@ export type Missing = Message<"paxos.v1.Missing"> & {
   attempt: number;
 
   /**
-   * Its lowest slot that is missing.
+   * Over elsewhere: it needs the state after it, or after a later one.
    *
    * @generated from field: uint32 slot = 2;
    */
