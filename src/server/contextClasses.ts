@@ -31,61 +31,48 @@ export interface ContextClasses {
   readonly Hook: new (event: object) => object
 }
 
-class Proven {
-  readonly #prove: Prove
-
-  constructor(prove: Prove) {
-    this.#prove = prove
-  }
-  get proof(): object {
-    return this.#prove()
-  }
-}
-
-const share = (prototype: object, shared: object, protocol: { readonly state: unknown }): void => {
-  Object.assign(prototype, shared)
-  // A checkpoint brings another object.
-  Object.defineProperty(prototype, "state", { get: () => protocol.state })
-}
-
-const hookClass = () =>
-  class Hook {
-    constructor(event: object) {
-      Object.assign(this, event)
-    }
-  }
-
 /** @param replies local names of the calls a phase can answer */
 export const contextClasses = (
   shared: object,
   protocol: { readonly state: unknown },
   replies: ReadonlyArray<string>
 ): ContextClasses => {
-  class Entry extends Proven {
+  class Shared {}
+  Object.assign(Shared.prototype, shared)
+  // A checkpoint brings another object.
+  Object.defineProperty(Shared.prototype, "state", { get: () => protocol.state })
+  class Entry extends Shared {
     readonly message: object
     readonly call: CallView
     readonly copy: number
+    readonly #prove: Prove
 
     constructor(message: object, call: CallView, copy: number, prove: Prove) {
-      super(prove)
+      super()
       this.message = message
       this.call = call
       this.copy = copy
+      this.#prove = prove
+    }
+    get proof(): object {
+      return this.#prove()
     }
   }
-  class OneWay {
+  class OneWay extends Shared {
     readonly message: object
 
     constructor(message: object) {
+      super()
       this.message = message
     }
   }
-  class Phase {
+  class Phase extends Shared {
     readonly index: number
     readonly round: number
     readonly #at: At
 
     constructor(at: At, round: number) {
+      super()
       this.index = at.index
       this.round = round
       this.#at = at
@@ -120,7 +107,11 @@ export const contextClasses = (
       this.votes = votes
     }
   }
-  const Hook = hookClass()
-  for (const { prototype } of [Entry, OneWay, Phase, Hook]) share(prototype, shared, protocol)
+  class Hook extends Shared {
+    constructor(event: object) {
+      super()
+      Object.assign(this, event)
+    }
+  }
   return { Entry, OneWay, Message, Votes, Hook }
 }
