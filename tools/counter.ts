@@ -8,7 +8,7 @@ type Spec = SimulateOptions["spec"]
 type Method = Spec["methods"][number]
 
 /** Messages as JSON; sessions travel as text. */
-const json = {
+export const json = {
   encode: (message: object): Uint8Array => new TextEncoder().encode(JSON.stringify(message)),
   decode: (bytes: Uint8Array): object =>
     JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))

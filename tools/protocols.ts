@@ -3,6 +3,7 @@ import { choicesOf, type SimulateOptions } from "quorate/testing"
 import { Paxos } from "../apps/paxos/protocol.ts"
 import { Bracha } from "../examples/reliable-broadcast/bracha.ts"
 import { Counter } from "./counter.ts"
+import { Meet } from "./meet.ts"
 
 export interface SimulatedProtocol
   extends Pick<SimulateOptions, "spec" | "model" | "promises" | "leader"> {
@@ -26,6 +27,11 @@ export const PROTOCOLS: { readonly [name: string]: SimulatedProtocol } = {
   counter: {
     ...{ spec: Counter, model: "crash", promises, nodes: 3, leader: 1 },
     calls: { add: [{ by: 1 }, { by: 20 }, { by: 300 }] }
+  },
+  meet: {
+    ...{ spec: Meet, model: "crash", nodes: 3, calls: { ask: texts } },
+    // A node that its client never reached knows nothing of the call.
+    promises: { totality: false, quorums: true }
   },
   paxos: {
     ...{ spec: Paxos.spec, model: "crash", promises, nodes: 3, leader: 1 },

@@ -33,6 +33,7 @@ describe("npm run sim", () => {
     expect(alone.map(({ protocol }) => protocol)).toEqual([
       "reliable-broadcast",
       "counter",
+      "meet",
       "paxos"
     ])
     for (const { runs, failures, decided, steps, virtualSeconds, traffic } of alone) {
