@@ -294,7 +294,8 @@ export class Checkers {
     if (answer === undefined || !bytesEqual(answer, result.answer)) {
       this.fail(`a client took an answer to ${callText(call.key)} that no correct node gave`)
     }
-    this.decisions.accepted(call.key)
+    // Without logs nobody sees what is decided.
+    if (this.#options.durable) this.decisions.accepted(call.key)
   }
 
   /** What is still missing of what must hold once faults have ended. */

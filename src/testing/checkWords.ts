@@ -29,7 +29,10 @@ export class WordCheck {
   readonly #fail: (what: string) => void
   readonly #logged = new Map<string, Uint8Array>()
   readonly #spoken = new Map<string, Uint8Array>()
-  /** Durable words of each correct node; the one at position i is at i - 1. */
+  /**
+   * Durable words of each correct node; the one at position i is at i - 1. Of a node without a log
+   * what it has sent in its present life.
+   */
   readonly #words = new Map<NodeId, Array<Word>>()
   readonly #loggedMs = new Map<Word, number>()
   /** The last word of each author in an instance and phase, in lanes that keep latest rounds. */
@@ -46,10 +49,7 @@ export class WordCheck {
 
   logged(node: NodeId, word: Word): void {
     this.#note(this.#logged, node, word, "logged")
-    const words = this.#words.get(node) ?? []
-    if (words.length === 0) this.#words.set(node, words)
-    words.push(word)
-    this.#loggedMs.set(word, this.#options.nowMs())
+    const words = this.#add(node, word)
     if (this.#options.latest.has(word.lane)) this.#risen(node, word)
     const where = `${word.lane}/${word.index}`
     const spoken = this.#spokenIn.get(where)
@@ -58,6 +58,14 @@ export class WordCheck {
     if (word.position !== words.length) {
       this.#fail(`node ${node} numbers its word ${words.length} as ${word.position}`)
     }
+  }
+
+  #add(node: NodeId, word: Word): ReadonlyArray<Word> {
+    const words = this.#words.get(node) ?? []
+    if (words.length === 0) this.#words.set(node, words)
+    words.push(word)
+    this.#loggedMs.set(word, this.#options.nowMs())
+    return words
   }
 
   #risen(node: NodeId, word: Word): void {
@@ -76,12 +84,17 @@ export class WordCheck {
 
   /** Durable words of a correct node; the one at position i is at i - 1. */
   saidBy(node: NodeId): ReadonlyArray<Word> | undefined {
-    return this.#words.get(node)
+    return this.#options.durable ? this.#words.get(node) : undefined
   }
 
   /** A node starts with nothing in its memory. */
   booted(node: NodeId): void {
     this.#given.set(node, new Set())
+    if (this.#options.durable) return
+    this.#words.delete(node)
+    for (const given of this.#given.values()) {
+      for (const word of given) if (word.startsWith(`${node}/`)) given.delete(word)
+    }
   }
 
   /** A word reached a node. */
@@ -112,7 +125,7 @@ export class WordCheck {
     const { correct, finishedAt, cutAt } = this.#options
     const arrivedMs = this.#options.arrivedMs()
     for (const [author, words] of this.#words) {
-      if (!correct.includes(author)) continue
+      if (this.#options.durable && !correct.includes(author)) continue
       for (const word of words) {
         if (this.#loggedMs.get(word)! > arrivedMs || this.#outdated(author, word)) continue
         for (const node of correct) {
@@ -130,7 +143,10 @@ export class WordCheck {
 
   sent(node: NodeId, word: Word): void {
     const key = this.#note(this.#spoken, node, word, "said")
-    if (!this.#options.durable) return
+    if (!this.#options.durable) {
+      if (word.position > (this.#words.get(node)?.length ?? 0)) this.#add(node, word)
+      return
+    }
     const logged = this.#logged.get(key)
     if (logged === undefined) {
       this.#fail(`P11: node ${node} said ${wordText(word)} before it was durable`)

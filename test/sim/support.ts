@@ -43,7 +43,9 @@ export const replyBeforeDurable: Decorate = {
 }
 
 /** A restarted node reads its log without what this drops. */
-export const forgetting = (kind: "word" | "final" | "decided" | "horizon"): Decorate => ({
+export const forgetting = (
+  kind: "word" | "final" | "decided" | "horizon" | "stored"
+): Decorate => ({
   engine: stepping((step) => (input) => {
     if (input.kind !== "replay") return step(input)
     const entries = input.record.entries.filter((entry) => entry.kind !== kind)
