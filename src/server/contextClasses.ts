@@ -31,6 +31,8 @@ export interface ContextClasses {
   readonly Hook: new (event: object) => object
 }
 
+type Shared = new () => object
+
 /** @param replies local names of the calls a phase can answer */
 export const contextClasses = (
   shared: object,
@@ -41,6 +43,10 @@ export const contextClasses = (
   Object.assign(Shared.prototype, shared)
   // A checkpoint brings another object.
   Object.defineProperty(Shared.prototype, "state", { get: () => protocol.state })
+  return { ...callClasses(Shared), ...phaseClasses(Shared, replies) }
+}
+
+const callClasses = (Shared: Shared) => {
   class Entry extends Shared {
     readonly message: object
     readonly call: CallView
@@ -66,6 +72,16 @@ export const contextClasses = (
       this.message = message
     }
   }
+  class Hook extends Shared {
+    constructor(event: object) {
+      super()
+      Object.assign(this, event)
+    }
+  }
+  return { Entry, OneWay, Hook }
+}
+
+const phaseClasses = (Shared: Shared, replies: ReadonlyArray<string>) => {
   class Phase extends Shared {
     readonly index: number
     readonly round: number
@@ -107,11 +123,5 @@ export const contextClasses = (
       this.votes = votes
     }
   }
-  class Hook extends Shared {
-    constructor(event: object) {
-      super()
-      Object.assign(this, event)
-    }
-  }
-  return { Entry, OneWay, Message, Votes, Hook }
+  return { Message, Votes }
 }
