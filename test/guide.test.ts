@@ -8,15 +8,18 @@ import { Kv } from "./plugin/golden/ts/kv/v1/kv_quorate.ts"
 
 class Cells extends Context.Service<Cells, Map<string, Uint8Array>>()("Cells") {}
 
+const [PUT, GET] = [1, 2]
 const KvNode = Kv.protocol({
   // MULTIPARTY: the phases below answer.
   put: ({ message, forward, fail }) =>
-    message.key === "" ? fail("invalid", "no key") : forward.accept({ command: message.value }),
+    message.key === ""
+      ? fail("invalid", "no key")
+      : forward.accept({ command: Uint8Array.of(PUT, ...message.value) }),
   // An Effect may stand before the first phase; it fails with `Failed`, and with nothing else.
   get: ({ message, forward }) =>
     Effect.gen(function* () {
       const value = (yield* Cells).get(message.key)
-      if (value !== undefined) return forward.accept({ command: value })
+      if (value !== undefined) return forward.accept({ command: Uint8Array.of(GET, ...value) })
       return yield* new Failed({ code: "not_found", detail: `no key "${message.key}"` })
     }),
   // QUORUM and RPC: each node answers on its own.
@@ -29,12 +32,14 @@ const KvNode = Kv.protocol({
   tell: ({ ignore }) => ignore("this node takes no hints"),
   // PHASE, message by message: told to one node only, the lowest.
   accept: ({ message, system, forward }) => forward.learn(message, { to: system.member(0) }),
-  // PHASE, by votes. Two calls share it, so a reply names the one that it answers.
+  // PHASE, by votes. Two calls share it, so a reply names the one that it answers; which it is the
+  // message says: a node may hear of a call from members alone.
   learn: {
     agreeOn: (m) => m.command,
-    quorum: ({ votes, system, call, reply, wait }) => {
+    quorum: ({ votes, system, reply, wait }) => {
       if (!votes.agreed(system.quorum)) return wait
-      return call.method === "put" ? reply.put({ ok: true }) : reply.get({ value: votes.value })
+      const value = votes.value.subarray(1)
+      return votes.value[0] === PUT ? reply.put({ ok: true }) : reply.get({ value })
     }
   }
 })

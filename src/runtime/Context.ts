@@ -174,9 +174,15 @@ export interface VotesContext<M, K extends keyof M, P> extends PhaseCommon {
   readonly votes: Votes<Input<M, K>, P>
   readonly forward: Forward<M, K>
 }
+/**
+ * In a phase that several calls share it has no `method`: a node that heard of the call from
+ * members alone does not know which it was. The message has to say.
+ */
+export type CallAtHand<M, K extends keyof M> =
+  IsUnion<ReplyKey<M, K>> extends true ? Omit<CallName, "method"> : CallName
 /** What a phase has beside it that belongs to a call. */
 export interface OfCall<M, K extends keyof M> {
-  readonly call: CallName
+  readonly call: CallAtHand<M, K>
   readonly reply: Reply<M, K>
   readonly fail: Fail
 }

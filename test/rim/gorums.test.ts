@@ -32,7 +32,7 @@ class Ledger extends Context.Service<
  * any other one says how often that happened.
  */
 const Battery = Kv.protocol({
-  put: ({ message, forward }) => forward.accept({ command: bytes(message.key) }),
+  put: ({ message, forward }) => forward.accept({ command: bytes(`put ${message.key}`) }),
   get: ({ message, self, forward, wait }) =>
     message.key.startsWith("search")
       ? self === LEADER
@@ -53,10 +53,10 @@ const Battery = Kv.protocol({
   learn: {
     agreeOn: (m) => m.command,
     // A node answers only once it has said the phase before itself, however late its votes come.
-    quorum: ({ votes, system, call, reply, wait }) =>
+    quorum: ({ votes, system, reply, wait }) =>
       !votes.agreed(system.quorum) || !votes.mine
         ? wait
-        : call.method === "put"
+        : Buffer.from(votes.value).toString().startsWith("put ")
           ? reply.put({ ok: true })
           : reply.get({ value: votes.value })
   },

@@ -213,8 +213,11 @@ export const kv = Kv.protocol({
   },
   learn: {
     agreeOn: (m) => [m.slot, m.command],
-    quorum: ({ votes, system, forward, reply, wait }) => {
+    quorum: ({ votes, system, forward, reply, call, wait }) => {
       is<typeof forward, {}>(true)
+      is<typeof call.key, string>(true)
+      // @ts-expect-error Property 'method' does not exist: not every node knows which call it is
+      call.method
       const [slot, command]: readonly [number, Uint8Array] = votes.value
       is<typeof votes.message, Slot>(true)
       // @ts-expect-error not callable: choose reply.put or reply.get

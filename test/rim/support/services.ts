@@ -19,7 +19,7 @@ export interface Heard {
 /** One node's handlers of a service of every kind; its calls stay open on the key "never". */
 export const kv = (heard: Heard = { hints: [], told: [] }) =>
   Kv.protocol({
-    put: ({ forward, message }) => forward.accept({ command: bytes(message.key) }),
+    put: ({ forward, message }) => forward.accept({ command: bytes(`put ${message.key}`) }),
     get: ({ forward, message }) => forward.accept({ command: bytes(message.key) }),
     read: ({ message, reply }) =>
       message.key === "never"
@@ -44,10 +44,10 @@ export const kv = (heard: Heard = { hints: [], told: [] }) =>
     },
     learn: {
       agreeOn: (m) => m.command,
-      quorum: ({ votes, system, call, reply, wait }) =>
+      quorum: ({ votes, system, reply, wait }) =>
         !votes.agreed(system.quorum)
           ? wait
-          : call.method === "put"
+          : Buffer.from(votes.value).toString().startsWith("put ")
             ? reply.put({ ok: true })
             : reply.get({ value: votes.value })
     }
