@@ -1,5 +1,5 @@
 /** One node of a group as a layer: it runs until its scope ends. */
-import { Console, type Context, Effect, Layer } from "effect"
+import { Config, Console, type Context, Effect, Layer } from "effect"
 import { LIMITS } from "../base/limits.ts"
 import { STORE_ID_BYTES } from "../link/frame.ts"
 import { LogCore } from "../link/logCore.ts"
@@ -8,9 +8,11 @@ import { Carrier, type Listener } from "./Carrier.ts"
 import { ReplicaFailed } from "./Errors.ts"
 import { Group } from "./Group.ts"
 import { Host } from "./Host.ts"
+import { frozen } from "./internal/frozen.ts"
 import { makeClock, randomBytes } from "./internal/random.ts"
 import { Runs } from "./internal/runs.ts"
 import { Strangers } from "./internal/strangers.ts"
+import { twice } from "./internal/twice.ts"
 import { Member } from "./Member.ts"
 import type { Protocol } from "./Service.ts"
 
@@ -22,6 +24,8 @@ type RequirementsOf<P> = P extends Protocol<any, infer R> ? R : never
  * The node that `Member` names, of the group in the context, running these protocols until the
  * scope ends; it then stops taking calls, writes what its log still holds, and tells its links,
  * within two seconds. Prints one line once it listens. Fails with one line where it cannot start.
+ *
+ * Where `NODE_ENV` is "development", handlers of phases run twice, and messages are frozen.
  */
 export const layer = <const P extends ReadonlyArray<Protocol<any, any>>>(
   ...protocols: P
@@ -33,7 +37,8 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
     protocols,
     group: yield* Group,
     member: yield* Member,
-    carrier: yield* Carrier
+    carrier: yield* Carrier,
+    development: (yield* NODE_ENV) === "development"
   }
   yield* checkProtocols(parts)
   yield* check(parts)
@@ -75,7 +80,9 @@ interface Parts {
   readonly group: Group["Service"]
   readonly member: Member["Service"]
   readonly carrier: Carrier["Service"]
+  readonly development: boolean
 }
+const NODE_ENV = Effect.orElseSucceed(Config.String("NODE_ENV"), () => "")
 
 /** The author's mistakes, which {@link Protocol.spec} throws. */
 const checkProtocols = ({ protocols, group, member }: Parts): Effect.Effect<void, ReplicaFailed> =>
@@ -144,7 +151,7 @@ const openLog = ({ group, member }: Parts): Effect.Effect<LogCore | undefined, R
   })
 
 const makeHost = (
-  { protocols, group, member, carrier }: Parts,
+  { protocols, group, member, carrier, development }: Parts,
   {
     log,
     runs,
@@ -174,7 +181,7 @@ const makeHost = (
       host = new Host({
         group,
         self: member.id,
-        protocols: protocols.map(({ spec }) => spec),
+        protocols: protocols.map(({ spec }) => (development ? twice(frozen(spec)) : spec)),
         limits: LIMITS,
         clock: makeClock(),
         carrier,

@@ -1,6 +1,6 @@
 /** A node as a layer: what it needs, what its handlers' Effects may do, and how it fails. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { ConfigProvider, Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { MemoryDisk } from "../../src/link/memoryDisk.ts"
 import type { Disk } from "../../src/link/ports.ts"
 import type { CallFailed } from "../../src/quorum/client/Errors.ts"
@@ -199,5 +199,37 @@ describe("a durable node", () => {
       const failure = yield* Deferred.await(halted)
       assert.match(failure.message, /^node 1 of group "demo": halted: .*no space left on device; /)
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("a node in development", () => {
+  const Odd = (draw: () => number) =>
+    ReliableBroadcast.protocol({
+      broadcast: ({ message, forward }) => forward.echo(message),
+      echo: ({ message, forward }) => forward.ready({ text: `${message.text}${draw()}` }),
+      ready: ({ message, reply }) => reply({ text: message.text })
+    })
+  const answer = (env: { readonly NODE_ENV?: string }) =>
+    Effect.gen(function* () {
+      let drawn = 0
+      const world = yield* makeWorld("memory", { size: 1, f: 0 })
+      const node = world.node(
+        1,
+        Odd(() => ++drawn)
+      )
+      yield* Layer.build(Layer.provide(node, ConfigProvider.layer(ConfigProvider.fromUnknown(env))))
+      return yield* ReliableBroadcast.use((rb) => rb.broadcast({ text: "a" })).pipe(
+        Effect.map(({ text }) => text),
+        Effect.catch((failed: CallFailed) => Effect.succeed(failed.message)),
+        Effect.provide(Layer.provide(ReliableBroadcast.layer, world.client))
+      )
+    }).pipe(Effect.scoped)
+
+  it.live("runs handlers of phases twice", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* answer({}), "a1")
+      assert.strictEqual(yield* answer({ NODE_ENV: "production" }), "a1")
+      assert.match(yield* answer({ NODE_ENV: "development" }), /returned two different directives/)
+    })
   )
 })

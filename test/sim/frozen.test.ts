@@ -1,5 +1,5 @@
 import { expect, it } from "vitest"
-import { frozen } from "../../src/testing/frozen.ts"
+import { frozen } from "../../src/runtime/internal/frozen.ts"
 import { bracha, bytesOf } from "../support/engines.ts"
 
 it("a handler that writes into a message throws in the simulator, whatever the depth", () => {

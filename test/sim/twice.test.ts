@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { twice } from "../../src/testing/twice.ts"
+import { twice } from "../../src/runtime/internal/twice.ts"
 import { simulate } from "../../src/testing/index.ts"
 import { bracha, json, Nodes, protocolOf, request } from "../support/engines.ts"
 

@@ -2,7 +2,7 @@
  * A protocol whose messages cannot be changed: handlers share what was decoded once, so one that
  * writes into a message breaks others. Here it throws instead.
  */
-import type { Codec, ProtocolSpec } from "../server/Protocol.ts"
+import type { Codec, ProtocolSpec } from "../../server/Protocol.ts"
 
 export const frozen = (spec: ProtocolSpec): ProtocolSpec => ({
   ...spec,

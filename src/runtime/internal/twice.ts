@@ -2,15 +2,15 @@
  * A protocol whose handlers run twice for each message: phases, quorum functions, hooks and timers
  * are functions of what they are given, and one that is not is told here, not after a restart.
  */
-import { bytesEqual } from "../base/bytes.ts"
-import { AuthorMistake } from "../server/authorMistake.ts"
+import { bytesEqual } from "../../base/bytes.ts"
+import { AuthorMistake } from "../../server/authorMistake.ts"
 import type {
   AnyHandler,
   HandlerFunction,
   ProtocolSpec,
   WorldHooks,
   WorldSpec
-} from "../server/Protocol.ts"
+} from "../../server/Protocol.ts"
 
 export const twice = (spec: ProtocolSpec): ProtocolSpec => ({
   ...spec,
