@@ -185,12 +185,12 @@ export class Engine {
     if (!countable(word)) return core.count("malformed")
     const method = core.handlers.byId.get(word.method)
     const known = method !== undefined && fits(method, word)
-    this.recovery.took(from, word, known && !method.standing)
+    const first = this.recovery.took(from, word, known && !method.standing)
     if (!known) return core.count("malformed")
     if (word.forged === true) return this.forged(from, method, word)
     if (word.author !== undefined && word.author !== from) return this.relayed(rank, method, word)
     const lane = core.lane(word.lane)
-    if (lane === undefined) return this.stranger(rank, word)
+    if (lane === undefined) return this.stranger(rank, word, first)
     if (lane instanceof Session) this.spread(lane, rank, word.ackedBelow)
     if (lane.finished(word.index)) {
       this.recovery.late(from, lane)
@@ -202,7 +202,7 @@ export class Engine {
     }
     const instance = lane.open.get(word.index)
     if (instance !== undefined) return this.vote(instance, method, rank, word)
-    if (lane instanceof Session) return this.keep(rank, word)
+    if (lane instanceof Session) return this.keep(rank, word, first)
     this.vote(lane.instance(word.index), method, rank, word)
   }
 
@@ -244,16 +244,18 @@ export class Engine {
   }
 
   /** A word of a session that this node does not know yet. */
-  private stranger(rank: number, word: Word): void {
+  private stranger(rank: number, word: Word, first: boolean): void {
     if (this.core.sessions.expired(word.lane)) return this.core.count("expired_word")
-    this.keep(rank, word)
+    this.keep(rank, word, first)
   }
 
-  private keep(rank: number, word: Word): void {
+  /** @param first it is not said again */
+  private keep(rank: number, word: Word, first: boolean): void {
     const { core, early } = this
     const senders = early.keep(rank, word)
     if (senders === undefined) return core.count("duplicate")
     if (core.system.oneHonest.has(senders) && this.open(word)) return
+    if (first) this.recovery.named(rank, word.lane, word.index)
     for (const { position } of early.overflow(rank)) {
       core.count("early_dropped")
       this.recovery.shed(core.system.member(rank), position)

@@ -156,22 +156,27 @@ export class Recovery {
   /**
    * Notes that a peer's word was given to this engine.
    * @param tracked its instance may finish here, and the peer waits for that
+   * @returns whether its position is new here
    */
-  took(node: NodeId, word: Word, tracked: boolean): void {
+  took(node: NodeId, word: Word, tracked: boolean): boolean {
     const peer = this.of(node)
-    if (peer === undefined) return
+    if (peer === undefined) return false
     if (!peer.kept && peer.storeId !== "") {
       peer.kept = true
       this.core.outbox.log(keptOf(peer))
     }
     peer.gotBytes += word.body.length + 1
-    if (word.position <= peer.got) return
+    if (word.position <= peer.got) return false
     peer.got = word.position
-    if (!tracked || this.core.finished(word.lane, word.index)) return
+    if (tracked && !this.core.finished(word.lane, word.index)) this.track(peer, word)
+    return true
+  }
+
+  private track(peer: Peer, { position, lane, index }: Word): void {
     if (peer.unfinished.length >= peer.compactAt) this.compact(peer)
     if (peer.unfinished.length >= this.core.limits.unfinishedMax)
-      return this.shed(node, word.position)
-    peer.unfinished.push({ position: word.position, lane: word.lane, index: word.index })
+      return this.shed(peer.node, position)
+    peer.unfinished.push({ position, lane, index })
   }
 
   /** A peer's word was dropped for want of room: it is asked for again once there is room. */
@@ -202,6 +207,17 @@ export class Recovery {
       if (peer.shed === 0) continue
       lane.drop(peer.rank, index)
       this.askAgain(lane.key, peer)
+    }
+  }
+
+  /**
+   * The member of this rank names an instance that is not open here. What others said in it may
+   * have been dropped, and room for all that was may never come: this alone is asked for.
+   */
+  named(rank: number, lane: LaneKey, index: number): void {
+    for (const peer of this.peers) {
+      if (!peer.up || peer.shed === 0 || peer.rank === rank) continue
+      this.send(peer, { kind: "wantLane", lane, from: index, to: index + 1 })
     }
   }
 

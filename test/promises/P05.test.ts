@@ -5,7 +5,7 @@
  */
 import { describe, expect, it } from "vitest"
 import { counterOf } from "../support/counter.ts"
-import { bracha, json, Nodes, protocolOf, request } from "../support/engines.ts"
+import { bracha, json, Nodes, protocolOf, request, session } from "../support/engines.ts"
 import { echo, finals, hear, rb } from "../support/tries.ts"
 
 describe("P5: a word that a node dropped comes again", () => {
@@ -62,6 +62,22 @@ describe("P5: a word that a node dropped comes again", () => {
       const size = nodes.engines.get(id)!.size()
       expect([finals(nodes, id).slice(-2), size["early"], size["tail"]]).toEqual([[40, 44], 0, 0])
     }
+  })
+
+  it("also where each share is full of votes for calls that reached their author alone", () => {
+    const limits = { windowCalls: 4, earlyVotesMax: 4 }
+    const nodes = new Nodes(bracha, 4, "byzantine", limits)
+    for (const id of [1, 2, 3]) nodes.cut(id, 4)
+    for (const id of [1, 2, 3]) nodes.call(id, rb(1))
+    nodes.settle()
+    // clients that died early: nobody will ever finish these, and node 4 keeps the newest of them
+    for (const id of [1, 2, 3]) {
+      for (let i = 0; i < 8; i++) nodes.call(id, rb(1, { session: session(10 * id + i) }))
+    }
+    for (const id of [1, 2, 3]) nodes.link(id, 4)
+    nodes.settle()
+    expect(nodes.engines.get(4)!.counters["early_dropped"]).toBeGreaterThan(0)
+    expect(finals(nodes, 4)).toEqual([1])
   })
 
   it("nothing is told as done that was dropped and only asked for", () => {
