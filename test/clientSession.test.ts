@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest"
 import { LIMITS } from "../src/base/limits.ts"
 import { recordMarks } from "../src/base/mark.ts"
 import { all, first } from "../src/quorum/Policy.ts"
+import { type ClientSession, SessionPool } from "../src/link/clientSession.ts"
+import { CALL_INDEX_MAX } from "../src/server/laneKey.ts"
 import type { CallKind } from "../src/server/Protocol.ts"
 import {
   type Asked,
@@ -43,6 +45,29 @@ describe("numbers", () => {
       expect(start().copy.message).toMatchObject({ index: 6, ackedBelow: 4 })
     }
   )
+
+  it("end: a session whose indexes have run out is followed by another", () => {
+    const byKey = new Map<string, ClientSession<string>>()
+    let keys = 0
+    const pool = new SessionPool<string>({
+      limits: LIMITS,
+      nowMs: () => START_MS,
+      key: () => `session ${++keys}`,
+      byKey,
+      above: () => 0
+    })
+    const session = pool.pick()!
+    session.next = session.ackedBelow = CALL_INDEX_MAX - 1
+    expect([session.take("a"), session.take("b")]).toEqual([CALL_INDEX_MAX - 1, CALL_INDEX_MAX])
+    expect(session.room).toBe(false)
+    const next = pool.pick()!
+    expect([next.key, next.take("c")]).toEqual(["session 2", 1])
+    // Its open calls are found by their replies, and with the last of them it is forgotten.
+    expect([...byKey.keys()]).toEqual(["session 1", "session 2"])
+    for (const index of [CALL_INDEX_MAX, CALL_INDEX_MAX - 1]) pool.settle(session, index)
+    expect([...byKey.keys()]).toEqual(["session 2"])
+    expect(pool.pick()).toBe(next)
+  })
 
   it("a copy sent again carries what is settled by then", () => {
     const world = new CallWorld().up(1, 2, 3)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { CALL_INDEX_MAX } from "../src/server/laneKey.ts"
 import { methodId, type Word } from "../src/server/Message.ts"
 import { bracha, bytesOf, json, Nodes, protocolOf, request, session } from "./support/engines.ts"
 
@@ -35,6 +36,27 @@ describe("sessions", () => {
     nodes.call(1, rb("a"))
     nodes.call(1, rb("b"))
     expect(nodes.answers()).toEqual(delivered([1, 1], "a"))
+  })
+
+  it("an answer that was there before the client's own request waits for it", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    for (const id of [1, 2, 3]) nodes.call(id, rb("a"))
+    nodes.settle()
+    expect(nodes.answers()).toEqual(delivered([1, 2, 3], "a"))
+    const records = nodes.logs.get(4)!.length
+    nodes.call(4, rb("a"))
+    expect(nodes.answers()).toEqual(delivered(nodes.ids, "a"))
+    nodes.settle()
+    expect(nodes.logs.get(4)).toHaveLength(records)
+  })
+
+  it("the last index of a session is taken, and none above it", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    const last = { index: CALL_INDEX_MAX, ackedBelow: CALL_INDEX_MAX }
+    for (const id of nodes.ids) nodes.call(id, rb("a", last))
+    nodes.settle()
+    nodes.call(1, rb("b", { ...last, index: CALL_INDEX_MAX + 1 }))
+    expect(nodes.answers()).toEqual([...delivered(nodes.ids, "a"), "1: window"].sort())
   })
 
   it("other bytes under the same name are a conflict while the call is open", () => {

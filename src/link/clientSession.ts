@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts"
 import type { Limits } from "../base/limits.ts"
 import { NodeSet } from "../base/nodeSet.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
-import { HORIZON_MS_MAX, type LaneKey } from "../server/laneKey.ts"
+import { CALL_INDEX_MAX, HORIZON_MS_MAX, type LaneKey } from "../server/laneKey.ts"
 
 /** Calls 1, 2, 3 … of type `C`. */
 export class ClientSession<C> {
@@ -35,7 +35,12 @@ export class ClientSession<C> {
   }
 
   get room(): boolean {
-    return this.next < this.ackedBelow + this.#window
+    return this.next < this.ackedBelow + this.#window && !this.spent
+  }
+
+  /** Its indexes have run out. */
+  get spent(): boolean {
+    return this.next > CALL_INDEX_MAX
   }
 
   /** The window is closed, and not because so many calls are under way. */
@@ -99,6 +104,10 @@ export class SessionPool<C> {
     const sessions = this.#sessions
     const current = sessions[0]
     if (current === undefined) return this.#open()
+    if (current.spent) {
+      this.#end(0)
+      return this.pick()
+    }
     if (current.open === 0 && this.#idle(current)) {
       sessions.shift()
       this.#options.byKey.delete(current.key)
@@ -129,12 +138,16 @@ export class SessionPool<C> {
     const before = sessions.length
     for (let i = before - 1; i >= 0; i--) {
       const session = sessions[i]!
-      if (session.openedMs > horizonMs) continue
-      session.stale = true
-      sessions.splice(i, 1)
-      if (session.open === 0) this.#options.byKey.delete(session.key)
+      if (session.openedMs <= horizonMs) this.#end(i)
     }
     return sessions.length < before
+  }
+
+  /** It takes no more calls, and is forgotten once it has none. */
+  #end(i: number): void {
+    const [session] = this.#sessions.splice(i, 1) as [ClientSession<C>]
+    session.stale = true
+    if (session.open === 0) this.#options.byKey.delete(session.key)
   }
 
   /** Old sessions are the first that nodes forget: who comes back after a while takes a new one. */
