@@ -5,7 +5,7 @@ import { Bracha } from "./bracha.ts"
 it.effect("correct nodes deliver the same text", () =>
   Simulation.check(
     Bracha,
-    { nodes: 4, byzantine: 1, runs: 200, calls: { broadcast: [{ text: "a" }, { text: "b" }] } },
+    { nodes: 4, byzantine: 1, runs: 100, calls: { broadcast: [{ text: "a" }, { text: "b" }] } },
     (run) => [run.agreement("broadcast", (d) => d.text), run.answered("broadcast", 3)]
   )
 )
