@@ -3,7 +3,7 @@
  * neither the session's window, nor any table, nor what the node that saw it says later.
  */
 import { describe, expect, it } from "vitest"
-import { LIMITS } from "../../src/base/limits.ts"
+import { LIMITS, type Limits } from "../../src/base/limits.ts"
 import { CallCore, type CallResult } from "../../src/link/callCore.ts"
 import { matching } from "../../src/quorum/Policy.ts"
 import { makeSystem } from "../../src/quorum/QuorumSystem.ts"
@@ -11,17 +11,16 @@ import { laneOfBytes, sessionKey } from "../../src/server/laneKey.ts"
 import { methodId } from "../../src/server/Message.ts"
 import { bracha, json, Nodes } from "../support/engines.ts"
 
-const CALLS = 10_000
-
 /** Four nodes and the call table of a real client; to begin with node 1 alone hears it. */
 class Scene {
-  readonly nodes = new Nodes(bracha, 4, "byzantine")
+  readonly nodes: Nodes
   readonly client: CallCore
   readonly heard = new Set([1])
   readonly sessions = new Set<string>()
   lastIndex = 0
 
-  constructor() {
+  constructor(limits: Partial<Limits> = {}) {
+    this.nodes = new Nodes(bracha, 4, "byzantine", limits)
     this.client = new CallCore({
       system: makeSystem(this.nodes.ids, "byzantine"),
       limits: LIMITS,
@@ -70,27 +69,45 @@ class Scene {
   }
 }
 
+/** Call 1 is interrupted; calls 2 to `last` are made one after the other. */
+const run = (last: number, limits: Partial<Limits> = {}): Scene => {
+  const scene = new Scene(limits)
+  const first = scene.start("lost")
+  scene.settle()
+  scene.client.cancel(first.id)
+  scene.settle()
+  for (const id of scene.nodes.ids) scene.heard.add(id)
+  for (let n = 2; n <= last; n++) {
+    const call = scene.start(`m${n}`)
+    scene.settle()
+    if (call.result?.ok !== true) expect(call.result, `call ${n}`).toMatchObject({ ok: true })
+  }
+  expect(first.result).toBeUndefined()
+  expect(scene.sessions.size).toBe(1)
+  expect(scene.lastIndex).toBe(last)
+  for (const id of scene.nodes.ids) {
+    const size = scene.nodes.engines.get(id)!.size()
+    // Call 1 is still there, for it may yet be agreed on; and the last one's answer.
+    expect(size).toMatchObject({ sessions: 1, instances: id === 1 ? 1 : 0, answers: 1 })
+    expect(size["early"]).toBe(id === 1 ? 0 : 1)
+  }
+  return scene
+}
+
 describe("the call that opened nowhere", () => {
   it("calls 2 to 10,000 of the session work", { timeout: 60_000 }, () => {
-    const scene = new Scene()
-    const first = scene.start("lost")
-    scene.settle()
-    scene.client.cancel(first.id)
-    scene.settle()
-    for (const id of scene.nodes.ids) scene.heard.add(id)
-    for (let n = 2; n <= CALLS; n++) {
-      const call = scene.start(`m${n}`)
-      scene.settle()
-      if (call.result?.ok !== true) expect(call.result, `call ${n}`).toMatchObject({ ok: true })
-    }
-    expect(first.result).toBeUndefined()
-    expect(scene.sessions.size).toBe(1)
-    expect(scene.lastIndex).toBe(CALLS)
-    for (const id of scene.nodes.ids) {
-      const size = scene.nodes.engines.get(id)!.size()
-      // Call 1 is still there, for it may yet be agreed on; and the last one's answer.
-      expect(size).toMatchObject({ sessions: 1, instances: id === 1 ? 1 : 0, answers: 1 })
-      expect(size["early"]).toBe(id === 1 ? 0 : 1)
-    }
+    run(10_000)
+  })
+
+  it("and the node that saw it runs out of no room, though nobody finishes its word", () => {
+    const tailBytesMax = 65_536
+    const { nodes } = run(2_000, { tailBytesMax })
+    const { tailBytes, tail } = nodes.engines.get(1)!.size()
+    expect(tailBytes).toBeLessThan(tailBytesMax)
+    // It refused nobody, and still has what it said of call 1.
+    expect(tail).toBeGreaterThan(0)
+    expect(nodes.engines.get(1)!.counters["overloaded"]).toBeUndefined()
+    const { entries } = nodes.engines.get(1)!.checkpoint()
+    expect(entries.filter((e) => e.kind === "word" && e.index === 1)).toHaveLength(1)
   })
 })
