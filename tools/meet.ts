@@ -3,7 +3,7 @@
  * come yet is parked. The simulator's plainest protocol with parked words and a state per call.
  */
 import type { SimulateOptions } from "quorate/testing"
-import { json } from "./counter.ts"
+import { json } from "./sum.ts"
 
 type Spec = SimulateOptions["spec"]
 

@@ -1,9 +1,10 @@
 /** The protocols that `npm run sim` knows; one line each. */
 import { choicesOf, type SimulateOptions } from "quorate/testing"
 import { Paxos } from "../apps/paxos/protocol.ts"
+import { CounterNode } from "../examples/counter/counter.ts"
 import { Bracha } from "../examples/reliable-broadcast/bracha.ts"
-import { Counter } from "./counter.ts"
 import { Meet } from "./meet.ts"
+import { Sum } from "./sum.ts"
 
 export interface SimulatedProtocol
   extends Pick<SimulateOptions, "spec" | "model" | "promises" | "leader"> {
@@ -25,7 +26,11 @@ export const PROTOCOLS: { readonly [name: string]: SimulatedProtocol } = {
     ...{ spec: Bracha.spec, model: "byzantine", promises, nodes: 4, calls: { broadcast: texts } }
   },
   counter: {
-    ...{ spec: Counter, model: "crash", promises, nodes: 3, leader: 1 },
+    ...{ spec: CounterNode.spec, model: "crash", promises, nodes: 3 },
+    calls: { add: [{ amount: 1 }, { amount: 20 }, { amount: -3 }] }
+  },
+  sum: {
+    ...{ spec: Sum, model: "crash", promises, nodes: 3, leader: 1 },
     calls: { add: [{ by: 1 }, { by: 20 }, { by: 300 }] }
   },
   meet: {

@@ -10,9 +10,9 @@ import type { LogEntry } from "../../src/server/LogRecord.ts"
 import type { PeerMessage } from "../../src/server/Message.ts"
 import type { Output } from "../../src/server/Output.ts"
 import type { HandlerFunction, ProtocolSpec } from "../../src/server/Protocol.ts"
-import { Counter } from "../../tools/counter.ts"
 import { choicesOf, type Decorate, type SimulateOptions } from "../../src/testing/index.ts"
 import { PROTOCOLS } from "../../tools/protocols.ts"
+import { Sum } from "../../tools/sum.ts"
 import { firstFailure, forgetting, overEngine, replyBeforeDurable, stepping } from "./support.ts"
 
 /** For machines that others share. */
@@ -50,11 +50,11 @@ const LONG: Options = {
 }
 /** One that trusts the engine to run a command once. */
 const TRUSTING: ProtocolSpec = {
-  ...Counter,
+  ...Sum,
   world: {
-    ...Counter.world,
+    ...Sum.world,
     application: {
-      ...Counter.world!.application!,
+      ...Sum.world!.application!,
       initial: () => ({ total: 0 }),
       apply: (state, { by }) => ({ total: (state.total += by) })
     }
@@ -223,7 +223,7 @@ const BUGS: ReadonlyArray<Bug> = [
   },
   {
     bug: "a floor too high: a lane's, in a checkpoint",
-    options: { ...runsOf("counter"), callsPerClient: 30 },
+    options: { ...runsOf("sum"), callsPerClient: 30 },
     planted: checkpoints((e) => [e.kind === "lane" ? { ...e, own: e.own + 1 } : e]),
     breaks: /totality|hole|no answer|at most once|P5/
   },
@@ -312,13 +312,13 @@ const BUGS: ReadonlyArray<Bug> = [
   },
   {
     bug: "a decision forgotten",
-    options: runsOf("counter"),
+    options: runsOf("sum"),
     planted: forgetting("decided"),
     breaks: /at most once/
   },
   {
     bug: "a decision applied twice",
-    options: { ...runsOf("counter"), spec: TRUSTING },
+    options: { ...runsOf("sum"), spec: TRUSTING },
     planted: { spec: appliedTwice },
     breaks: /agreement|sequential/
   },

@@ -33,6 +33,7 @@ describe("npm run sim", () => {
     expect(alone.map(({ protocol }) => protocol)).toEqual([
       "reliable-broadcast",
       "counter",
+      "sum",
       "meet",
       "paxos"
     ])

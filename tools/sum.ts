@@ -1,5 +1,5 @@
 /**
- * A replicated counter on one page, without protobuf: node 1 gives each call a slot, all accept,
+ * A replicated sum on one page, without protobuf: node 1 gives each call a slot, all accept,
  * and who hears a quorum accept adds. The simulator's plainest protocol with a lane of its own.
  */
 import type { SimulateOptions } from "quorate/testing"
@@ -34,12 +34,12 @@ const method = (
   handler: Method["handler"],
   forwards: ReadonlyArray<string> = []
 ): Method => ({
-  ...{ name, fullName: `sim.Counter/${name}`, call, input: json, output: json, forwards },
+  ...{ name, fullName: `sim.Sum/${name}`, call, input: json, output: json, forwards },
   ...{ replies: call === "phase" ? ["add"] : [], handler }
 })
 
-export const Counter: Spec = {
-  name: "sim.Counter",
+export const Sum: Spec = {
+  name: "sim.Sum",
   methods: [
     method(
       "add",
