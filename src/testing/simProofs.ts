@@ -70,7 +70,7 @@ export class SimProofs {
 
   /** What a liar says, signed by itself as nobody else can sign; or with a signature that lies. */
   told(liar: NodeId, said: Word, random: Prng): Word {
-    const word = random.chance(200) ? this.#forgedWithin(liar, said, random) : said
+    const word = random.chance(300) ? this.#forgedWithin(liar, said, random) : said
     const { wire: _, signature: __, ...bare } = word
     const other = random.pick(this.#members)
     if (this.#methods.get(word.method)?.signed !== true) {
@@ -129,7 +129,8 @@ export class SimProofs {
     }
     const bytes = [proof.body, proof.signature]
     if (proof.kind === "word") return flip(random.pick([...bytes, proof.lane]), random)
-    flip(random.pick([...bytes, proof.session, proof.clientKey, proof.nonce]), random)
+    const others = [proof.session, proof.clientKey, proof.nonce]
+    flip(random.chance(500) ? proof.body : random.pick([...bytes, ...others]), random)
     if (random.chance(500)) return
     // As if the liar were the client.
     const { publicKey, signNow } = this.#signer(liar)
