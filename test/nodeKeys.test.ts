@@ -41,6 +41,20 @@ describe("ed25519 of node:crypto", () => {
     expect(wrong).toEqual([3, 40, 41, 79])
   })
 
+  it("a batch is not held up by a longer one before it", async () => {
+    const signer = makeSigner()
+    const message = bytes("message")
+    const job: VerifyJob = { key: signer.publicKey, message, signature: signer.signNow(message) }
+    const ended: Array<number> = []
+    const batch = async (length: number): Promise<void> => {
+      const valid = await verdicts(nodeVerifier, Array<VerifyJob>(length).fill(job))
+      expect(valid).toEqual(Array(length).fill(true))
+      ended.push(length)
+    }
+    await Promise.all([500, 400, 1].map(batch))
+    expect(ended[0]).toBe(1)
+  })
+
   it("reads what it generated, and nothing else", () => {
     const { privateKey, publicKey } = generateKey()
     expect(publicKey).toMatch(/^[0-9a-f]{64}$/)

@@ -2,12 +2,20 @@
 import { describe, expect, it } from "vitest"
 import { HostCore } from "../src/link/hostCore.ts"
 import { decodeMessage, encodeMessage } from "../src/link/envelope.ts"
-import { requestPreimage, sessionDigest } from "../src/link/proofs.ts"
+import { jobsOf, requestPreimage, sessionDigest } from "../src/link/proofs.ts"
 import { laneBytes, laneOfBytes, sessionKey } from "../src/server/laneKey.ts"
 import { methodId, type Request, type Word } from "../src/server/Message.ts"
 import { certificateOf, type Proof, signedWord } from "../src/server/Proof.ts"
 import { json, protocolOf, request, session } from "./support/engines.ts"
-import { allSigned, DIGEST, keyOf, provingHost, signedBy } from "./support/proofs.ts"
+import {
+  allSigned,
+  DIGEST,
+  keyOf,
+  MEMBERS,
+  proofsOf,
+  provingHost,
+  signedBy
+} from "./support/proofs.ts"
 import { echo } from "./support/tries.ts"
 
 const heard: Array<string> = []
@@ -130,14 +138,32 @@ describe("the way in", () => {
     expect(heard).toEqual(["3 open", "2 a", "2 open"])
   })
 
-  it("checks what came in one turn as one batch", () => {
+  it("checks what one sender sent in one turn as one batch, and nobody waits for another", () => {
     const { host, work, later } = proving()
-    for (const from of [2, 3, 4]) host.receive(from, signedBy(from, slot(1, "slot", { text: "a" })))
+    host.receive(2, signedBy(2, slot(1, "slot", { text: "a" })))
+    host.receive(2, slot(2, "open", {}))
+    for (const from of [3, 4]) host.receive(from, signedBy(from, slot(1, "slot", { text: "a" })))
     host.drain()
-    expect(later.length).toBe(1)
+    expect(later.length).toBe(3)
+    later.splice(1, 1)[0]!()
+    host.drain()
+    expect(heard).toEqual(["3 a"])
     work()
     host.drain()
-    expect(heard).toEqual(["2 a", "3 a", "4 a"])
+    expect(heard).toEqual(["3 a", "2 a", "2 open", "4 a"])
+  })
+
+  it("P8: a large body that many signed is not copied for each of them", () => {
+    const body = new Uint8Array(1_048_576)
+    const word = { lane: "slots", index: 1, method: 1, round: 0, body }
+    const signature = new Uint8Array(64).fill(9)
+    const votes = MEMBERS.flatMap((author) => ({ ...word, author, signature }))
+    const before = process.memoryUsage().arrayBuffers
+    const jobs = Array.from({ length: 100 }, () =>
+      jobsOf(proofsOf(1), { kind: "certificate", ...certificateOf(votes) })
+    )
+    expect(jobs.flat().length).toBe(400)
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10_000_000)
   })
 
   it("what waited on a link that is gone came to nothing: it is asked for again", () => {

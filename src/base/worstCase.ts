@@ -28,6 +28,8 @@ const RING_BYTES = 96
 /** A member's part of a tally row. */
 const VOTE_BYTES = 96
 const TRACKED_BYTES = 60
+/** Of a message: its bytes, and an entry for each 64 of them, which hold one signature. */
+const VERIFIED = 1 + ENTRY_BYTES / 64
 
 export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow> => {
   const peers = group.members - 1
@@ -38,6 +40,7 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
   const votes = instances * group.rows * group.members
   // As far as an application may be behind, and a window behind a hole; as many run ahead.
   const undecided = 2 * (group.applications * l.applyAheadMax + group.laneInstances)
+  const waiting = 2 * l.cursorBytesMax
   const rows: ReadonlyArray<readonly [string, number, number, string?]> = [
     [
       "sessions",
@@ -66,6 +69,7 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     ["bytes of said words that members have not taken", l.tailBytesMax, 1],
     ["handlers' Effects that run", l.runsMax, 4 * ENTRY_BYTES, "runs"],
     ["bytes on the way in links", links, l.linkBytes],
+    ["messages whose signatures are verified", links, VERIFIED * (waiting + l.bodyBytesMax)],
     ["equivocations kept", l.evidenceMax, 2 * l.bodyBytesMax]
   ]
   return rows.map(([what, count, bytesEach, table]) => ({

@@ -59,6 +59,7 @@ export interface Signer {
 export interface VerifyJob {
   /** 32 bytes. */
   readonly key: Uint8Array
+  /** Asked for once, when it is verified. */
   readonly message: Uint8Array
   readonly signature: Uint8Array
 }

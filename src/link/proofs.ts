@@ -138,7 +138,7 @@ export const jobsOf = (
     const { clientKey: key, nonce, signature } = proof
     const session = laneOfBytes(proof.session)
     if (!opens(scope, session, key, nonce) || !mayHold(key, signature)) return undefined
-    return [{ key, signature, message: requestPreimage(scope, { ...proof, session }) }]
+    return [jobOf(key, signature, () => requestPreimage(scope, { ...proof, session }))]
   }
   const words = wordsOf(proof)
   if (words === undefined) return undefined
@@ -154,8 +154,17 @@ export const wordJob = (
   const key = keys.get(word.author)
   if (key === undefined || !mayHold(key, word.signature)) return undefined
   if (word.lane.length > 255 || word.round > 0xffff_ffff) return undefined
-  return { key, signature: word.signature, message: wordPreimage(scope, word) }
+  return jobOf(key, word.signature, () => wordPreimage(scope, word))
 }
+
+/** Its bytes are made when it is their turn: a thousand votes may stand for one large body. */
+const jobOf = (key: Uint8Array, signature: Uint8Array, preimage: () => Uint8Array): VerifyJob => ({
+  key,
+  signature,
+  get message() {
+    return preimage()
+  }
+})
 
 /** Of points of small order libraries judge unlike, and a faulty signer would split a group. */
 const mayHold = (key: Uint8Array, signature: Uint8Array): boolean =>

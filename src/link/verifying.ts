@@ -1,6 +1,6 @@
 /**
  * The way in: what bears signatures waits here until they are verified, and with it what its
- * sender sent later. Other senders are not delayed. One batch a turn.
+ * sender sent later. One batch a sender and turn, so that nobody waits for what others sent.
  */
 import type { Limits } from "../base/limits.ts"
 import type { Input } from "../server/Input.ts"
@@ -25,6 +25,7 @@ interface Ticket {
 interface Sender {
   readonly tickets: Fifo<Ticket>
   bytes: number
+  unsent: Array<{ readonly ticket: Ticket; readonly job: VerifyJob }>
 }
 type Checked = Pick<MethodSpec, "input" | "signed" | "proofs">
 
@@ -40,7 +41,6 @@ export class Verifying {
   private readonly methods = new Map<MethodId, Checked>()
   private readonly hand: (input: Incoming) => void
   private readonly senders = new Map<number, Sender>()
-  private unsent: Array<{ readonly ticket: Ticket; readonly job: VerifyJob }> = []
 
   constructor(parts: {
     readonly limits: Limits
@@ -73,7 +73,7 @@ export class Verifying {
     queue.tickets.push(ticket)
     queue.bytes += bytes
     this.waiting++
-    for (const job of jobs ?? NOTHING) this.unsent.push({ ticket, job })
+    for (const job of jobs ?? NOTHING) queue.unsent.push({ ticket, job })
   }
 
   /** Its connection is gone: what it sent is as lost as what was on the way. */
@@ -82,11 +82,16 @@ export class Verifying {
     this.senders.delete(from)
   }
 
-  /** Sends off what came in since, as one batch. */
+  /** Sends off what came in since. */
   flush(): void {
-    if (this.unsent.length === 0) return
-    const batch = this.unsent
-    this.unsent = []
+    for (const [from, sender] of this.senders) {
+      if (sender.unsent.length > 0) this.send(from, sender)
+    }
+  }
+
+  private send(from: number, sender: Sender): void {
+    const batch = sender.unsent
+    sender.unsent = []
     this.proofs.verifier.verify(
       batch.map(({ job }) => job),
       (valid) => {
@@ -94,13 +99,14 @@ export class Verifying {
           ticket.left--
           if (valid[i] !== true) ticket.forged = true
         }
-        for (const [from, sender] of this.senders) this.release(from, sender)
+        // Of a link that is gone nothing is handed on.
+        if (this.senders.get(from) === sender) this.release(from, sender)
       }
     )
   }
 
   private open(from: number): Sender {
-    const sender: Sender = { tickets: new Fifo(), bytes: 0 }
+    const sender: Sender = { tickets: new Fifo(), bytes: 0, unsent: [] }
     this.senders.set(from, sender)
     return sender
   }

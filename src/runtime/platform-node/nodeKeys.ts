@@ -74,8 +74,11 @@ export const nodeVerifier: Verifier = {
   }
 }
 
-/** The threads also sync files: a log must not wait behind all signatures of a batch. */
+/** The threads also sync files: a log must not wait behind all signatures there are. */
 const IN_FLIGHT = 32
+let inFlight = 0
+/** Each begins its next one, and says whether there are more. They take turns. */
+const batches: Array<() => boolean> = []
 
 const inTurns = <T, R>(
   items: ReadonlyArray<T>,
@@ -84,15 +87,26 @@ const inTurns = <T, R>(
 ): void => {
   const results = new Array<R>(items.length)
   let [next, left] = [0, items.length]
-  const begin = (): void => {
+  batches.push(() => {
     const i = next++
     one(items[i]!, (result) => {
       results[i] = result
-      if (next < items.length) begin()
+      inFlight--
+      begin()
       if (--left === 0) done(results)
     })
+    return next < items.length
+  })
+  begin()
+}
+
+const begin = (): void => {
+  while (inFlight < IN_FLIGHT) {
+    const batch = batches.shift()
+    if (batch === undefined) return
+    inFlight++
+    if (batch()) batches.push(batch)
   }
-  while (next < Math.min(items.length, IN_FLIGHT)) begin()
 }
 
 const RAW = { kty: "OKP", crv: "Ed25519" } as const
