@@ -3,6 +3,7 @@
  * Own words become own votes in the step that says them, one at a time, in order.
  */
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
+import type { NodeId } from "../base/NodeId.ts"
 import { decodePlain, encodePlain } from "../base/plainData.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"
 import type { Answers, Kept } from "./answers.ts"
@@ -14,13 +15,13 @@ import type { Core } from "./core.ts"
 import type { Step } from "./Directive.ts"
 import type { Execution } from "./execution.ts"
 import type { Method } from "./handlers.ts"
-import { type CastVote, type Instance, ProtocolLane, type Row } from "./lanes.ts"
+import { type CastVote, type Instance, type Lane, ProtocolLane, type Row } from "./lanes.ts"
 import { type LaneKey, laneText } from "./laneKey.ts"
 import { fits, read, votable } from "./incoming.ts"
 import type { Delivered } from "./LogRecord.ts"
 import type { Word } from "./Message.ts"
 import { AuthorMistake, textOf } from "./authorMistake.ts"
-import { type Planned, plan } from "./plan.ts"
+import { type Deed, plan } from "./plan.ts"
 import type { HandlerResult } from "./Protocol.ts"
 import type { Signed } from "./Proof.ts"
 import type { Recovery } from "./recovery.ts"
@@ -35,6 +36,18 @@ export interface Owner {
   readonly call: CallState | undefined
   /** The message that the handler of a phase was given. */
   readonly cast?: Cast
+}
+
+/** A message on its way to become a word. */
+export interface Saying {
+  readonly method: Method
+  readonly lane: Lane
+  readonly index: number
+  readonly round: number
+  readonly body: Uint8Array
+  readonly message: object
+  /** Absent: to everybody. */
+  readonly to: ReadonlyArray<NodeId> | undefined
 }
 
 /** One author, one (lane, index, phase, round), two values. */
@@ -52,10 +65,10 @@ export interface Evidence {
 
 export class Agreement {
   readonly evidence: Array<Evidence> = []
-  private readonly core: Core
+  readonly core: Core
   private readonly recovery: Recovery
   readonly answers: Answers
-  private readonly execution: Execution
+  readonly execution: Execution
   /** Own words, and others' proven ones, that are not counted yet, in order. */
   private spoken: Array<Cast> = []
   /** Counted before, and to be handed in again. */
@@ -134,72 +147,37 @@ export class Agreement {
     const { protocol } = owner.method
     const turnEnd = protocol.hooks.get("turnEnd")
     if (turnEnd !== undefined && turnEnd !== owner.method) this.core.ran.add(protocol)
-    let planned: ReadonlyArray<Planned>
+    let deeds: ReadonlyArray<Deed>
     try {
-      planned = plan(this.core, owner, result as Step)
+      deeds = plan(this, owner, result as Step)
     } catch (thrown) {
       return this.poison(owner, thrown)
     }
-    for (const todo of planned) {
+    for (const deed of deeds) {
       if (this.core.halted) return
-      this.perform(owner, todo)
+      deed()
     }
     this.drain()
   }
 
-  private perform(owner: Owner, todo: Planned): void {
-    switch (todo.kind) {
-      case "ignore":
-        return this.core.count("ignored")
-      case "say":
-        return this.say(todo)
-      case "answer":
-      case "tentative": {
-        const at = todo.call ?? this.ownCall(owner)
-        if (at === undefined) return
-        if (todo.kind === "answer")
-          return this.answers.answer(at.session, at.index, todo.answer, keptOf(owner, todo.call))
-        return this.answers.tentative(at.session, at.index, todo.answer.body)
-      }
-      case "refuse":
-        return this.answers.refuse(owner.call, todo.code, todo.node)
-      case "evolve":
-        if (todo.logged) {
-          const { id } = owner.method.protocol
-          this.core.outbox.log({ kind: "stored", protocol: id, body: todo.body })
-        }
-        return this.evolve(owner.method, todo.body, todo.logged)
-      case "apply":
-      case "rollback":
-      case "read":
-      case "install":
-        if (this.execution.perform(owner.method.protocol, todo)) return
-        return this.answers.refuse(owner.call, "overloaded")
-      case "deliver":
-        return this.deliver(owner, todo)
-      case "park": {
-        const dropped = this.core.parked.add(todo.key, todo.cast)
-        for (let i = 0; i < dropped; i++) this.core.count("parked_dropped")
-        return
-      }
-      case "wake":
-        for (const cast of this.core.parked.take(todo.key)) this.woken.push(cast)
-        return
-      case "floor":
-        return this.execution.floor(todo)
-      case "arm":
-        return this.core.timers.arm(todo.timer, todo.dueMs)
-      case "admit":
-        this.core.admitted.push(todo.request)
-        return
-      case "count":
-        for (const word of todo.words) this.count(word)
-        return
-    }
+  /** The final answer to the named call, or to the owner's own. */
+  answer(owner: Owner, named: CallName | undefined, answer: Answer): void {
+    const at = named ?? this.ownCall(owner)
+    if (at !== undefined) this.answers.answer(at.session, at.index, answer, keptOf(owner, named))
+  }
+
+  tentative(owner: Owner, named: CallName | undefined, body: Uint8Array): void {
+    const at = named ?? this.ownCall(owner)
+    if (at !== undefined) this.answers.tentative(at.session, at.index, body)
+  }
+
+  /** What was parked is handed in again. */
+  wake(casts: ReadonlyArray<Cast>): void {
+    this.woken.push(...casts)
   }
 
   /** What another member signed counts like its word, once the list that says so is done. */
-  private count(word: Signed): void {
+  count(word: Signed): void {
     const { core } = this
     const method = core.handlers.byId.get(word.method)
     const rank = core.system.rank(word.author)
@@ -250,9 +228,8 @@ export class Agreement {
     if (group !== undefined) this.run(cast, group)
   }
 
-  private say(todo: Extract<Planned, { kind: "say" }>): void {
+  say({ lane, index, round, method, body, message, to }: Saying): void {
     const { core } = this
-    const { lane, index, round, method, body } = todo
     if (lane.finished(index)) return core.count("late_forward")
     const instance = lane.instance(index)
     const row = instance.row(method.slot, round, core.rank, core)
@@ -270,13 +247,13 @@ export class Agreement {
       round,
       ackedBelow: lane instanceof Session ? lane.ackedBelow : 0,
       body,
-      ...(todo.to && { to: todo.to })
+      ...(to && { to })
     }
     row.said = word
     core.says.push(word)
     core.outbox.log(word)
-    if (todo.to !== undefined && !todo.to.includes(core.self)) return
-    this.spoken.push({ method, instance, row, round, rank: core.rank, message: todo.message, word })
+    if (to !== undefined && !to.includes(core.self)) return
+    this.spoken.push({ method, instance, row, round, rank: core.rank, message, word })
   }
 
   /** At boot: what was said stands, and is this node's own vote again. */
@@ -303,6 +280,12 @@ export class Agreement {
     return { session: instance.lane.key, index: instance.index }
   }
 
+  /** What a handler stored, or noted. */
+  write(method: Method, body: Uint8Array, logged: boolean): void {
+    if (logged) this.core.outbox.log({ kind: "stored", protocol: method.protocol.id, body })
+    this.evolve(method, body, logged)
+  }
+
   /** The one writer of state. A throw would leave it half written, so the node stops. */
   evolve({ protocol }: Pick<Method, "protocol">, body: Uint8Array, logged: boolean): void {
     const { spec } = protocol
@@ -319,11 +302,9 @@ export class Agreement {
     }
   }
 
-  private deliver(owner: Owner, todo: Extract<Planned, { kind: "deliver" }>): void {
-    const { instance, body } = todo
+  deliver({ spec, protocol: { id } }: Method, instance: Instance, body: Uint8Array): void {
     const { lane, index } = instance
-    const call = lane instanceof Session ? calledAs(instance, owner.method.spec.replies) : ""
-    const { id } = owner.method.protocol
+    const call = lane instanceof Session ? calledAs(instance, spec.replies) : ""
     this.delivered({ kind: "delivered", protocol: id, lane: lane.key, index, call, body })
   }
 

@@ -96,8 +96,8 @@ export class Core {
     return ++this.token
   }
 
-  count(reason: string): void {
-    this.counters[reason] = (this.counters[reason] ?? 0) + 1
+  count(reason: string, times = 1): void {
+    if (times > 0) this.counters[reason] = (this.counters[reason] ?? 0) + times
   }
 
   report(what: Report, detail: string): void {

@@ -3,7 +3,15 @@
  * `applyAheadMax` indexes.
  */
 import { NO_BYTES } from "../base/bytes.ts"
-import { Application, type Applied, type Read, sameBatch, type Snapshot } from "./application.ts"
+import {
+  Application,
+  type Applied,
+  type Batch,
+  type CallName,
+  type Read,
+  sameBatch,
+  type Snapshot
+} from "./application.ts"
 import type { Answers } from "./answers.ts"
 import type { Core } from "./core.ts"
 import type { Protocol } from "./handlers.ts"
@@ -12,12 +20,9 @@ import { type LaneKey, laneText } from "./laneKey.ts"
 import type { Decided, Floor, Installed, LogEntry } from "./LogRecord.ts"
 import type { MethodId } from "./Message.ts"
 import { textOf } from "./authorMistake.ts"
-import type { PlannedApplication } from "./planApplication.ts"
 import type { IsEffect } from "./Protocol.ts"
 import type { Recovery } from "./recovery.ts"
 import type { Answer } from "./sessions.ts"
-
-type Of<K> = Extract<PlannedApplication, { kind: K }>
 
 interface Parts {
   readonly core: Core
@@ -47,17 +52,12 @@ export class Execution {
     }
   }
 
-  /** @returns false: what it asks for has no room. */
-  perform(protocol: Protocol, todo: PlannedApplication): boolean {
-    const application = this.applications.get(protocol.id)!
-    if (todo.kind === "apply") this.apply(application, todo)
-    else if (todo.kind === "read") return this.read(application, todo)
-    else if (todo.kind === "install") this.install(application, todo)
-    else this.guard(application, () => application.rollback(todo.index))
-    return true
+  /** Absent where the protocol has none. */
+  of(protocol: Protocol): Application | undefined {
+    return this.applications.get(protocol.id)
   }
 
-  private apply(application: Application, { index, items, tentative }: Of<"apply">): void {
+  apply(application: Application, index: number, items: Batch, tentative: boolean): void {
     const { lane, protocol } = application
     const before = application.at(index)
     if (before !== undefined && !sameBatch(before, items) && !tentative) {
@@ -112,8 +112,15 @@ export class Execution {
     }
   }
 
-  /** @returns false: too many reads wait. */
-  private read(application: Application, { call, query, index }: Of<"read">): boolean {
+  rollback(application: Application, index: number): void {
+    this.guard(application, () => application.rollback(index))
+  }
+
+  /**
+   * @param index absent: what is applied now
+   * @returns false: too many reads wait
+   */
+  read(application: Application, call: CallName, query: unknown, index?: number): boolean {
     const { lane, reads } = application
     if (reads.length >= this.core.limits.readsMax) {
       reads.splice(0, reads.length, ...reads.filter((read) => this.wanted(read)))
@@ -154,7 +161,7 @@ export class Execution {
   }
 
   /** A peer's bytes, which its protocol believes. */
-  private install({ lane, protocol: { id } }: Application, { index, body }: Of<"install">): void {
+  install({ lane, protocol: { id } }: Application, index: number, body: Uint8Array): void {
     if (index <= lane.applied) return this.core.count("install_old")
     const entry: Installed = { kind: "installed", protocol: id, lane: lane.key, index, body }
     if (!this.installed(entry)) return this.core.report("ignored", "a snapshot nobody can read")
@@ -258,7 +265,7 @@ export class Execution {
 
   /** What ran ahead of its decision is not for others to see. */
   private settle(application: Application): void {
-    this.guard(application, () => application.rollback(application.lane.applied + 1))
+    this.rollback(application, application.lane.applied + 1)
   }
 
   private tell(applied: Applied | undefined): void {

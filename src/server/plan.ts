@@ -3,76 +3,41 @@
  * wrong changes nothing but the instance.
  */
 import { NO_BYTES } from "../base/bytes.ts"
-import type { ErrorCode, FailCode } from "../base/errorCode.ts"
+import type { FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
-import type { Owner } from "./agreement.ts"
-import { type CallName, callName } from "./application.ts"
+import type { Agreement, Owner } from "./agreement.ts"
+import { callName } from "./application.ts"
 import { AuthorMistake, bounded } from "./authorMistake.ts"
-import type { Cast } from "./contexts.ts"
 import type { Core } from "./core.ts"
 import type { Directive, Step, Target } from "./Directive.ts"
-import type { Method } from "./handlers.ts"
 import { COUNT_MAX } from "./laneKey.ts"
-import { type Instance, type Lane, ProtocolLane } from "./lanes.ts"
-import type { Floor } from "./LogRecord.ts"
+import { ProtocolLane } from "./lanes.ts"
 import type { MethodId, Request } from "./Message.ts"
-import { type PlannedApplication, planApplication } from "./planApplication.ts"
-import { proofsIn, type Signed, type SignedRequest, wordsOf } from "./Proof.ts"
-import { type Answer, Session } from "./sessions.ts"
+import { planApplication } from "./planApplication.ts"
+import { proofsIn, type SignedRequest, wordsOf } from "./Proof.ts"
+import { Session } from "./sessions.ts"
 
-const NO_WORDS: ReadonlyArray<Signed> = []
-
-export type Planned =
-  | { readonly kind: "ignore" }
-  | {
-      readonly kind: "say"
-      readonly method: Method
-      readonly lane: Lane
-      readonly index: number
-      readonly round: number
-      readonly body: Uint8Array
-      readonly message: object
-      readonly to: ReadonlyArray<NodeId> | undefined
-    }
-  | {
-      readonly kind: "answer" | "tentative"
-      readonly call: CallName | undefined
-      readonly answer: Answer
-    }
-  | { readonly kind: "refuse"; readonly code: ErrorCode; readonly node: NodeId | undefined }
-  | { readonly kind: "evolve"; readonly body: Uint8Array; readonly logged: boolean }
-  | PlannedApplication
-  | { readonly kind: "admit"; readonly request: Request }
-  | { readonly kind: "count"; readonly words: ReadonlyArray<Signed> }
-  | { readonly kind: "park"; readonly key: string; readonly cast: Cast }
-  | { readonly kind: "wake"; readonly key: string }
-  | { readonly kind: "deliver"; readonly instance: Instance; readonly body: Uint8Array }
-  | Floor
-  /** `dueMs` absent: it is disarmed. */
-  | { readonly kind: "arm"; readonly timer: Method; readonly dueMs: number | undefined }
+/** Does what a directive says, all of it checked and encoded. */
+export type Deed = () => void
+type Of<K> = Extract<Directive, { kind: K }>
 
 /** @throws AuthorMistake, or what a codec throws on a message it cannot encode */
-export const plan = (core: Core, owner: Owner, step: Step): ReadonlyArray<Planned> => {
-  const planned: Array<Planned> = []
-  const directives = Array.isArray(step) ? step : [step]
-  for (const directive of directives as ReadonlyArray<Directive>) {
-    const todo = planOne(core, owner, directive)
-    if (todo !== undefined) planned.push(todo)
-  }
-  const delivers = planned.findIndex(({ kind }) => kind === "deliver")
-  return delivers < 0 ? planned : deliverLast(planned, delivers)
+export const plan = (on: Agreement, owner: Owner, step: Step): ReadonlyArray<Deed> => {
+  const list = (Array.isArray(step) ? step : [step]) as ReadonlyArray<Directive>
+  const delivers = list.some((directive) => directive?.kind === "deliver")
+  const deeds = (delivers ? deliverLast(list) : list).map((one) => planOne(on, owner, one))
+  // Somebody called there: it is told that it is done, unless the step replied otherwise.
+  if (delivers && owner.instance?.lane instanceof Session)
+    deeds.push(() => on.answer(owner, undefined, { body: NO_BYTES }))
+  return deeds
 }
 
 /** What is said beside a delivery is said before it ends the instance. */
-const deliverLast = (planned: Array<Planned>, at: number): ReadonlyArray<Planned> => {
-  const ends = planned.filter(({ kind }) => kind === "deliver" || kind === "apply")
-  if (ends.length > 1) throw new AuthorMistake("delivers and ends its instance twice")
-  const [deliver] = planned.splice(at, 1) as [Extract<Planned, { kind: "deliver" }>]
-  planned.push(deliver)
-  // Somebody called there: it is told that it is done, unless the step replied otherwise.
-  if (deliver.instance.lane instanceof Session)
-    planned.push({ kind: "answer", call: undefined, answer: { body: NO_BYTES } })
-  return planned
+const deliverLast = (list: ReadonlyArray<Directive>): ReadonlyArray<Directive> => {
+  if (list.filter(({ kind }) => kind === "deliver" || kind === "apply").length > 1)
+    throw new AuthorMistake("delivers and ends its instance twice")
+  const isLast = ({ kind }: Directive): boolean => kind === "deliver"
+  return [...list.filter((one) => !isLast(one)), ...list.filter(isLast)]
 }
 
 const FAIL_CODES: ReadonlySet<FailCode> = new Set([
@@ -83,61 +48,58 @@ const FAIL_CODES: ReadonlySet<FailCode> = new Set([
   "internal"
 ])
 
-const planOne = (core: Core, owner: Owner, directive: Directive): Planned | undefined => {
+const planOne = (on: Agreement, owner: Owner, directive: Directive): Deed => {
+  const { core } = on
   switch (directive?.kind) {
     case "wait":
-      return undefined
+      return () => {}
     case "ignore":
-      return { kind: "ignore" }
+      return () => core.count("ignored")
     case "forward":
-      return planForward(core, owner, directive)
+      return planForward(on, owner, directive)
     case "reply":
-      return planReply(core, owner, directive)
+      return planReply(on, owner, directive)
     case "fail": {
       const { code, detail } = directive
       if (!FAIL_CODES.has(code)) throw new AuthorMistake(`fails with "${code}", which is no code`)
       if (typeof detail !== "string") throw new AuthorMistake("fails with a detail that is no text")
-      return { kind: "answer", call: undefined, answer: { code, detail, body: NO_BYTES } }
+      return () => on.answer(owner, undefined, { code, detail, body: NO_BYTES })
     }
     case "refuse":
-      if (owner.call === undefined)
-        throw new AuthorMistake("refuses, but no call's copy is handled")
-      if (directive.code !== "redirect" && directive.code !== "overloaded")
-        throw new AuthorMistake("refuses with what is no code")
-      if (directive.code === "redirect" && core.system.rank(directive.node) < 0) {
-        throw new AuthorMistake(`redirects to node ${directive.node}, no member`)
-      }
-      return {
-        kind: "refuse",
-        code: directive.code,
-        node: directive.code === "redirect" ? directive.node : undefined
-      }
+      return planRefuse(on, owner, directive)
     case "store":
     case "note": {
       const codec = owner.method.protocol.spec.world?.record
       if (codec === undefined) throw new AuthorMistake("stores, but its world declares no record")
       const body = codec.encode(directive.record)
-      return { kind: "evolve", body, logged: directive.kind === "store" }
+      return () => on.write(owner.method, body, directive.kind === "store")
     }
     case "apply":
     case "rollback":
     case "read":
     case "install":
-      return planApplication(core, owner, directive)
-    case "park":
-      if (owner.cast === undefined) throw new AuthorMistake("parks what is no phase's message")
-      return { kind: "park", key: keyOf(owner, directive.key), cast: owner.cast }
-    case "wake":
-      return { kind: "wake", key: keyOf(owner, directive.key) }
+      return planApplication(on, owner, directive)
+    case "park": {
+      const { cast } = owner
+      if (cast === undefined) throw new AuthorMistake("parks what is no phase's message")
+      const key = keyOf(owner, directive.key)
+      return () => core.count("parked_dropped", core.parked.add(key, cast))
+    }
+    case "wake": {
+      const key = keyOf(owner, directive.key)
+      return () => on.wake(core.parked.take(key))
+    }
     case "deliver":
-      return planDeliver(core, owner, directive)
+      return planDeliver(on, owner, directive)
     case "floor":
-      return planFloor(owner, directive)
+      return planFloor(on, owner, directive)
     case "arm":
     case "disarm":
       return planTimer(core, owner, directive)
-    case "count":
-      return { kind: "count", words: wordsOf(directive.proof) ?? NO_WORDS }
+    case "count": {
+      const words = wordsOf(directive.proof)
+      return () => words?.forEach((word) => on.count(word))
+    }
     case "admit":
       return planAdmit(core, directive.request)
     default:
@@ -145,13 +107,24 @@ const planOne = (core: Core, owner: Owner, directive: Directive): Planned | unde
   }
 }
 
+const planRefuse = (on: Agreement, { call }: Owner, refuse: Of<"refuse">): Deed => {
+  const { code } = refuse
+  if (call === undefined) throw new AuthorMistake("refuses, but no call's copy is handled")
+  if (code !== "redirect" && code !== "overloaded")
+    throw new AuthorMistake("refuses with what is no code")
+  const node = code === "redirect" ? refuse.node : undefined
+  if (node !== undefined && on.core.system.rank(node) < 0)
+    throw new AuthorMistake(`redirects to node ${node}, no member`)
+  return () => on.answers.refuse(call, code, node)
+}
+
 /** A request of a client, by way of a member; `ignore` where it names no call of this node. */
-const planAdmit = (core: Core, shown: SignedRequest): Planned => {
+const planAdmit = (core: Core, shown: SignedRequest): Deed => {
   const method = core.handlers.byId.get(shown.method)
   const { session, index, body, clientKey, nonce, signature } = shown
   const named = callName({ session, index, method: "" })
   if (method?.call !== "multiparty" || named === undefined || !(body instanceof Uint8Array)) {
-    return { kind: "ignore" }
+    return () => core.count("ignored")
   }
   if (core.system.model === "byzantine" && method.spec.signed !== true) {
     const why = "in a Byzantine group any member could have made the request up"
@@ -159,14 +132,12 @@ const planAdmit = (core: Core, shown: SignedRequest): Planned => {
   }
   const proof = method.spec.signed === true ? { proof: { clientKey, nonce, signature } } : undefined
   const at = { session: named.session, index, ackedBelow: 1, method: method.id, deadlineMs: 0 }
-  return { kind: "admit", request: { kind: "request", ...at, body, ...proof } }
+  const request: Request = { kind: "request", ...at, body, ...proof }
+  return () => core.admitted.push(request)
 }
 
-const planForward = (
-  core: Core,
-  owner: Owner,
-  directive: Extract<Directive, { kind: "forward" }>
-): Planned => {
+const planForward = (on: Agreement, owner: Owner, directive: Of<"forward">): Deed => {
+  const { core } = on
   const { spec, protocol } = owner.method
   const method = protocol.methods.get(directive.method)
   if (method === undefined || !spec.forwards.includes(directive.method)) {
@@ -195,25 +166,22 @@ const planForward = (
   if (!(Number.isInteger(round) && round >= 0 && round < method.rounds)) {
     throw new AuthorMistake(`forwards to ${directive.method} in round ${round}, which is not kept`)
   }
-  return { kind: "say", method, lane, index, round, body, message, to: targets(core, directive.to) }
+  const to = targets(core, directive.to)
+  return () => on.say({ method, lane, index, round, body, message, to })
 }
 
-const planReply = (
-  core: Core,
-  owner: Owner,
-  directive: Extract<Directive, { kind: "reply" }>
-): Planned => {
+const planReply = (on: Agreement, owner: Owner, directive: Of<"reply">): Deed => {
   const { method, protocol } = { ...directive, protocol: owner.method.protocol }
   const replied = method === undefined ? owner.method : protocol.methods.get(method)
   if (replied === undefined) throw new AuthorMistake(`replies to ${method}, which is no method`)
-  const body = bounded(core, replied.spec.output.encode(directive.message))
+  const body = bounded(on.core, replied.spec.output.encode(directive.message))
   const call = callName(directive.call)
   if (directive.call !== undefined && call === undefined) {
     throw new AuthorMistake("replies to what is no call id")
   }
-  if (directive.tentative !== true) return { kind: "answer", call, answer: { body } }
+  if (directive.tentative !== true) return () => on.answer(owner, call, { body })
   if (owner.instance === undefined) throw new AuthorMistake("replies tentatively, without phases")
-  return { kind: "tentative", call, answer: { body } }
+  return () => on.tentative(owner, call, body)
 }
 
 const PARK_KEY_MAX = 128
@@ -225,11 +193,7 @@ const keyOf = ({ method }: Owner, key: unknown): string => {
   throw new AuthorMistake(`needs a key: a number, or a text of at most ${PARK_KEY_MAX} characters`)
 }
 
-const planDeliver = (
-  core: Core,
-  owner: Owner,
-  directive: Extract<Directive, { kind: "deliver" }>
-): Planned => {
+const planDeliver = (on: Agreement, owner: Owner, directive: Of<"deliver">): Deed => {
   const { instance, method } = owner
   const message = method.protocol.spec.world?.deliver?.message
   if (message === undefined) throw new AuthorMistake("delivers, but its world declares no deliver")
@@ -240,13 +204,11 @@ const planDeliver = (
   if (instance.lane instanceof ProtocolLane && instance.lane.floored) {
     throw new AuthorMistake(`delivers in lane "${instance.lane.key}", whose floor is set`)
   }
-  return { kind: "deliver", instance, body: bounded(core, message.encode(directive.message)) }
+  const body = bounded(on.core, message.encode(directive.message))
+  return () => on.deliver(method, instance, body)
 }
 
-const planFloor = (
-  owner: Owner,
-  { lane, index }: Extract<Directive, { kind: "floor" }>
-): Planned => {
+const planFloor = (on: Agreement, owner: Owner, { lane, index }: Of<"floor">): Deed => {
   const { spec, lanes, lane: applies } = owner.method.protocol
   if (spec.world?.lanes?.[lane]?.floor !== "set") {
     throw new AuthorMistake(`sets the floor of "${lane}", which is no lane with floor: "set"`)
@@ -257,24 +219,20 @@ const planFloor = (
   if (lane === applies && index > lanes[lane]!.applied + 1) {
     throw new AuthorMistake(`sets the floor of "${lane}" at ${index}, above what is applied`)
   }
-  return { kind: "floor", lane, index }
+  return () => on.execution.floor({ kind: "floor", lane, index })
 }
 
-const planTimer = (
-  core: Core,
-  owner: Owner,
-  directive: Extract<Directive, { kind: "arm" | "disarm" }>
-): Planned => {
+const planTimer = (core: Core, owner: Owner, directive: Of<"arm" | "disarm">): Deed => {
   const timer = owner.method.protocol.timers.get(directive.timer)
   if (timer === undefined) {
     throw new AuthorMistake(`arms "${directive.timer}", which is no timer of its world`)
   }
-  if (directive.kind === "disarm") return { kind: "arm", timer, dueMs: undefined }
+  if (directive.kind === "disarm") return () => core.timers.arm(timer, undefined)
   const { ms } = directive
   if (!(Number.isFinite(ms) && ms >= 0)) {
     throw new AuthorMistake(`arms "${directive.timer}" for ${ms} ms; a time is 0 or more`)
   }
-  return { kind: "arm", timer, dueMs: core.atMs + ms }
+  return () => core.timers.arm(timer, core.atMs + ms)
 }
 
 /** `undefined`: everybody. */

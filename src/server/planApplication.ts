@@ -1,64 +1,48 @@
 /** The directives that are for the application, checked and encoded: see plan.ts. */
-import type { Owner } from "./agreement.ts"
-import { type Batch, type CallName, callName, type Item } from "./application.ts"
+import type { Agreement, Owner } from "./agreement.ts"
+import { type Application, callName, type Item } from "./application.ts"
 import { AuthorMistake, bounded, tooLarge } from "./authorMistake.ts"
-import type { Core } from "./core.ts"
 import type { Command, Directive } from "./Directive.ts"
-import type { ApplicationSpec } from "./Protocol.ts"
-
-export type PlannedApplication =
-  | {
-      readonly kind: "apply"
-      readonly index: number
-      readonly items: Batch
-      readonly tentative: boolean
-    }
-  | { readonly kind: "rollback"; readonly index: number }
-  | {
-      readonly kind: "read"
-      readonly call: CallName
-      readonly query: unknown
-      /** `undefined`: what is applied now. */
-      readonly index: number | undefined
-    }
-  | { readonly kind: "install"; readonly index: number; readonly body: Uint8Array }
+import type { Deed } from "./plan.ts"
 
 type Of<K> = Extract<Directive, { kind: K }>
 
 /** @throws AuthorMistake, or what a codec throws */
 export const planApplication = (
-  core: Core,
+  on: Agreement,
   owner: Owner,
-  directive: Of<PlannedApplication["kind"]>
-): PlannedApplication => {
-  const spec = owner.method.protocol.spec.world?.application
-  if (spec === undefined) throw new AuthorMistake("applies, but its world has no application")
+  directive: Of<"apply" | "rollback" | "read" | "install">
+): Deed => {
+  const application = on.execution.of(owner.method.protocol)
+  if (application === undefined)
+    throw new AuthorMistake("applies, but its world has no application")
   switch (directive.kind) {
     case "apply":
-      return planApply(core, owner, directive, spec)
-    case "rollback":
-      return { kind: "rollback", index: counted(directive.index) }
+      return planApply(on, owner, application, directive)
+    case "rollback": {
+      const index = counted(directive.index)
+      return () => on.execution.rollback(application, index)
+    }
     case "read":
-      return planRead(owner, directive, spec)
-    case "install":
+      return planRead(on, owner, application, directive)
+    case "install": {
       if (!(directive.bytes instanceof Uint8Array)) throw new AuthorMistake("installs no bytes")
-      return {
-        kind: "install",
-        index: counted(directive.index),
-        body: bounded(core, directive.bytes)
-      }
+      const index = counted(directive.index)
+      const body = bounded(on.core, directive.bytes)
+      return () => on.execution.install(application, index, body)
+    }
   }
 }
 
 const planApply = (
-  core: Core,
-  owner: Owner,
-  { items, tentative = false }: Of<"apply">,
-  spec: ApplicationSpec
-): PlannedApplication => {
-  const { lane } = owner.method.protocol
-  if (owner.instance?.lane.key !== lane) {
-    throw new AuthorMistake(`applies outside lane "${lane}", in which its application runs`)
+  { core, execution }: Agreement,
+  { instance }: Owner,
+  application: Application,
+  { items, tentative = false }: Of<"apply">
+): Deed => {
+  const { lane, spec } = application
+  if (instance?.lane !== lane) {
+    throw new AuthorMistake(`applies outside lane "${lane.key}", in which its application runs`)
   }
   if (tentative && spec.undo === undefined) {
     throw new AuthorMistake("applies tentatively, but its application has no undo")
@@ -72,15 +56,17 @@ const planApply = (
   })
   const bytes = encoded.reduce((sum, { command }) => sum + command.length, 0)
   if (bytes > core.limits.bodyBytesMax) throw tooLarge(core, bytes)
-  return { kind: "apply", index: owner.instance!.index, items: encoded, tentative }
+  return () => execution.apply(application, instance.index, encoded, tentative)
 }
 
 const planRead = (
+  on: Agreement,
   owner: Owner,
-  directive: Of<"read">,
-  spec: ApplicationSpec
-): PlannedApplication => {
-  if (spec.read === undefined) throw new AuthorMistake("reads, but its application has no read")
+  application: Application,
+  directive: Of<"read">
+): Deed => {
+  if (application.spec.read === undefined)
+    throw new AuthorMistake("reads, but its application has no read")
   const { call, method } = owner
   const own = call && {
     session: call.session.key,
@@ -92,7 +78,10 @@ const planRead = (
     throw new AuthorMistake("reads for no call")
   }
   const index = directive.index === undefined ? undefined : counted(directive.index)
-  return { kind: "read", call: name, query: directive.query, index }
+  const { query } = directive
+  return () => {
+    if (!on.execution.read(application, name, query, index)) on.answers.refuse(call, "overloaded")
+  }
 }
 
 const counted = (index: number): number => {
