@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest"
 import { decodePlain } from "../../src/base/plainData.ts"
 import type { LogRecord } from "../../src/server/LogRecord.ts"
 import type { ProtocolSpec, WorldSpec } from "../../src/server/Protocol.ts"
+import { frozen } from "../../src/runtime/internal/frozen.ts"
 import { json, Nodes, protocolOf, request, session } from "../support/engines.ts"
 import { Hosts } from "../support/hosts.ts"
 
@@ -16,6 +17,7 @@ interface Pair {
 }
 /** Ways to say both, of which only the first ends well. */
 const both = (context: any, { to, how }: { to: number; how?: string }): unknown => {
+  if (how === "write") context.state.left = to
   const left = context[how === "note" ? "note" : "store"]({ left: to })
   if (how === "throw" || how === "note") throw new Error("between the two")
   if (how === "mistake") return [left, { kind: "store" }, context.forward.nobody?.() ?? null]
@@ -121,6 +123,15 @@ describe("throw between two assignments: a handler leaves the state as it was", 
     // And goes on from there.
     nodes.ask("say", { phase: "each", slot: 2, to: 3 })
     expect(nodes.state()[0]).toEqual({ left: 3, right: 3 })
+  })
+
+  it.each(["entry", "each"])("one that writes by itself, where it is watched: %s", (phase) => {
+    const nodes = new One(frozen(pairs()))
+    nodes.ask("entry", { to: 1 })
+    const message = { phase, slot: 1, to: 2, how: "write" }
+    nodes.ask(phase === "entry" ? "entry" : "say", message)
+    expect(nodes.engines.get(1)!.counters["poisoned"]).toBe(1)
+    expect(nodes.state()).toEqual(AS_IT_WAS)
   })
 
   it("a timer's, and a hook's", () => {

@@ -15,30 +15,33 @@ import type {
 export const twice = (spec: ProtocolSpec): ProtocolSpec => ({
   ...spec,
   methods: spec.methods.map((method) =>
-    method.call === "phase" ? { ...method, handler: handlerTwice(method.handler) } : method
+    method.call === "phase" ? { ...method, handler: overHandler(method.handler, runTwice) } : method
   ),
-  ...(spec.world && { world: { ...spec.world, ...hooksTwice(spec.world) } })
+  ...(spec.world && { world: overHooks(spec.world, runTwice) })
 })
+
+type Over = (run: HandlerFunction) => HandlerFunction
 
 const HOOKS = ["booted", "behind", "installed", "turnEnd", "epoch"] as const
 
-const hooksTwice = (world: WorldSpec): Partial<WorldSpec> => {
+/** A world whose hooks and timers are run by another. */
+export const overHooks = (world: WorldSpec, over: Over): WorldSpec => {
   const hooks: { -readonly [K in keyof WorldHooks]: WorldHooks[K] } = {}
   for (const name of HOOKS) {
     const hook = world[name]
-    if (hook !== undefined) hooks[name] = runTwice(hook)
+    if (hook !== undefined) hooks[name] = over(hook)
   }
-  const timers = Object.entries(world.timers ?? {}).map(([name, timer]) => [name, runTwice(timer)])
-  return { ...hooks, ...(world.timers && { timers: Object.fromEntries(timers) }) }
+  const timers = Object.entries(world.timers ?? {}).map(([name, timer]) => [name, over(timer)])
+  return { ...world, ...hooks, ...(world.timers && { timers: Object.fromEntries(timers) }) }
 }
 
-const handlerTwice = (handler: AnyHandler): AnyHandler => {
-  if (typeof handler === "function") return runTwice(handler)
+export const overHandler = (handler: AnyHandler, over: Over): AnyHandler => {
+  if (typeof handler === "function") return over(handler)
   const { each, quorum } = handler
   return {
     ...handler,
-    ...(each && { each: runTwice(each) }),
-    ...(quorum && { quorum: runTwice(quorum) })
+    ...(each && { each: over(each) }),
+    ...(quorum && { quorum: over(quorum) })
   }
 }
 
