@@ -158,6 +158,13 @@ it("takes keys of all nodes, which the digest covers, or of none", () => {
   assert.match(refusal(keyed("a", "b")), /^g\.json: node 2 has no key, and others have; /)
   assert.match(refusal(keyed("a", "a", "b")), /^g\.json: nodes\[1\]: its key is node 3's already; /)
   assert.match(refusal(keyed("xyz", "b", "c")), /"xyz" is no key; write 64 hexadecimal digits$/)
+  const loop: { self?: unknown } = {}
+  loop.self = loop
+  for (const it of [1n, loop, null, 7, "a".repeat(63), `${key("a")}\n`, "\u0660".repeat(64)]) {
+    const [first, ...others] = keyed("a", "b", "c").nodes
+    const odd = { ...config, nodes: [{ ...first, key: it }, ...others] }
+    assert.match(refusal(odd), /^g\.json: nodes\[0\]: .* is no key; write 64 hexadecimal digits$/)
+  }
   const remedy =
     /^g\.json: nodes\[0\]: anybody can sign for the key "0+…; give it the publicKey of /
   assert.match(refusal(keyed("0", "b", "c")), remedy)

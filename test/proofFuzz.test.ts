@@ -5,10 +5,11 @@ import { CertificateSchema } from "../gen/quorate/v1/proof_pb.ts"
 import { Prng } from "../src/base/prng.ts"
 import { decodeMessage, encodeMessage } from "../src/link/envelope.ts"
 import { requestPreimage, sessionDigest, wordPreimage } from "../src/link/proofs.ts"
+import { makeSystem } from "../src/quorum/QuorumSystem.ts"
 import type { Group } from "../src/runtime/Group.ts"
 import { parseGroup } from "../src/runtime/Group.ts"
 import { generateKey, readSigner, verify } from "../src/runtime/platform-node/nodeKeys.ts"
-import { type Certificate, verifyCertificate } from "../src/runtime/Proof.ts"
+import { type Certificate, certifies, verifyCertificate } from "../src/runtime/Proof.ts"
 import { sessionKey } from "../src/server/laneKey.ts"
 import { methodId, type Request, type Word } from "../src/server/Message.ts"
 import { certificateOf, type Signed, wordsOf } from "../src/server/Proof.ts"
@@ -59,6 +60,7 @@ describe("a certificate for a third party", () => {
     for (const it of wordsOf(certificate)!) {
       expect(signed.has(hex(wordPreimage(scope, it)))).toBe(true)
     }
+    expect(new Set(wordsOf(certificate)!.map(({ body }) => hex(body))).size).toBe(1)
     expect(new Set(verdict.authors).size).toBeGreaterThanOrEqual(3)
     return "holds"
   }
@@ -93,8 +95,34 @@ describe("a certificate for a third party", () => {
     for (const why of ["holds", "no certificate", "it is not of proofs.vN.Proofs/Prepare"]) {
       expect(seen).toContain(why)
     }
+    expect(seen).toContain("its votes are not for one message")
     expect(seen).toContain("node N did not sign it")
     expect(seen).toContain("an author is no member, or is there twice")
+  })
+})
+
+describe("a certificate of votes that differ", () => {
+  const system = makeSystem([1, 2, 3, 4], "byzantine")
+  const vote = (author: number, text: string): Signed => ({
+    ...{ lane: "slots", index: 7, method, round: 0, author },
+    ...{ body: bytesOf(text), signature: new Uint8Array(64) }
+  })
+  const certificate = certificateOf([vote(3, "a 3"), vote(1, "b 1"), vote(2, "b 2")])
+  const first = (body: Uint8Array): string => String.fromCharCode(body[0]!)
+
+  it("shows nothing: a liar would put its own value before those of others", () => {
+    expect(certifies(system, certificate, system.quorum)).toBe(false)
+    expect(certifies(system, certificate, system.quorum, first)).toBe(false)
+  })
+
+  it("shows what they agree on, where its reader says what that is", () => {
+    const one = certificateOf([vote(3, "b 3"), vote(1, "b 1"), vote(2, "b 2")])
+    expect(certifies(system, one, system.quorum)).toBe(false)
+    expect(certifies(system, one, system.quorum, first)).toBe(true)
+    const throwing = (): never => {
+      throw new Error("no message")
+    }
+    expect(certifies(system, one, system.quorum, throwing)).toBe(false)
   })
 })
 

@@ -270,6 +270,12 @@ const required = (value: Record<string, unknown>, key: string, where: string): u
 }
 
 const shown = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? String(value)
+  let text: string
+  try {
+    text = JSON.stringify(value) ?? String(value)
+  } catch {
+    // A bigint, or an object that holds itself.
+    text = `a ${typeof value}`
+  }
   return text.length <= 60 ? text : `${text.slice(0, 60)}…`
 }
