@@ -37,11 +37,6 @@ export interface Options<M> {
   readonly leader?: NodeId
   /** "none": delays only, and nobody lies; default "all". */
   readonly faults?: Faults
-  /**
-   * Whether limits are so small in one run of three that they are hit at once; default: yes. No
-   * message is longer than 1,024 bytes then.
-   */
-  readonly tight?: boolean
 }
 
 export type Verdict = { readonly holds: true } | { readonly holds: false; readonly why: string }
@@ -123,7 +118,6 @@ export const check = <Self, R>(
         choices,
         faults: options.faults ?? "all",
         crash: options.crash ?? true,
-        tight: options.tight ?? true,
         durable: options.durable ?? true,
         leader: options.leader,
         promises: { totality: false, quorums: false },

@@ -107,8 +107,6 @@ export class DecisionCheck {
       const indexes = this.#lanes.get(lane)!
       for (let index = 1; index <= indexes.size; index++) {
         const decided = indexes.get(index)
-        // A protocol that never rests may have been about to fill it.
-        if (decided === undefined && this.#spec.world?.timers !== undefined) break
         if (decided === undefined) return this.#fail(`hole: ${laneText(lane)}/${index}`)
         for (const item of decided.items) {
           const call = item.call && viewOf(item.call)

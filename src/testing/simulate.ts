@@ -62,8 +62,6 @@ export interface SimulateOptions {
   readonly decorate?: Decorate
   /** Of every run; the others are drawn. */
   readonly limits?: Partial<Limits>
-  /** Whether a run in three has small limits; default: yes. */
-  readonly tight?: boolean
   readonly trace?: Trace
 }
 
@@ -139,7 +137,7 @@ class Run {
     const members = Array.from({ length: nodes }, (_, i) => i + 1)
     this.#system = makeSystem(members, model)
     this.#signs = SimProofs.of(spec, members)
-    this.#limits = limitsOf(this.#random, options)
+    this.#limits = limitsOf(this.#random, options.limits ?? {})
     this.#durable = options.durable ?? true
     const faulty = this.#faulty ? shuffled(this.#random, members) : []
     // In a run in five some of those that may lie lose their memory instead.
@@ -334,8 +332,8 @@ class Run {
 }
 
 /** One run in three has limits that are hit at once: small windows, segments and turns. */
-const limitsOf = (random: Prng, options: Pick<SimulateOptions, "limits" | "tight">): Limits => {
-  const small: Partial<Limits> = {
+const limitsOf = (random: Prng, ours: Partial<Limits>): Limits => {
+  const tight: Partial<Limits> = {
     bodyBytesMax: 1024,
     batchBytesMax: 4096,
     batchBytesTarget: 1024,
@@ -346,11 +344,7 @@ const limitsOf = (random: Prng, options: Pick<SimulateOptions, "limits" | "tight
     logSegmentBytes: 8192,
     drainInputsMax: 2
   }
-  const limits = {
-    ...LIMITS,
-    ...(random.chance(333) && options.tight !== false && small),
-    ...options.limits
-  }
+  const limits = { ...LIMITS, ...(random.chance(333) && tight), ...ours }
   checkLimits(limits)
   return limits
 }
