@@ -98,12 +98,13 @@ export class Says {
    * those that `keep` names.
    */
   cut(position: number, bytesMax: number, keep: (word: Word) => boolean): void {
-    const words = this.words()
+    const { list, head } = this
     const kept: Array<Word> = []
     let over = this.bytes - bytesMax
-    let slot = 0
-    for (; slot < words.length && over > 0 && words[slot]!.position <= position; slot++) {
-      const word = words[slot]!
+    let slot = head
+    // Called in every turn of a node whose tail is full: nothing is copied where nothing goes.
+    for (; slot < list.length && over > 0 && list[slot]!.position <= position; slot++) {
+      const word = list[slot]!
       if (keep(word)) {
         kept.push(word)
         continue
@@ -111,10 +112,11 @@ export class Says {
       over -= wordBytes(word)
       this.first = Math.max(this.first, word.position + 1)
     }
-    if (kept.length === slot) return
+    if (kept.length === slot - head) return
+    const rest = list.slice(slot) as ReadonlyArray<Word>
     this.list = []
     this.starts = []
     this.head = 0
-    for (const word of [...kept, ...words.slice(slot)]) this.push(word)
+    for (const word of [...kept, ...rest]) this.push(word)
   }
 }

@@ -43,7 +43,8 @@ class Group extends Nodes {
   #calls = 0
 
   constructor() {
-    super(climbing, 3, "crash")
+    // Full long before the climb ends: what it costs then must not grow with what is in it.
+    super(climbing, 3, "crash", { tailBytesMax: 65_536 })
   }
   ask(id: number, method: "lead" | "put", message: object): void {
     this.call(id, request("bal", method, message, { index: ++this.#calls }))
