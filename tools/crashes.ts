@@ -1,14 +1,18 @@
 /** `npm run sim:crashes`: lets a node die at every step there is, one run for each. */
 import { parseArgs } from "node:util"
 import { crashAt, crashPoints } from "quorate/testing"
-import { calmOf, PROTOCOLS } from "./protocols.ts"
+import { SCENARIOS } from "./scenarios.ts"
+
+const NAMES = Object.keys(SCENARIOS)
+  .map((name) => `                      ${name}\n`)
+  .join("")
 
 const HELP = `Kills a node after each step of its engine and operation of its disk, one run each.
 
   npm run sim:crashes -- [options]
 
-  --protocol NAME   ${Object.keys(PROTOCOLS).join(" | ")}; default: each in turn
-  --seed S          of the scenario; default 1
+  --scenario NAME   default: each in turn. One of
+${NAMES}  --seed S          of the scenario; default 1
   --again A         it dies once more, A steps or operations after the first time; default 0: not
   --every K         only every K-th crash point; default 1
   --first I         the first of them, from 0; default 0
@@ -21,7 +25,7 @@ const FAILURES_SHOWN = 10
 const main = (): void => {
   const { values } = parseArgs({
     options: {
-      protocol: { type: "string" },
+      scenario: { type: "string" },
       seed: { type: "string", default: "1" },
       again: { type: "string", default: "0" },
       every: { type: "string", default: "1" },
@@ -31,8 +35,9 @@ const main = (): void => {
   })
   if (values.help) return void process.stdout.write(HELP)
   let failures = 0
-  for (const name of values.protocol === undefined ? Object.keys(PROTOCOLS) : [values.protocol]) {
-    const options = calmOf(name, Number(values.seed))
+  for (const [name, scenario] of Object.entries(SCENARIOS)) {
+    if (values.scenario !== undefined && values.scenario !== name) continue
+    const options = scenario(Number(values.seed))
     const all = crashPoints(options)
     const again = Number(values.again)
     const [every, first] = [Number(values.every), Number(values.first)]
@@ -44,7 +49,7 @@ const main = (): void => {
       const where = `node ${point.node} dies after ${point.what} ${point.after}`
       const at = all.indexOf(point)
       const line =
-        `--protocol ${name} --seed ${values.seed} --again ${again} ` +
+        `--scenario "${name}" --seed ${values.seed} --again ${again} ` +
         `--every ${all.length} --first ${at}`
       process.stderr.write(`${where}: ${failure}\n  repeat: npm run sim:crashes -- ${line}\n`)
     }

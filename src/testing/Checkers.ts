@@ -83,6 +83,8 @@ export class Checkers {
   /** The durable horizon of correct nodes, and the highest of them. */
   readonly #horizons = new Map<NodeId, number>()
   #horizonMs = 0
+  /** Horizons of live nodes that have begun without a log. */
+  readonly #youngMs = new Map<NodeId, number>()
   /** Times that correct nodes made room for sessions. */
   evictions = 0
   /** The highest index sent in each session. */
@@ -137,7 +139,7 @@ export class Checkers {
 
   /** A node that has begun without a log takes no part in sessions opened up to there. */
   keepsOut(node: NodeId, horizonMs: number): void {
-    if (this.#live.includes(node)) this.#horizonMs = Math.max(this.#horizonMs, horizonMs)
+    if (this.#live.includes(node)) this.#youngMs.set(node, horizonMs)
   }
 
   /** Correct nodes that remember all they said. */
@@ -156,6 +158,7 @@ export class Checkers {
   forgot(node: NodeId): void {
     const at = this.#live.indexOf(node)
     if (at >= 0) this.#live.splice(at, 1)
+    this.#youngMs.delete(node)
     if (this.#options.durable) this.#correct.delete(node)
   }
 
@@ -254,7 +257,7 @@ export class Checkers {
 
   /** Some correct node has evicted the call's session: the call may come to nothing. */
   #evicted(key: CallKey): boolean {
-    return openedMs(key) <= this.#horizonMs
+    return openedMs(key) <= Math.max(this.#horizonMs, ...this.#youngMs.values())
   }
 
   /** Two sets that let a node finish must share a correct member; liars may have said all. */

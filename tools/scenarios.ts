@@ -1,0 +1,52 @@
+/** Runs in which nothing goes wrong, one of each kind: what a crash is put into, at every step. */
+import { choicesOf, type SimulateOptions } from "quorate/testing"
+import { calmOf, PROTOCOLS } from "./protocols.ts"
+
+/** As small as limits may be: a log is cut every few calls. */
+const SMALL = {
+  bodyBytesMax: 512,
+  batchBytesMax: 2048,
+  batchBytesTarget: 512,
+  linkBytes: 8192,
+  cursorBytesMax: 1024,
+  logSegmentBytes: 4096
+} as const
+const text = "a".repeat(200)
+
+type Scenario = (seed: number) => SimulateOptions
+
+export const SCENARIOS: { readonly [name: string]: Scenario } = {
+  ...Object.fromEntries(
+    Object.keys(PROTOCOLS).map((name): [string, Scenario] => [name, (seed) => calmOf(name, seed)])
+  ),
+  /** Each node writes checkpoints, deletes segments, and boots from what is left. */
+  "checkpoints of reliable-broadcast": (seed) => ({
+    ...calmOf("reliable-broadcast", seed),
+    ...{ limits: SMALL, callsPerClient: 6 },
+    choices: choicesOf(PROTOCOLS["reliable-broadcast"]!.spec, { broadcast: [{ text }] })
+  }),
+  "checkpoints of paxos": (seed) => ({
+    ...calmOf("paxos", seed),
+    ...{ limits: SMALL, callsPerClient: 8 },
+    choices: choicesOf(PROTOCOLS["paxos"]!.spec, {
+      submit: [{ command: { case: "put", value: { key: "k", value: text } } }]
+    })
+  }),
+  /** There is room for two clients' sessions, and more of them come. */
+  evictions: (seed) => ({
+    ...calmOf("reliable-broadcast", seed),
+    // Totality is promised of sessions that are open everywhere.
+    promises: { totality: false, quorums: true },
+    ...{ clients: 4, callsPerClient: 1, limits: { sessionsMax: 2, sessionEvictAgeMs: 50 } }
+  }),
+  /** Node 1 is away while calls come: another takes its slots over, and it comes back. */
+  "leader change": (seed) => ({
+    ...calmOf("turns", seed),
+    script: ({ world, hosts }) => {
+      world.time.after(150, () => hosts[0]!.crash())
+      world.time.after(3_500, () => hosts[0]!.boot())
+    }
+  }),
+  /** Members forget all, and keep out of what they may have spoken in. */
+  "without disks": (seed) => ({ ...calmOf("reliable-broadcast", seed), durable: false })
+}
