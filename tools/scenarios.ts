@@ -41,7 +41,7 @@ export const SCENARIOS: { readonly [name: string]: Scenario } = {
   }),
   /** Node 1 is away while calls come: another takes its slots over, and it comes back. */
   "leader change": (seed) => ({
-    ...calmOf("turns", seed),
+    ...calmOf("counter", seed),
     script: ({ world, hosts }) => {
       world.time.after(150, () => hosts[0]!.crash())
       world.time.after(3_500, () => hosts[0]!.boot())

@@ -62,7 +62,7 @@ describe("a scenario shows what it is for", () => {
   it("sessions are evicted, another node leads, words are parked", () => {
     expect(marksOf("evictions").run.checkers.evictions).toBeGreaterThan(3)
     const said = marksOf("leader change").run.hosts.slice(1)
-    const prepare = methodId("sim.Turns/prepare")
+    const prepare = methodId("counter.v1.Counter/Prepare")
     const { words } = marksOf("leader change").run.checkers
     expect(said.some(({ node }) => words.saidBy(node)?.some((w) => w.method === prepare))).toBe(
       true
