@@ -13,7 +13,7 @@ import type { MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
 import { isSession, type LaneKey, laneText, openedMs } from "../server/laneKey.ts"
 import { AnswerCheck, type CallKey, callKey, callText } from "./checkAnswers.ts"
 import { DeliveryCheck } from "./checkDeliveries.ts"
-import { boundsOf, overfull } from "./checkBounds.ts"
+import { boundsOf, overfull, worstGroupOf } from "./checkBounds.ts"
 import { DecisionCheck } from "./checkDecisions.ts"
 import { seenOnce } from "./checkHandlers.ts"
 import { OrderCheck } from "./checkOrder.ts"
@@ -87,6 +87,9 @@ export class Checkers {
   readonly #youngMs = new Map<NodeId, number>()
   /** Times that correct nodes made room for sessions. */
   evictions = 0
+  /** Most that a table of a correct node held. */
+  readonly highest: { [table: string]: number } = {}
+  #bounds: ReturnType<typeof boundsOf> | undefined
   /** The highest index sent in each session. */
   readonly #newest = new Map<LaneKey, number>()
 
@@ -178,8 +181,11 @@ export class Checkers {
   looked(node: NodeId, size: { readonly [table: string]: number }, limits: Limits): void {
     const { members, spec } = this.#options
     if (!this.isCorrect(node)) return
-    const lanes = Object.keys(spec.world?.lanes ?? {}).length
-    const full = overfull(size, boundsOf(limits, members, lanes))
+    this.#bounds ??= boundsOf(limits, worstGroupOf(spec, members))
+    const full = overfull(size, this.#bounds)
+    for (const [table, count] of Object.entries(size)) {
+      this.highest[table] = Math.max(count, this.highest[table] ?? 0)
+    }
     if (full !== undefined) this.fail(`P8: node ${node}: ${full}`)
   }
 

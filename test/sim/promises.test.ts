@@ -5,7 +5,7 @@ import { LIMITS } from "../../src/base/limits.ts"
 import { sessionKey } from "../../src/server/laneKey.ts"
 import type { Word } from "../../src/server/Message.ts"
 import type { ProtocolSpec } from "../../src/server/Protocol.ts"
-import { boundsOf, overfull } from "../../src/testing/checkBounds.ts"
+import { boundsOf, overfull, worstGroupOf } from "../../src/testing/checkBounds.ts"
 import { seenOnce } from "../../src/testing/checkHandlers.ts"
 import { OrderCheck } from "../../src/testing/checkOrder.ts"
 import {
@@ -101,7 +101,7 @@ describe("the judge of order (P6)", () => {
 })
 
 it("the judge of bounds (P8) names the table that is too full, or not there", () => {
-  const bounds = boundsOf({ ...LIMITS, runsMax: 2 }, 4, 1)
+  const bounds = boundsOf({ ...LIMITS, runsMax: 2 }, worstGroupOf(Bracha.spec, 4))
   const empty = Object.fromEntries(Object.keys(bounds).map((table) => [table, 0]))
   expect(overfull(empty, bounds)).toBeUndefined()
   expect(overfull({ ...empty, runs: 3 }, bounds)).toBe("table runs holds 3, at most 2 may be")

@@ -59,7 +59,7 @@ it.each(Object.keys(PROTOCOLS))(
       choices.map(({ body }) => body)
     )
     const highest: { [table: string]: number } = {}
-    for (let seed = 1; seed <= 15; seed++) {
+    for (let seed = 1; seed <= 10; seed++) {
       const run = simulate({
         ...{ spec, model, nodes, choices, leader, seed, script, limits: SMALL },
         ...{ byzantine: model === "byzantine" ? 1 : 0, faults: "all", crash: true },
