@@ -128,15 +128,16 @@ export class Agreement {
     this.invoke({ method, instance, call: undefined, cast }, context)
   }
 
-  /** Runs a handler that returns at once, and does what it says. */
-  invoke(owner: Owner, context: object): void {
+  /** Runs a handler; what it says is done at once, unless `then` has another use for it. */
+  invoke(owner: Owner, context: object, then?: (result: unknown) => void): void {
     let result: unknown
     try {
       result = owner.method.run(context)
     } catch (thrown) {
       return this.poison(owner, thrown)
     }
-    this.act(owner, result as HandlerResult)
+    if (then === undefined) this.act(owner, result as HandlerResult)
+    else then(result)
   }
 
   /**

@@ -4,6 +4,7 @@ import type { ErrorCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { CallState } from "./calls.ts"
 import type { Core } from "./core.ts"
+import type { Route } from "./Input.ts"
 import type { Instance } from "./lanes.ts"
 import { type LaneKey, laneText } from "./laneKey.ts"
 import type { Reply } from "./Message.ts"
@@ -67,26 +68,25 @@ export class Answers {
     this.reply(call, { body: tentative, tentative: true })
   }
 
-  private reply(call: CallState, answer: Answer & Pick<Reply, "tentative">): void {
-    if (call.route === 0 || !this.core.booted) return
-    const { route, index } = call
-    const reply = { kind: "reply", session: call.session.key, index, ...answer } as const
-    this.core.outbox.emit({ kind: "reply", route, reply })
-  }
-
   /** Ends one copy of the call: the next one runs. */
   refuse(call: CallState | undefined, code: ErrorCode, node?: NodeId): void {
     if (call === undefined) return
     call.refused = true
-    if (call.route === 0) return
-    const reply = {
-      kind: "reply",
-      session: call.session.key,
-      index: call.index,
-      body: NO_BYTES,
-      code,
-      ...(node !== undefined && { node })
-    } as const
-    this.core.outbox.emit({ kind: "reply", route: call.route, reply })
+    this.reply(call, { code, body: NO_BYTES, ...(node !== undefined && { node }) })
+  }
+
+  private reply({ route, session, index }: CallState, answer: Content): void {
+    this.send(route, { session: session.key, index }, answer)
+  }
+
+  /** To whom the route leads; to nobody while the log is read. */
+  send(route: Route, { session, index }: CallAt, answer: Content): void {
+    if (route === 0 || !this.core.booted) return
+    const reply: Reply = { kind: "reply", session, index, ...answer }
+    this.core.outbox.emit({ kind: "reply", route, reply })
   }
 }
+
+/** A reply, but for what it answers. */
+type Content = Omit<Reply, "kind" | "session" | "index">
+type CallAt = Pick<Reply, "session" | "index">

@@ -16,3 +16,9 @@ export const tooLarge = (core: Core, bytes: number): AuthorMistake =>
 
 export const textOf = (thrown: unknown): string =>
   thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)
+
+/** Of what an author's Effect ended with: anything. */
+export const failureOf = (result: unknown): string | undefined =>
+  typeof result === "object" && result !== null && "failure" in result
+    ? String(result.failure)
+    : undefined

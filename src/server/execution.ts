@@ -19,7 +19,7 @@ import type { Input } from "./Input.ts"
 import { type LaneKey, laneText } from "./laneKey.ts"
 import type { Decided, Floor, Installed, LogEntry } from "./LogRecord.ts"
 import type { MethodId } from "./Message.ts"
-import { textOf } from "./authorMistake.ts"
+import { failureOf, textOf } from "./authorMistake.ts"
 import type { IsEffect } from "./Protocol.ts"
 import type { Recovery } from "./recovery.ts"
 import type { Answer } from "./sessions.ts"
@@ -187,7 +187,7 @@ export class Execution {
     const application = [...this.applications.values()].find((a) => a.token === token)
     if (application === undefined) return false
     this.guard(application, () => {
-      if (typeof result !== "function") throw new Error(failureOf(result))
+      if (typeof result !== "function") throw new Error(failureOf(result) ?? NO_END)
       this.tell(application.awaited(result))
     })
     this.execute(application)
@@ -285,7 +285,4 @@ export class Execution {
   }
 }
 
-const failureOf = (result: unknown): string =>
-  typeof result === "object" && result !== null && "failure" in result
-    ? String(result.failure)
-    : "its Effect ended with what is no function of the state"
+const NO_END = "its Effect ended with what is no function of the state"

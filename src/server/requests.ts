@@ -2,6 +2,7 @@
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { ErrorCode } from "../base/errorCode.ts"
 import type { Agreement, Owner } from "./agreement.ts"
+import { failureOf } from "./authorMistake.ts"
 import type { CallState } from "./calls.ts"
 import { entryContext, oneWayContext } from "./contexts.ts"
 import type { Core } from "./core.ts"
@@ -16,11 +17,6 @@ import type { Answer, Session } from "./sessions.ts"
 
 type CallName = Pick<Request, "session" | "index">
 
-/** An entry handler's Effect under way. */
-interface Run {
-  readonly owner: Owner
-}
-
 export class Requests {
   private readonly core: Core
   private readonly agreement: Agreement
@@ -28,7 +24,8 @@ export class Requests {
   /** Hands the early votes of a session instance over that a request opens. */
   private readonly opened: (instance: Instance, early: ReadonlyArray<EarlyVote>) => void
   private readonly early: EarlyVotes
-  private readonly runs = new Map<number, Run>()
+  /** On whose behalf Effects are under way, by token. */
+  private readonly runs = new Map<number, Owner>()
   /** Open calls that end with their clients' interest, and some that have ended since a tick. */
   private readonly abandonable = new Set<CallState>()
 
@@ -238,14 +235,11 @@ export class Requests {
   private enter(call: CallState, instance: Instance | undefined): void {
     call.copies++
     call.refused = false
-    const owner: Owner = { method: call.method, instance, call }
-    let result: unknown
-    try {
-      result = call.method.run(entryContext(call.method, call))
-    } catch (thrown) {
-      return this.agreement.poison(owner, thrown)
-    }
-    this.settle(owner, result)
+    this.run({ method: call.method, instance, call }, entryContext(call.method, call))
+  }
+
+  private run(owner: Owner, context: object): void {
+    this.agreement.invoke(owner, context, (result) => this.settle(owner, result))
   }
 
   private settle(owner: Owner, result: unknown): void {
@@ -255,15 +249,14 @@ export class Requests {
     }
     const token = this.core.nextToken()
     if (owner.call !== undefined) owner.call.token = token
-    this.runs.set(token, { owner })
+    this.runs.set(token, owner)
     this.core.outbox.emit({ kind: "run", token, effect: result })
   }
 
   ran(input: Extract<Input, { kind: "ran" }>): void {
-    const run = this.runs.get(input.token)
-    if (run === undefined) return
+    const owner = this.runs.get(input.token)
+    if (owner === undefined) return
     this.runs.delete(input.token)
-    const { owner } = run
     if (owner.call !== undefined) owner.call.token = 0
     if (owner.instance?.ended === true) return
     const failure = failureOf(input.result)
@@ -286,13 +279,7 @@ export class Requests {
     } catch {
       return core.count("malformed")
     }
-    let result: unknown
-    try {
-      result = method.run(oneWayContext(method, decoded))
-    } catch (thrown) {
-      return this.agreement.poison(owner, thrown)
-    }
-    this.settle(owner, result)
+    this.run(owner, oneWayContext(method, decoded))
   }
 
   /** Ends the client's interest, not the group's agreement. */
@@ -303,8 +290,7 @@ export class Requests {
 
   /** Ends what nobody waits for any more: called at every tick. */
   expire(): void {
-    for (const { owner } of this.runs.values()) {
-      const { call } = owner
+    for (const { call } of this.runs.values()) {
       if (call !== undefined && call.dueMs > 0 && call.dueMs <= this.core.atMs) {
         this.abandon(call, "deadline_exceeded")
       }
@@ -343,30 +329,15 @@ export class Requests {
   }
 
   private repeat(route: Route, request: Request, answer: Answer): void {
-    if (route === NOBODY) return
-    const { session, index } = request
     const ended = answer.code === "epoch_ended" && { body: this.core.epoch.next }
-    this.core.outbox.emit({
-      kind: "reply",
-      route,
-      reply: { kind: "reply", session, index, ...answer, ...ended }
-    })
+    this.agreement.answers.send(route, request, { ...answer, ...ended })
   }
 
   private refuse(route: Route, call: CallName, code: ErrorCode, more: Partial<Reply> = {}): void {
     this.core.count(code)
-    if (route === NOBODY) return
-    const { session, index } = call
-    const reply: Reply = { kind: "reply", session, index, body: NO_BYTES, code, ...more }
-    this.core.outbox.emit({ kind: "reply", route, reply })
+    this.agreement.answers.send(route, call, { body: NO_BYTES, code, ...more })
   }
 }
-
-/** Of what an author's Effect ended with: anything. */
-const failureOf = (result: unknown): string | undefined =>
-  typeof result === "object" && result !== null && "failure" in result
-    ? String(result.failure)
-    : undefined
 
 const NOBODY: Route = 0
 const NO_VOTES: ReadonlyArray<EarlyVote> = []
