@@ -182,6 +182,11 @@ export abstract class Lane {
     return this.dropped.has(rank) || this.asked.has(rank)
   }
 
+  /** What was asked of the peer may be gone. */
+  unawait(rank: number): void {
+    this.asked.delete(rank)
+  }
+
   /** The link to a peer broke: what was asked of it may never have come. */
   unasked(rank: number): void {
     const range = this.asked.get(rank)

@@ -139,6 +139,8 @@ export class Recovery {
     const lane = this.core.lane(message.lane)
     if (lane === undefined) return
     if (message.from < lane.own) this.late(node, lane)
+    // What it dropped may be gone by now, though it took it once.
+    this.tellCut(peer, peer.done + 1)
     peer.resends.ask(message.lane, message)
   }
 
@@ -257,10 +259,10 @@ export class Recovery {
     }
   }
 
-  /** Tells a peer, before what follows, that it missed words which are gone. */
-  private tellCut(peer: Peer): void {
+  /** Tells a peer, before what follows, that words from `needs` on are gone. */
+  private tellCut(peer: Peer, needs = Math.max(peer.cursor, peer.done + 1)): void {
     const { says, lanes } = this.core
-    if (Math.max(peer.cursor, peer.done + 1, peer.cut) >= says.first) return
+    if (Math.max(needs, peer.cut) >= says.first) return
     peer.cut = says.first
     peer.missed = true
     peer.toldDone = -1
@@ -272,6 +274,8 @@ export class Recovery {
     const peer = this.of(node)
     if (peer === undefined) return
     this.gone.cut(peer.rank)
+    for (const lane of this.core.lanes.values()) lane.unawait(peer.rank)
+    for (const session of this.core.sessions.table.values()) session.unawait(peer.rank)
     this.core.report("cut", `node ${node} keeps its words below ${position} no longer`)
   }
 

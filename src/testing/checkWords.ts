@@ -108,11 +108,11 @@ export class WordCheck {
     return new Set(spoken.map(({ node }) => node)).size
   }
 
-  /** Words of the instance are gone for a node that they never reached: it may never be over. */
+  /** Words of the instance are gone for a node, which may have dropped them: it may never be over. */
   cutIn(where: string): boolean {
     const { correct, cutAt } = this.#options
     return (this.#spokenIn.get(where) ?? []).some(({ node: author, word: { position } }) =>
-      correct.some((node) => position < cutAt(node, author) && !this.#came(node, author, position))
+      correct.some((node) => position < cutAt(node, author))
     )
   }
 

@@ -13,7 +13,7 @@ import { FaultSchedule } from "./faults.ts"
 import { EventHash } from "./hash.ts"
 import { RogueClient } from "./rogueClient.ts"
 import { isEffect, runEffectIn } from "./runEffect.ts"
-import { type CallChoice, SimClient } from "./simClient.ts"
+import { type CallChoice, type ClientHabits, SimClient } from "./simClient.ts"
 import { SimDisk } from "./simDisk.ts"
 import { type Decorate, type RunEffect, SimHost, type SimHostOptions } from "./simHost.ts"
 import { type HostNetwork, SimNetwork } from "./simNetwork.ts"
@@ -51,12 +51,16 @@ export interface SimulateOptions {
   readonly mayPoison?: boolean
   /** Plans more: what a test makes happen itself. */
   readonly script?: (parts: SimulationParts) => void
+  /** By then the script has put right what it broke; default: at once. */
+  readonly scriptMs?: number
   /** What this protocol promises beyond what Quorate does. */
   readonly promises: Promises
   /** Absent: 2 … 5. */
   readonly clients?: number
   /** Each client; absent: 2 … 8. */
   readonly callsPerClient?: number
+  /** How clients go about it, where it is not drawn. */
+  readonly habits?: Partial<ClientHabits>
   /** Absent: entry handlers' Effects run without services. */
   readonly runEffect?: RunEffect
   readonly decorate?: Decorate
@@ -204,7 +208,7 @@ class Run {
 
   /** Looks now and then whether everything that must happen has happened. */
   #look(hosts: ReadonlyArray<SimHost>, clients: ReadonlyArray<SimClient>): void {
-    const until = this.#faulty ? FAULTS_UNTIL_MS : 0
+    const until = Math.max(this.#faulty ? FAULTS_UNTIL_MS : 0, this.#options.scriptMs ?? 0)
     const checkers = this.#checkers
     let [still, records] = [0, 0]
     const look = (): void => {
@@ -290,7 +294,8 @@ class Run {
           equivocates: wild && model === "byzantine" && random.chance(350),
           cancels: wild ? 60 : 0,
           shortDeadlines: wild ? 60 : 0,
-          duplicates: wild ? 80 : 0
+          duplicates: wild ? 80 : 0,
+          ...this.#options.habits
         }
       })
     })
