@@ -108,7 +108,7 @@ export class WordCheck {
     return new Set(spoken.map(({ node }) => node)).size
   }
 
-  /** Words of the instance are gone for a node, which may have dropped them: it may never be over. */
+  /** Words of the instance are gone for a node: it may never be over there. */
   cutIn(where: string): boolean {
     const { correct, cutAt } = this.#options
     return (this.#spokenIn.get(where) ?? []).some(({ node: author, word: { position } }) =>

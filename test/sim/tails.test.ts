@@ -4,7 +4,7 @@ import { apart, BRACHA, type Group, PAXOS, TINY, watched } from "./watched.ts"
 
 const WILD = { faults: "all", crash: true, callsPerClient: 80, limits: TINY } as const
 
-/** @param away a member that is kept from all others for most of the run, beside all other faults */
+/** @param away a member that is kept from all others for most of the run */
 const sum = (group: Group, seeds: number, away: (seed: number) => number) => {
   const total = { cut: 0, installed: 0, lost: 0 }
   for (let seed = 1; seed <= seeds; seed++) {
