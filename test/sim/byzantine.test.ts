@@ -49,10 +49,10 @@ describe("a Byzantine node", () => {
     expect(all.some((one) => one.lane === SESSION && one.index > 7)).toBe(true)
   })
 
-  it("floods with wants, resumes and words", () => {
+  it("floods with all that members say to each other", () => {
     const all = told(new Adversary(new Prng(1), "flood"), words)
     expect(new Set(all.map(({ kind }) => kind))).toEqual(
-      new Set(["word", "want", "resume", "wantLane"])
+      new Set(["word", "want", "resume", "wantLane", "cut", "behind"])
     )
     expect(all.length).toBeLessThan(words.length * 3)
   })
