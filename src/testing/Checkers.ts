@@ -54,6 +54,8 @@ export interface CheckersOptions {
   readonly model: FaultModel
   readonly promises: Promises
   readonly windowCalls: number
+  /** Absent: the default. */
+  readonly tailBytesMax?: number
   /** What an Effect of `apply` ends with. */
   readonly end?: (result: unknown) => unknown
   /** Milliseconds since the run began. */
@@ -115,7 +117,7 @@ export class Checkers {
     })
     const lanes = Object.entries(spec.world?.lanes ?? {})
     const { nowMs } = options
-    this.order = new OrderCheck(fail, (author) => this.words.saidBy(author))
+    this.order = new OrderCheck(fail, (author) => this.words.saidBy(author), options.tailBytesMax)
     this.words = new WordCheck({
       fail,
       nowMs,

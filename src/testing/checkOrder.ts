@@ -1,3 +1,4 @@
+import { LIMITS } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { PeerMessage, Word } from "../server/Message.ts"
 
@@ -6,6 +7,9 @@ interface Heard {
   /** No word comes before it is told where words go on. */
   last: number | undefined
 }
+
+/** Of a said word, beside its body, at most. */
+const WORD_BYTES = 256
 
 /**
  * Words come in the order in which they were said (P6): over one link, from where it was told that
@@ -21,12 +25,15 @@ export class OrderCheck {
   readonly #done = new Map<string, number>()
   /** Below it a node was told that another's words are gone: "node author". */
   readonly #cut = new Map<string, number>()
+  readonly #tailBytesMax: number
 
   constructor(
     fail: (what: string) => void,
-    said: (author: NodeId) => ReadonlyArray<Word> | undefined
+    said: (author: NodeId) => ReadonlyArray<Word> | undefined,
+    tailBytesMax = LIMITS.tailBytesMax
   ) {
     this.#fail = fail
+    this.#tailBytesMax = tailBytesMax
     this.#said = said
   }
 
@@ -41,6 +48,7 @@ export class OrderCheck {
       this.#done.set(key, Math.max(message.done, this.#done.get(key) ?? 0))
     }
     if (message.kind === "cut") {
+      this.#allowed(node, from, message.position)
       const key = `${node} ${from}`
       this.#cut.set(key, Math.max(message.position, this.#cut.get(key) ?? 0))
     }
@@ -48,6 +56,19 @@ export class OrderCheck {
     if (heard === undefined) return
     if (message.kind === "resume") heard.last = message.position - 1
     if (message.kind === "word") this.#word(node, from, heard, message)
+  }
+
+  /** Only who has said much may let go of what another still needs. */
+  #allowed(node: NodeId, from: NodeId, position: number): void {
+    const said = this.#said(from) ?? []
+    const needed = said
+      .slice(this.#done.get(`${node} ${from}`) ?? 0, position - 1)
+      .find(({ to }) => to?.includes(node) !== false)
+    if (needed === undefined) return
+    const bytes = said.reduce((sum, { body }) => sum + body.length + WORD_BYTES, 0)
+    if (2 * bytes >= this.#tailBytesMax) return
+    const what = `node ${from} let go of word ${needed.position}, which node ${node} needs`
+    this.#fail(`P5: ${what}, and had room: ${bytes} bytes said`)
   }
 
   /** Below it the author's words may never come to the node: it was told so. */

@@ -154,9 +154,9 @@ class Run {
     this.#forgetting = forgetting.slice(0, Math.max(0, Math.min(fail, forget)))
     const nowMs = (): number => this.#time.nowMs
     const correct = this.#correct
-    const { windowCalls } = this.#limits
+    const { windowCalls, tailBytesMax } = this.#limits
     const durable = this.#durable
-    const group = { members: nodes, model, correct, durable, windowCalls }
+    const group = { members: nodes, model, correct, durable, windowCalls, tailBytesMax }
     const { runEffect = runEffectIn(Context.empty()) } = options
     const end = (result: unknown) => (isEffect(result) ? runEffect(result) : result)
     this.#checkers = new Checkers({ spec, promises, nowMs, end, ...group })
