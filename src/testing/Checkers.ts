@@ -281,7 +281,20 @@ export class Checkers {
 
   /** A message leaves a node for a peer. */
   sent(node: NodeId, message: PeerMessage): void {
-    if (message.kind === "word" && this.#correct.has(node)) this.words.sent(node, message)
+    if (!this.#correct.has(node)) return
+    if (message.kind === "word") this.words.sent(node, message)
+    if (message.kind === "cut") this.#cut(node, message.position)
+  }
+
+  /** Words go only once so many have taken them as are never away all at once. */
+  #cut(node: NodeId, position: number): void {
+    const { members, model } = this.#options
+    const faults = Math.floor((members - 1) / (model === "crash" ? 2 : 3))
+    const without = [...this.#correct].filter(
+      (other) => other !== node && !this.order.tookBelow(other, node, position)
+    )
+    if (without.length <= faults) return
+    this.fail(`P5: node ${node} cut its words below ${position}; nodes ${without} took them not`)
   }
 
   /** A reply leaves a node for a client. */

@@ -26,6 +26,8 @@ export class OrderCheck {
   /** Below it a node was told that another's words are gone: "node author". */
   readonly #cut = new Map<string, number>()
   readonly #tailBytesMax: number
+  /** Up to where a node has told another that it took its words: "node author". */
+  readonly #took = new Map<string, number>()
 
   constructor(
     fail: (what: string) => void,
@@ -47,6 +49,8 @@ export class OrderCheck {
       const key = `${from} ${node}`
       this.#done.set(key, Math.max(message.done, this.#done.get(key) ?? 0))
     }
+    const took = message.kind === "taken" ? Math.max(message.taken, message.done) : 0
+    this.#tookUpTo(from, node, message.kind === "want" ? message.position - 1 : took)
     if (message.kind === "cut") {
       this.#allowed(node, from, message.position)
       const key = `${node} ${from}`
@@ -69,6 +73,18 @@ export class OrderCheck {
     if (2 * bytes >= this.#tailBytesMax) return
     const what = `node ${from} let go of word ${needed.position}, which node ${node} needs`
     this.#fail(`P5: ${what}, and had room: ${bytes} bytes said`)
+  }
+
+  #tookUpTo(node: NodeId, author: NodeId, position: number): void {
+    const key = `${node} ${author}`
+    this.#took.set(key, Math.max(position, this.#took.get(key) ?? 0))
+  }
+
+  /** Whether the node has told the author that it took all that was for it below a position. */
+  tookBelow(node: NodeId, author: NodeId, position: number): boolean {
+    const before = (this.#said(author) ?? []).slice(0, position - 1)
+    const last = before.findLast(({ to }) => to === undefined || to.includes(node))
+    return (last?.position ?? 0) <= (this.#took.get(`${node} ${author}`) ?? 0)
   }
 
   /** Below it the author's words may never come to the node: it was told so. */
