@@ -4,6 +4,7 @@
  */
 import { assert } from "../base/assert.ts"
 import { IndexTable } from "../base/indexTable.ts"
+import type { NodeId } from "../base/NodeId.ts"
 import type { NodeSet } from "../base/nodeSet.ts"
 import type { Quorum } from "../quorum/QuorumSystem.ts"
 import { Tally } from "../quorum/Tally.ts"
@@ -13,6 +14,7 @@ import type { LaneKey } from "./laneKey.ts"
 import type { LaneKept } from "./LogRecord.ts"
 import type { Word } from "./Message.ts"
 import type { LaneSpec } from "./Protocol.ts"
+import type { Says } from "./says.ts"
 
 /** One author's message in a phase, as kept. */
 export interface CastVote {
@@ -90,7 +92,10 @@ export class Instance {
     // Not there where nothing of it counted, as when `agreeOn` threw.
     const row = this.rows.get(key)
     row?.tally.remove(rank)
-    if (row !== undefined && rank === core.rank) row.said = undefined
+    if (row?.said !== undefined && rank === core.rank) {
+      core.says.outdate(row.said, core.self)
+      row.said = undefined
+    }
     if (row?.tally.count === 0 && row.said === undefined) this.rows.delete(key)
     return true
   }
@@ -98,7 +103,9 @@ export class Instance {
 
 /** Who this node is among the members. */
 interface Seats {
+  readonly self: NodeId
   readonly rank: number
+  readonly says: Says
   readonly system: { readonly size: number }
 }
 

@@ -3,6 +3,7 @@
  * A position is given once, in this life and later ones.
  */
 import { assert } from "../base/assert.ts"
+import type { NodeId } from "../base/NodeId.ts"
 import type { Word } from "./Message.ts"
 
 /** Bytes a word takes beside its body, for accounting. */
@@ -77,6 +78,12 @@ export class Says {
   /** Bytes of the words before this slot, ever. */
   startOf(slot: number): number {
     return this.starts[slot] ?? this.total
+  }
+
+  /** One of a higher round has taken its place: it is for no other member any more. */
+  outdate(word: Word, self: NodeId): void {
+    const slot = this.slot(word.position)
+    if (this.list[slot]?.position === word.position) this.list[slot] = { ...word, to: [self] }
   }
 
   /** Drops all words up to `position`: every member has finished with them. */

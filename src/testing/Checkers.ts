@@ -117,7 +117,12 @@ export class Checkers {
     })
     const lanes = Object.entries(spec.world?.lanes ?? {})
     const { nowMs } = options
-    this.order = new OrderCheck(fail, (author) => this.words.saidBy(author), options.tailBytesMax)
+    this.order = new OrderCheck(
+      fail,
+      (author) => this.words.saidBy(author),
+      (author, word) => this.words.outdated(author, word),
+      options.tailBytesMax
+    )
     this.words = new WordCheck({
       fail,
       nowMs,

@@ -13,13 +13,16 @@ const WORD_BYTES = 256
 
 /**
  * Words come in the order in which they were said (P6): over one link, from where it was told that
- * they go on, none is left out but what the receiver itself has told as done, and what it was told
- * is gone. What was asked for again comes again, below the newest.
+ * they go on, none is left out but what the receiver itself has told as done, what it was told is
+ * gone, and what a higher round has taken the place of. What was asked for again comes again, below
+ * the newest.
  */
 export class OrderCheck {
   readonly #fail: (what: string) => void
   /** Durable words of a correct node, by position from 1; undefined where it has no log. */
   readonly #said: (author: NodeId) => ReadonlyArray<Word> | undefined
+  /** A word of a higher round has taken the place of this one. */
+  readonly #outdated: (author: NodeId, word: Word) => boolean
   readonly #heard = new Map<string, Heard>()
   /** Up to where a node has told another that it needs its words no more: "node author". */
   readonly #done = new Map<string, number>()
@@ -32,11 +35,13 @@ export class OrderCheck {
   constructor(
     fail: (what: string) => void,
     said: (author: NodeId) => ReadonlyArray<Word> | undefined,
+    outdated: (author: NodeId, word: Word) => boolean,
     tailBytesMax = LIMITS.tailBytesMax
   ) {
     this.#fail = fail
     this.#tailBytesMax = tailBytesMax
     this.#said = said
+    this.#outdated = outdated
   }
 
   linkUp(node: NodeId, from: NodeId): void {
@@ -104,6 +109,7 @@ export class OrderCheck {
     for (let position = Math.max(last, done, gone) + 1; position < word.position; position++) {
       const before = said[position - 1]
       if (before === undefined || before.to?.includes(node) === false) continue
+      if (this.#outdated(from, before)) continue
       const what = `word ${word.position} of node ${from} came to node ${node}`
       return this.#fail(`P6: ${what} before word ${position}`)
     }

@@ -77,7 +77,7 @@ export class WordCheck {
   }
 
   /** Another one of a higher round has taken its place. */
-  #outdated(node: NodeId, word: Word): boolean {
+  outdated(node: NodeId, word: Word): boolean {
     const latest = this.#latest.get(`${node} ${word.method}/${word.index}/${word.lane}`)
     return latest !== undefined && latest.round > word.round
   }
@@ -127,7 +127,7 @@ export class WordCheck {
     for (const [author, words] of this.#words) {
       if (this.#options.durable && !correct.includes(author)) continue
       for (const word of words) {
-        if (this.#loggedMs.get(word)! > arrivedMs || this.#outdated(author, word)) continue
+        if (this.#loggedMs.get(word)! > arrivedMs || this.outdated(author, word)) continue
         for (const node of correct) {
           if (node === author || word.to?.includes(node) === false) continue
           if (this.#came(node, author, word.position)) continue

@@ -64,7 +64,8 @@ describe("the judge of order (P6)", () => {
     const failures: Array<string> = []
     const order = new OrderCheck(
       (what) => failures.push(what),
-      () => said
+      () => said,
+      () => false
     )
     order.linkUp(1, 2)
     for (const one of came) {
@@ -80,11 +81,29 @@ describe("the judge of order (P6)", () => {
     expect(told("resume 2", 2, "resume 1", 1, 2)).toBe("")
   })
 
+  it("takes it that words are left out which a higher round has taken the place of", () => {
+    const heard = (outdated: number): ReadonlyArray<string> => {
+      const failures: Array<string> = []
+      const order = new OrderCheck(
+        (what) => failures.push(what),
+        () => said,
+        (_, word) => word.position === outdated
+      )
+      order.linkUp(1, 2)
+      order.came(1, 2, { kind: "resume", position: 1 })
+      order.came(1, 2, said[1]!)
+      return failures
+    }
+    expect(heard(1)).toEqual([])
+    expect(heard(2)).toHaveLength(1)
+  })
+
   it("takes it that words are gone which the receiver has told as done", () => {
     const failures: Array<string> = []
     const order = new OrderCheck(
       (what) => failures.push(what),
-      () => said
+      () => said,
+      () => false
     )
     order.linkUp(1, 2)
     order.came(2, 1, { kind: "taken", taken: 2, done: 1 })
