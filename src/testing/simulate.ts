@@ -133,6 +133,8 @@ class Run {
     const { nodes, byzantine, model, seed, spec, faults, choices, promises, leader } = options
     assert(choices.length > 0, "a simulation needs calls")
     assert(byzantine <= nodes, "more Byzantine nodes than nodes")
+    if (options.durable === false && Object.keys(spec.world?.lanes ?? {}).length > 0)
+      throw new RangeError(`durable: ${spec.name} has lanes, which a node must remember`)
     this.#options = options
     this.#faulty = faults === "all"
     this.#random = new Prng(seed)

@@ -202,6 +202,10 @@ describe("a group", () => {
     expect(happened({ ...RB, durable: false }, 150)).toContain("crash 0")
   })
 
+  it("without durability has no lanes: a node would speak there again, and otherwise", () => {
+    expect(() => simulate({ ...PAXOS, durable: false, seed: 1 })).toThrow(/paxos.* has lanes/)
+  })
+
   it.each([
     ["broadcast", RB],
     ["paxos", PAXOS]
