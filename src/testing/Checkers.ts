@@ -17,6 +17,7 @@ import { boundsOf, overfull, worstGroupOf } from "./checkBounds.ts"
 import { DecisionCheck } from "./checkDecisions.ts"
 import { seenOnce } from "./checkHandlers.ts"
 import { OrderCheck } from "./checkOrder.ts"
+import { outOfTime } from "./checkRealTime.ts"
 import { WordCheck } from "./checkWords.ts"
 import type { Endpoint } from "./simNetwork.ts"
 
@@ -365,6 +366,17 @@ export class Checkers {
     const missing = this.missing()
     if (missing !== undefined) this.fail(missing)
     if (this.failure === undefined) this.decisions.replay((key) => this.answers.answer(key))
+    const late = this.failure === undefined ? this.#outOfTime() : undefined
+    if (late !== undefined) this.fail(late)
+  }
+
+  #outOfTime(): string | undefined {
+    const places = this.decisions.places()
+    const calls = this.calls.map((call) => ({
+      ...call,
+      answeredMs: call.result?.ok === true ? call.endedMs : undefined
+    }))
+    return outOfTime(calls, (key) => places.get(key))
   }
 
   /** Calls that a client has the answer of. */

@@ -7,6 +7,7 @@ import { type LaneKey, laneOfBytes, laneText } from "../server/laneKey.ts"
 import type { Decided, Floor, Installed } from "../server/LogRecord.ts"
 import type { ProtocolSpec } from "../server/Protocol.ts"
 import { type CallKey, callKey, callText } from "./checkAnswers.ts"
+import type { Place } from "./checkRealTime.ts"
 
 /**
  * What correct nodes decide in protocol lanes: one command per index, once per node, in the end all
@@ -96,6 +97,20 @@ export class DecisionCheck {
   accepted(call: CallKey): void {
     if (this.#spec.world?.application === undefined || this.#called.has(call)) return
     this.#fail(`lost: a client has the answer of ${callText(call)}, which nobody decided`)
+  }
+
+  /** Where each call stands first. */
+  places(): ReadonlyMap<CallKey, Place> {
+    const places = new Map<CallKey, Place>()
+    for (const [lane, indexes] of this.#lanes) {
+      for (const index of [...indexes.keys()].sort((a, b) => a - b)) {
+        for (const [at, { call }] of indexes.get(index)!.items.entries()) {
+          const name = call && callKey(laneOfBytes(call.session), call.index)
+          if (name !== undefined && !places.has(name)) places.set(name, { lane, index, at })
+        }
+      }
+    }
+    return places
   }
 
   /** Runs what was decided in order, alone, and compares with what the nodes answered. */
