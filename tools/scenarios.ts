@@ -12,6 +12,9 @@ const SMALL = {
   logSegmentBytes: 4096
 } as const
 const text = "a".repeat(200)
+const puts = choicesOf(PROTOCOLS["paxos"]!.spec, {
+  submit: [{ command: { case: "put", value: { key: "k", value: text } } }]
+})
 
 type Scenario = (seed: number) => SimulateOptions
 
@@ -28,9 +31,7 @@ export const SCENARIOS: { readonly [name: string]: Scenario } = {
   "checkpoints of paxos": (seed) => ({
     ...calmOf("paxos", seed),
     ...{ limits: SMALL, callsPerClient: 8 },
-    choices: choicesOf(PROTOCOLS["paxos"]!.spec, {
-      submit: [{ command: { case: "put", value: { key: "k", value: text } } }]
-    })
+    choices: puts
   }),
   /** There is room for two clients' sessions, and more of them come. */
   evictions: (seed) => ({
@@ -45,6 +46,22 @@ export const SCENARIOS: { readonly [name: string]: Scenario } = {
     script: ({ world, hosts }) => {
       world.time.after(150, () => hosts[0]!.crash())
       world.time.after(3_500, () => hosts[0]!.boot())
+    }
+  }),
+  /**
+   * Node 3 is away until what it missed has left the others' tails, and fetches their state. Then
+   * node 2 is away, so that nothing goes on without it.
+   */
+  "state transfer": (seed) => ({
+    ...calmOf("paxos", seed),
+    ...{ limits: { ...SMALL, tailBytesMax: 2048 }, callsPerClient: 10 },
+    ...{ habits: { openMax: 1, gapMsMax: 600 }, choices: puts, scriptMs: 5_000 },
+    script: ({ world: { time, network }, hosts }) => {
+      const apart = (away: number, ms: number): void => {
+        for (const { node } of hosts) if (node !== away) network.cut(node, away, ms)
+      }
+      time.after(150, () => apart(3, 3_350))
+      time.after(3_600, () => apart(2, 1_000))
     }
   }),
   /** Members forget all, and keep out of what they may have spoken in. */

@@ -1,6 +1,7 @@
 /** A node dies at every step there is: here a seventh of them, all with `npm run sim:crashes`. */
 import { describe, expect, it } from "vitest"
 import { recordMarks } from "../../src/base/mark.ts"
+import type { NodeId } from "../../src/base/NodeId.ts"
 import { methodId } from "../../src/server/Message.ts"
 import type { ProtocolSpec } from "../../src/server/Protocol.ts"
 import { crashAt, crashPoints, type SimulationRun, simulate } from "../../src/testing/index.ts"
@@ -59,14 +60,19 @@ describe("a scenario shows what it is for", () => {
     }
   })
 
-  it("sessions are evicted, another node leads, words are parked", () => {
+  it("sessions are evicted, another node leads, states are handed over, words are parked", () => {
     expect(marksOf("evictions").run.checkers.evictions).toBeGreaterThan(3)
-    const said = marksOf("leader change").run.hosts.slice(1)
-    const prepare = methodId("counter.v1.Counter/Prepare")
-    const { words } = marksOf("leader change").run.checkers
-    expect(said.some(({ node }) => words.saidBy(node)?.some((w) => w.method === prepare))).toBe(
-      true
-    )
+    const speakers = (name: string, method: string): ReadonlyArray<NodeId> => {
+      const { hosts, checkers } = marksOf(name).run
+      const said = (node: NodeId) => checkers.words.saidBy(node) ?? []
+      const spoke = (node: NodeId) => said(node).some((word) => word.method === methodId(method))
+      return hosts.map(({ node }) => node).filter(spoke)
+    }
+    const prepared = speakers("leader change", "counter.v1.Counter/Prepare")
+    expect(prepared.filter((node) => node !== 1)).not.toEqual([])
+    // Node 2 falls behind as well, while it is away.
+    expect(speakers("state transfer", "paxos.v1.KeyValue/Fetch")).toEqual([2, 3])
+    expect(speakers("state transfer", "paxos.v1.KeyValue/Install")).toContain(1)
     let parked = 0
     simulate({ ...SCENARIOS["meet"]!(1), decorate: { spec: counting(() => parked++) } })
     expect(parked).toBeGreaterThan(2)
