@@ -116,6 +116,27 @@ describe("a log that is cut", () => {
     expect(disk.crashes.length).toBeGreaterThan(500)
   })
 
+  it("opens after one crash in a checkpoint, and another in the next", () => {
+    const disk = new CrashingDisk()
+    cutTwice(disk)
+    const torn = disk.crashes.filter((files) => {
+      const last = [...files.values()].at(-1)!
+      return files.size > 1 && last.length < HEADER
+    })
+    expect(torn.length).toBeGreaterThan(HEADER)
+    for (const first of torn.filter((_, i) => i % 7 === 0)) {
+      const between = new CrashingDisk(first)
+      const log = opened(between, { segment: SEGMENT })
+      log.cut(bytes(200))
+      log.flush()
+      between.settle()
+      for (const second of between.crashes) {
+        const again = open(new SteppedDisk(second), { segment: SEGMENT })
+        if (!(again instanceof LogCore)) throw new Error(`refused: ${again.where} ${again.what}`)
+      }
+    }
+  })
+
   it("goes on where the crash came between the checkpoint and the deleting", () => {
     const disk = new CrashingDisk()
     cutTwice(disk)

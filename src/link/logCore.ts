@@ -277,7 +277,11 @@ export class LogCore {
     const { records, cuts } = this.#take()
     const block = encodeBlock(records, this.#block, this.#seed)
     const roomless = this.#segmentBytes + block.length > this.#limits.logSegmentBytes
-    if (cuts || (roomless && this.#segmentBytes > SEGMENT_HEADER_BYTES)) {
+    // An empty segment, whose header a crash tore, is begun anew: no later one may follow it.
+    if (
+      this.#segmentBytes > 0 &&
+      (cuts || (roomless && this.#segmentBytes > SEGMENT_HEADER_BYTES))
+    ) {
       this.#segment += 1
       this.#segmentBytes = 0
     }
