@@ -120,3 +120,50 @@ describe("a tail that is full", () => {
     expect(nodes.replies.filter(({ route }) => route === 9)).toHaveLength(4)
   })
 })
+
+describe("words that are gone for a member", () => {
+  /** Node 4 is away for long; then it takes part in a call whose end the others have yet to say. */
+  const group = (): Nodes => {
+    const limits = { tailBytesMax: 8_000, cursorBytesMax: 600, bodyBytesMax: 300 }
+    const nodes = new Nodes(bracha, 4, "byzantine", limits)
+    const calls = (from: number, to: number, settle: () => void): void => {
+      for (let index = from; index <= to; index++) {
+        const more = { index, ackedBelow: Math.max(1, index - 5) }
+        for (const id of [1, 2, 3]) nodes.call(id, request("rb", "broadcast", { text: "a" }, more))
+        settle()
+      }
+    }
+    for (const id of [1, 2, 3]) nodes.cut(id, 4)
+    calls(1, 120, () => nodes.settle())
+    for (const id of [1, 2, 3]) nodes.link(id, 4)
+    nodes.settle()
+    expect(nodes.engines.get(4)!.counters["cut"]).toBe(3)
+    const toOthers = (_: number, to: number): boolean => to !== 4
+    calls(121, 140, () => nodes.settle(toOthers))
+    const more = { session: session(2) }
+    for (const id of nodes.ids) nodes.call(id, request("rb", "broadcast", { text: "b" }, more), 9)
+    nodes.settle(toOthers)
+    for (const id of [1, 2, 3]) nodes.cut(id, 4)
+    return nodes
+  }
+  const answered = (nodes: Nodes): ReadonlyArray<string> => {
+    for (const id of [1, 2, 3]) nodes.link(id, 4)
+    nodes.settle()
+    const last = nodes.replies.filter(({ route }) => route === 9)
+    return last.map(({ from, reply }) => `${from} ${reply.code ?? "ok"}`).sort()
+  }
+  const ALL = ["1 ok", "2 ok", "3 ok", "4 ok"]
+
+  it("lose no call whose words are still on their way", () => {
+    expect(answered(group())).toEqual(ALL)
+  })
+  it("lose none after the others were started again from their checkpoints", () => {
+    const nodes = group()
+    for (const id of [1, 2, 3]) {
+      nodes.logs.set(id, [nodes.engines.get(id)!.checkpoint()])
+      nodes.boot(id)
+    }
+    for (const a of [1, 2, 3]) for (const b of [1, 2, 3]) if (a < b) nodes.link(a, b)
+    expect(answered(nodes)).toEqual(ALL)
+  })
+})

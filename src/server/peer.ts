@@ -35,7 +35,10 @@ export class Peer {
   readonly resends = new Resends()
   /** It was told that words below this position are gone; 0: not over this link. */
   cut = 0
-  /** Words that it had not done are gone: `done` is told it only once it was sent all others. */
+  /**
+   * Words that it had not done are gone, or may be since an earlier life: `done` is told it only
+   * once it was sent all others.
+   */
   missed = false
   /** Bytes said again beside the cursor since it last told what it took. */
   resentBytes = 0

@@ -84,6 +84,7 @@ export class Recovery {
     const peer = this.of(node)
     if (peer === undefined) return
     peer.kept = true
+    peer.missed = true
     peer.storeId = storeId
     peer.done = done
     peer.taken = done
