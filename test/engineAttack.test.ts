@@ -31,6 +31,16 @@ describe("P8: what a peer can fill is its own share", () => {
     nodes.input(1, { kind: "turnEnd" })
     expect(nodes.engines.get(1)!.counters["resent"]).toBe(50)
   })
+
+  it("one who says again and again that its words are gone is looked into once a tick", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    nodes.settle()
+    for (let i = 0; i < 100; i++) hear(nodes, 1, 2, { kind: "cut", position: 1 + i })
+    expect(nodes.engines.get(1)!.counters).toMatchObject({ cut: 1, cut_again: 99 })
+    nodes.input(1, { kind: "tick" })
+    hear(nodes, 1, 2, { kind: "cut", position: 200 })
+    expect(nodes.engines.get(1)!.counters["cut"]).toBe(2)
+  })
 })
 
 describe("P8: what a client can fill is bounded", () => {

@@ -55,7 +55,10 @@ export interface Limits {
   readonly applyItemsMax: number
   /** Reads of one application that wait for an index. One more is `overloaded`. */
   readonly readsMax: number
-  /** Said words kept for peers that have not finished them. Beyond it calls are `overloaded`. */
+  /**
+   * Said words kept for peers that have not finished them; of those that enough have taken only
+   * what is unfinished here stays, and counts no more. Beyond it calls are `overloaded`.
+   */
   readonly tailBytesMax: number
   /** The log of one node on disk. Beyond it calls are `overloaded`. */
   readonly logBytesMax: number

@@ -14,6 +14,8 @@ import { isFor } from "./peer.ts"
 class Member {
   /** It has cut us off: words of its that we had not taken are gone. */
   cut = false
+  /** It did so since the last tick: told again, it costs nothing. */
+  cutLately = false
   /** It says nothing more in instances of our words up to here. */
   closed = 0
   /** Lanes in which it spoke below our `own` since the last tick. */
@@ -40,8 +42,10 @@ export class Gone {
   }
 
   up(rank: number): void {
-    this.members[rank]!.late.clear()
-    this.members[rank]!.told.clear()
+    const member = this.members[rank]!
+    member.late.clear()
+    member.told.clear()
+    member.cutLately = false
   }
 
   /** The member spoke, or asked, below our `own`. */
@@ -70,11 +74,17 @@ export class Gone {
     claims.set(lane, ofLane)
   }
 
-  /** The member's words that we had not taken are gone. */
-  cut(rank: number): void {
+  /**
+   * The member's words that we had not taken are gone.
+   * @returns false: it has said so since the last tick
+   */
+  cut(rank: number): boolean {
     const member = this.members[rank]!
+    if (member.cutLately) return false
     member.cut = true
+    member.cutLately = true
     member.closed = 0
+    return true
   }
 
   /** The member has finished the instances of our words up to `done`, and sent all it said. */
@@ -86,6 +96,7 @@ export class Gone {
   }
 
   tick(): void {
+    for (const member of this.members) member.cutLately = false
     for (const [key, claims] of this.claims) this.believe(key, claims)
     if (!this.news) return
     this.news = false

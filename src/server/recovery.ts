@@ -274,7 +274,7 @@ export class Recovery {
   cut(node: NodeId, { position }: Cut): void {
     const peer = this.of(node)
     if (peer === undefined) return
-    this.gone.cut(peer.rank)
+    if (!this.gone.cut(peer.rank)) return this.core.count("cut_again")
     for (const lane of this.core.lanes.values()) lane.unawait(peer.rank)
     for (const session of this.core.sessions.table.values()) session.unawait(peer.rank)
     this.core.report("cut", `node ${node} keeps its words below ${position} no longer`)

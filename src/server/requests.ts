@@ -229,7 +229,7 @@ export class Requests {
       return this.runs.size >= limits.runsMax ? `${limits.runsMax} handlers run` : undefined
     }
     if (logFull) return "the log is full"
-    return says.bytes >= limits.tailBytesMax ? "members have not taken what was said" : undefined
+    return says.siftable >= limits.tailBytesMax ? "members have not taken what was said" : undefined
   }
 
   private enter(call: CallState, instance: Instance | undefined): void {

@@ -22,6 +22,8 @@ export class Says {
   private starts: Array<number> = []
   private head = 0
   private total = 0
+  /** The last `cut` looked at the words up to here, and kept those that are still in the list. */
+  private sifted = 0
 
   get count(): number {
     return this.list.length - this.head
@@ -29,6 +31,11 @@ export class Says {
 
   get bytes(): number {
     return this.count === 0 ? 0 : this.total - this.starts[this.head]!
+  }
+
+  /** Of the words that may still go: a tail full of those that `cut` kept is not full. */
+  get siftable(): number {
+    return this.bytesBetween(this.sifted + 1, this.last + 1)
   }
 
   words(): ReadonlyArray<Word> {
@@ -102,21 +109,25 @@ export class Says {
 
   /**
    * Drops the oldest words up to `position` until no more than `bytesMax` bytes are left, but for
-   * those that `keep` names.
+   * those that `keep` names, which count no more.
    */
   cut(position: number, bytesMax: number, keep: (word: Word) => boolean): void {
+    // Called in every turn of a node whose tail is full: nothing is looked at twice.
+    if (position <= this.sifted) return
     const { list, head } = this
     const kept: Array<Word> = []
-    let over = this.bytes - bytesMax
+    let over = this.siftable - bytesMax
     let slot = head
-    // Called in every turn of a node whose tail is full: nothing is copied where nothing goes.
     for (; slot < list.length && over > 0 && list[slot]!.position <= position; slot++) {
       const word = list[slot]!
+      if (word.position > this.sifted) {
+        over -= wordBytes(word)
+        this.sifted = word.position
+      }
       if (keep(word)) {
         kept.push(word)
         continue
       }
-      over -= wordBytes(word)
       this.first = Math.max(this.first, word.position + 1)
     }
     if (kept.length === slot - head) return

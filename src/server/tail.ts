@@ -24,14 +24,14 @@ export const trimTail = (core: Core, peers: ReadonlyArray<Peer>): void => {
   const { tailBytesMax } = limits
   const cut = (position: number) =>
     says.cut(position, tailBytesMax / 2, (word) => stands(core, word))
-  if (says.bytes > 0.75 * tailBytesMax)
+  if (says.siftable > 0.75 * tailBytesMax)
     cut(
       ofMost(
         core,
         peers.map((peer) => peer.done)
       )
     )
-  if (says.bytes > 0.9 * tailBytesMax)
+  if (says.siftable > 0.9 * tailBytesMax)
     cut(
       ofMost(
         core,

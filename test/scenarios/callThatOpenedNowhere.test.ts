@@ -9,7 +9,7 @@ import { matching } from "../../src/quorum/Policy.ts"
 import { makeSystem } from "../../src/quorum/QuorumSystem.ts"
 import { laneOfBytes, sessionKey } from "../../src/server/laneKey.ts"
 import { methodId } from "../../src/server/Message.ts"
-import { bracha, json, Nodes } from "../support/engines.ts"
+import { bracha, json, Nodes, request, session } from "../support/engines.ts"
 
 /** Four nodes and the call table of a real client; to begin with node 1 alone hears it. */
 class Scene {
@@ -109,5 +109,22 @@ describe("the call that opened nowhere", () => {
     expect(nodes.engines.get(1)!.counters["overloaded"]).toBeUndefined()
     const { entries } = nodes.engines.get(1)!.checkpoint()
     expect(entries.filter((e) => e.kind === "word" && e.index === 1)).toHaveLength(1)
+  })
+
+  it("and a client that makes only such calls takes no room from others", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine", { tailBytesMax: 4_000 })
+    const made = (index: number): object => ({ text: `${index}`.padEnd(100, "x") })
+    for (let index = 1; index <= 400; index++) {
+      nodes.call(1, request("rb", "broadcast", made(index), { index }), 5)
+      if (index % 2 === 0) nodes.settle()
+    }
+    const more = { session: session(2) }
+    for (const id of nodes.ids) nodes.call(id, request("rb", "broadcast", made(0), more), 9)
+    nodes.settle()
+    const codes = nodes.replies.map(({ reply }) => reply.code)
+    expect(codes).toEqual([undefined, undefined, undefined, undefined])
+    // What it said in each of them stands.
+    const { entries } = nodes.engines.get(1)!.checkpoint()
+    expect(entries.filter((e) => e.kind === "word" && e.lane === session(1))).toHaveLength(400)
   })
 })
