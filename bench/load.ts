@@ -30,6 +30,7 @@ export class Load {
   private errors = 0
   private startedMs = 0
   private idle: (() => void) | undefined
+  private ended: (() => void) | undefined
 
   constructor(settings: Settings, operation: Operation) {
     this.settings = settings
@@ -51,6 +52,12 @@ export class Load {
     this.operations = 0
     this.measuring = true
     this.startedMs = performance.now()
+  }
+
+  /** Where nothing ended since `measure`: once something has. A window without any says nothing. */
+  async some(): Promise<void> {
+    if (this.operations + this.errors > 0) return
+    await new Promise<void>((resolve) => (this.ended = resolve))
   }
 
   /** Ends recording; the load goes on until `stop`, so that no process falls idle meanwhile. */
@@ -99,6 +106,7 @@ export class Load {
         this.operations++
         this.histogram.recordValue(Math.round((performance.now() - startMs) * NS_PER_MS))
       }
+      if (this.operations + this.errors > 0) this.ended?.()
       if (this.stopped && this.open === 0) this.idle?.()
       // What fails at once must not recurse, nor keep the event loop from everything else.
       if (then !== undefined) within || failed ? setImmediate(then) : then()

@@ -49,6 +49,7 @@ const begin = async (id: number, given: ClusterSettings): Promise<void> => {
 const measure = async (): Promise<void> => {
   load!.measure()
   await sleep(settings!.seconds * 1000)
+  await load!.some()
   tell({ kind: "measured", ...load!.measured() })
 }
 

@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
+import { Load } from "../bench/load.ts"
 import { COMPARED } from "../bench/options.ts"
 import { NAMES } from "../bench/registry.ts"
 import { ROOT } from "./support/repo.ts"
@@ -29,6 +30,25 @@ const measure = async (...args: ReadonlyArray<string>): Promise<Record<string, u
   return JSON.parse(lines[0]!)
 }
 const POSITIVE = ["opsPerSec", "p50Us", "p99Us", "cpuUsPerOp", "rssMiB"]
+
+it("a window in which nothing ended waits for the first operation that does", async () => {
+  const ends: Array<(failed: boolean) => void> = []
+  const settings = { bench: "raw", transport: "link", nodes: 1, inflight: 2, seconds: 1 } as const
+  const load = new Load(
+    { ...settings, ratePerSec: undefined, warmupSeconds: 1, payloadBytes: 0 },
+    (done) => void ends.push(done)
+  )
+  load.start()
+  load.measure()
+  let waited = true
+  const some = load.some().then(() => (waited = false))
+  await Promise.resolve()
+  expect([ends.length, waited]).toEqual([2, true])
+  ends[0]!(false)
+  await some
+  await load.some()
+  expect(load.measured()).toMatchObject({ operations: 1, errors: 0 })
+})
 
 describe("npm run bench", () => {
   it.each([
