@@ -8,9 +8,8 @@ import { choicesOf, type Decorate, simulate } from "../../src/testing/index.ts"
 import { bracha, json, Nodes, protocolOf, request } from "../support/engines.ts"
 import { allSigned } from "../support/proofs.ts"
 import { proving } from "../support/proving.ts"
+import { seedsOf, SLOW } from "../support/seeds.ts"
 import { echo, hear } from "../support/tries.ts"
-
-const SLOW = { timeout: 120_000 }
 
 describe("P1", () => {
   it("the same word again is dropped and counted", () => {
@@ -60,7 +59,7 @@ describe("P1", () => {
     const choices = choicesOf(spec, { submit: [{ text: "a" }, { text: "b" }] })
     const group = { nodes: 4, byzantine: 1, model: "byzantine", faults: "all" } as const
     const promises = { totality: false, quorums: false }
-    for (let seed = 1; seed <= 40; seed++) {
+    for (let seed = 1; seed <= seedsOf(15); seed++) {
       const twice: Array<string> = []
       // One set per life of a node: after a restart it is told everything again.
       const decorate: Decorate = {

@@ -12,11 +12,11 @@ import { methodId } from "../../src/server/Message.ts"
 import { laneBytes } from "../../src/server/laneKey.ts"
 import { proving } from "../support/proving.ts"
 import { bracha, Nodes, request } from "../support/engines.ts"
+import { seedsOf, SLOW } from "../support/seeds.ts"
 import { echo, hear, logged } from "../support/tries.ts"
 import { stepping } from "../sim/support.ts"
 
-const SLOW = { timeout: 120_000 }
-const SEEDS = 60
+const SEEDS = seedsOf(20)
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 

@@ -9,9 +9,8 @@ import { choicesOf, type SimulateOptions, simulate } from "../../src/testing/ind
 import { garbled } from "../../src/testing/inventions.ts"
 import type { NetworkPort } from "../../src/testing/simNetwork.ts"
 import { Twins } from "../../src/testing/twins.ts"
+import { seedsOf, SLOW } from "../support/seeds.ts"
 
-/** For machines that others share. */
-const SLOW = { timeout: 120_000 }
 const broadcast = [{ text: "a" }, { text: "b" }, { text: "c" }]
 const RB: Omit<SimulateOptions, "seed"> = {
   spec: Bracha.spec,
@@ -117,19 +116,19 @@ describe("twins", () => {
 
   it("run in some of the runs, and both are heard", SLOW, () => {
     let twice = 0
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= seedsOf(40); seed++) {
       const run = simulate({ ...RB, seed })
       expect(run.failure, `seed ${seed}`).toBeUndefined()
       if (run.hosts.length > 4) twice++
     }
-    expect(twice).toBeGreaterThan(2)
+    expect(twice).toBeGreaterThan(seedsOf(1))
   })
 })
 
 it("P15: rogue clients and liars of all kinds hurt nobody, with 4 and with 7 nodes", SLOW, () => {
   for (const nodes of [4, 7]) {
     const byzantine = Math.floor((nodes - 1) / 3)
-    for (let seed = 500; seed < (nodes === 4 ? 600 : 530); seed++) {
+    for (let seed = 500; seed < 500 + seedsOf(nodes === 4 ? 40 : 10); seed++) {
       const run = simulate({ ...RB, nodes, byzantine, seed })
       expect(run.failure, `${nodes} nodes, seed ${seed}`).toBeUndefined()
     }

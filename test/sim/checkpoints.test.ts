@@ -11,6 +11,7 @@ import {
   type SimulateOptions,
   simulate
 } from "../../src/testing/index.ts"
+import { seedsOf, SLOW } from "../support/seeds.ts"
 import { firstFailure, overEngine } from "./support.ts"
 
 const promises = { totality: true, quorums: true }
@@ -54,16 +55,13 @@ const forgetful = (kind: LogEntry["kind"]): Decorate => ({
     })
 })
 
-/** For machines that others share. */
-const SLOW = { timeout: 120_000 }
-
 describe("checkpoints", SLOW, () => {
   it.each([
     ["reliable broadcast", BRACHA],
     ["paxos", PAXOS]
   ])("of %s keep every promise, made and read back in many runs", (_, options) => {
     let [made, read] = [0, 0]
-    for (let seed = 1; seed <= 100; seed++) {
+    for (let seed = 1; seed <= seedsOf(40); seed++) {
       const marks = recordMarks(() => {
         const run = simulate({ ...options, seed })
         expect(run.failure, `seed ${seed}`).toBeUndefined()
@@ -71,8 +69,8 @@ describe("checkpoints", SLOW, () => {
       made += marks.get("host: checkpoint") ?? 0
       read += marks.get("engine: began with a checkpoint") ?? 0
     }
-    expect(made).toBeGreaterThan(200)
-    expect(read).toBeGreaterThan(25)
+    expect(made).toBeGreaterThan(seedsOf(80))
+    expect(read).toBeGreaterThan(seedsOf(10))
   })
 
   it.each<[string, Omit<SimulateOptions, "seed">, Decorate]>([

@@ -7,6 +7,7 @@ import {
   type SimulateOptions,
   simulate
 } from "../../src/testing/index.ts"
+import { seedsOf, SLOW } from "../support/seeds.ts"
 import {
   deafToWants,
   firstFailure,
@@ -34,24 +35,21 @@ const OPTIONS: Omit<SimulateOptions, "seed"> = {
   promises: { totality: true, quorums: true }
 }
 
-/** For machines that others share. */
-const SLOW = { timeout: 120_000 }
-
 describe("paxos with a fixed leader and durable memory", () => {
-  it("keeps every promise in 200 seeds with crashes, breaks and dying clients", SLOW, () => {
+  it("keeps every promise in 60 seeds with crashes, breaks and dying clients", SLOW, () => {
     const totals = { decided: 0, crashes: 0 }
-    for (let seed = 1; seed <= 200; seed++) {
+    for (let seed = 1; seed <= seedsOf(60); seed++) {
       const run = simulate({ ...OPTIONS, seed })
       expect(run.failure, `seed ${seed}`).toBeUndefined()
       totals.decided += run.checkers.answered
       totals.crashes += run.crashes
     }
-    expect(totals.decided).toBeGreaterThan(1500)
-    expect(totals.crashes).toBeGreaterThan(500)
+    expect(totals.decided).toBeGreaterThan(seedsOf(450))
+    expect(totals.crashes).toBeGreaterThan(seedsOf(150))
   })
 
   it("works with 5 nodes", () => {
-    expect(firstFailure({ ...OPTIONS, nodes: 5 }, 30)?.failure).toBeUndefined()
+    expect(firstFailure({ ...OPTIONS, nodes: 5 }, seedsOf(15))?.failure).toBeUndefined()
   })
 
   const bugs: ReadonlyArray<readonly [string, Decorate, RegExp]> = [

@@ -17,9 +17,7 @@ import {
 } from "../../src/testing/index.ts"
 import { calmOf, PROTOCOLS } from "../../tools/protocols.ts"
 import { protocolOf } from "../support/engines.ts"
-
-/** For machines that others share. */
-const SLOW = { timeout: 120_000 }
+import { seedsOf, SLOW } from "../support/seeds.ts"
 
 describe("the judge of handlers (P1)", () => {
   const show = (contexts: ReadonlyArray<object>, step: unknown = []): ReadonlyArray<string> => {
@@ -159,7 +157,7 @@ describe("P12: a handler that throws", () => {
       spec: (spec: ProtocolSpec, node: number) =>
         node === 2 ? broken(spec, (text) => text === "b") : spec
     }
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= seedsOf(30); seed++) {
       // Together with a node that lost its disk these would be two that fail.
       const run = simulate({ ...options, leader: 0, crash: seed % 2 === 0, seed, decorate })
       if (run.correct.length < 4) continue
@@ -196,7 +194,7 @@ describe.each(Object.keys(PROTOCOLS))("P14 in %s: of one member that is stuck", 
     ]
   ]
   it.each(stuck)("the others notice nothing: %s", SLOW, (_, happens) => {
-    for (let seed = 1; seed <= 20; seed++) {
+    for (let seed = 1; seed <= seedsOf(6); seed++) {
       const options = { ...calmOf(name, seed), clients: 3, callsPerClient: 6 }
       const well = simulate(options)
       const run = simulate({

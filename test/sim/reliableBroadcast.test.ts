@@ -10,6 +10,7 @@ import {
   Simulation,
   simulate
 } from "../../src/testing/index.ts"
+import { seedsOf, SLOW } from "../support/seeds.ts"
 import {
   deafToWants,
   firstFailure,
@@ -30,13 +31,10 @@ const OPTIONS: Omit<SimulateOptions, "seed"> = {
   promises: { totality: true, quorums: true }
 }
 
-/** For machines that others share. */
-const SLOW = { timeout: 120_000 }
-
 describe("reliable broadcast with one Byzantine node of four", () => {
-  it("keeps every promise in 200 seeds with all faults, liars and bad clients", SLOW, () => {
+  it("keeps every promise in 60 seeds with all faults, liars and bad clients", SLOW, () => {
     const totals = { decided: 0, crashes: 0, breaks: 0, steps: 0 }
-    for (let seed = 1; seed <= 200; seed++) {
+    for (let seed = 1; seed <= seedsOf(60); seed++) {
       const run = simulate({ ...OPTIONS, seed })
       expect(run.failure, `seed ${seed}`).toBeUndefined()
       totals.decided += run.checkers.answered
@@ -45,10 +43,10 @@ describe("reliable broadcast with one Byzantine node of four", () => {
       totals.steps += run.steps
     }
     // The runs are worth something: calls were answered, and things did go wrong.
-    expect(totals.decided).toBeGreaterThan(1500)
-    expect(totals.crashes).toBeGreaterThan(300)
-    expect(totals.breaks).toBeGreaterThan(3000)
-    expect(totals.steps).toBeGreaterThan(300_000)
+    expect(totals.decided).toBeGreaterThan(seedsOf(450))
+    expect(totals.crashes).toBeGreaterThan(seedsOf(90))
+    expect(totals.breaks).toBeGreaterThan(seedsOf(900))
+    expect(totals.steps).toBeGreaterThan(seedsOf(90_000))
   })
 
   it("answers everything when nothing goes wrong", () => {
@@ -62,7 +60,7 @@ describe("reliable broadcast with one Byzantine node of four", () => {
 
   it.each([5, 7])("works with %i nodes", (nodes) => {
     const byzantine = Math.floor((nodes - 1) / 3)
-    expect(firstFailure({ ...OPTIONS, nodes, byzantine }, 40)?.failure).toBeUndefined()
+    expect(firstFailure({ ...OPTIONS, nodes, byzantine }, seedsOf(20))?.failure).toBeUndefined()
   })
 })
 

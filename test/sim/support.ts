@@ -61,12 +61,13 @@ export const deafToWants: Decorate = {
   })
 }
 
-/** Runs seeds from 1 on until one fails; `undefined` when none of `seeds` does. */
+/** Runs seeds from `first` on until one fails; `undefined` when none of `seeds` does. */
 export const firstFailure = (
   options: Omit<SimulateOptions, "seed">,
-  seeds: number
+  seeds: number,
+  first = 1
 ): SimulationRun | undefined => {
-  for (let seed = 1; seed <= seeds; seed++) {
+  for (let seed = first; seed < first + seeds; seed++) {
     const run = simulate({ ...options, seed })
     if (run.failure !== undefined) return run
   }

@@ -1,6 +1,7 @@
 /** Tails of a few dozen words, and members away for longer than these last. */
 import { describe, expect, it } from "vitest"
 import type { SimulationParts } from "../../src/testing/index.ts"
+import { seedsOf } from "../support/seeds.ts"
 import { apart, BRACHA, type Group, PAXOS, TINY, watched } from "./watched.ts"
 
 const WILD = { faults: "all", crash: true, callsPerClient: 80, limits: TINY } as const
@@ -28,7 +29,7 @@ const sum = (group: Group, seeds: number, away: (seed: number) => number) => {
   return total
 }
 
-const SEEDS = 40
+const SEEDS = seedsOf(16)
 
 describe("tiny tails and long partitions, with all other faults", { timeout: 600_000 }, () => {
   it("reliable broadcast keeps its promises where no word was cut", () => {

@@ -7,10 +7,9 @@ import { methodId } from "../../src/server/Message.ts"
 import { boundsOf, worstGroupOf } from "../../src/testing/checkBounds.ts"
 import { choicesOf, type SimulationParts, simulate } from "../../src/testing/index.ts"
 import { EPOCH_MS } from "../../src/testing/world.ts"
+import { seedsOf, SLOW } from "../support/seeds.ts"
 import { PROTOCOLS } from "../../tools/protocols.ts"
 
-/** For machines that others share. */
-const SLOW = { timeout: 240_000 }
 const SMALL: Partial<Limits> = {
   ...{ bodyBytesMax: 512, batchBytesMax: 2048, batchBytesTarget: 512, linkBytes: 8192 },
   ...{ cursorBytesMax: 1024, tailBytesMax: 2048, logSegmentBytes: 4096 },
@@ -59,7 +58,7 @@ it.each(Object.keys(PROTOCOLS))(
       choices.map(({ body }) => body)
     )
     const highest: { [table: string]: number } = {}
-    for (let seed = 1; seed <= 10; seed++) {
+    for (let seed = 1; seed <= seedsOf(5); seed++) {
       const run = simulate({
         ...{ spec, model, nodes, choices, leader, seed, script, limits: SMALL },
         ...{ byzantine: model === "byzantine" ? 1 : 0, faults: "all", crash: true },
