@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { Worker } from "node:worker_threads"
 import { EventHash, trafficByKind } from "quorate/testing"
+import { naturalOf, parsed, type Usage, usageOf } from "./options.ts"
 import { PROTOCOLS } from "./protocols.ts"
 import { runSeeds, type Seeds, type SeedsDone } from "./seeds.ts"
 
@@ -37,14 +38,12 @@ const PROGRESS_MS = 5_000
 /** Runs between two looks at the clock. */
 const CHUNK = 20
 
-const usage = (what: string): never => {
-  process.stderr.write(`sim: ${what}; --help lists the options\n`)
-  process.exit(2)
-}
+const usage: Usage = usageOf("sim")
+const natural = naturalOf(usage)
 
-const readOptions = () => {
-  try {
-    const { values } = parseArgs({
+const readOptions = () =>
+  parsed(usage, () =>
+    parseArgs({
       options: {
         protocol: { type: "string" },
         nodes: { type: "string" },
@@ -60,18 +59,7 @@ const readOptions = () => {
         help: { type: "boolean", default: false }
       }
     })
-    return values
-  } catch (error) {
-    // Node's first sentence; the rest is about arguments that begin with a dash.
-    return usage((error as Error).message.split(/\.\s/)[0]!)
-  }
-}
-
-const natural = (name: string, text: string, least: number, most: number): number => {
-  const value = Number(text)
-  if (/^[0-9]+$/.test(text) && value >= least && value <= most) return value
-  return usage(`--${name} ${text} is no number from ${least} to ${most}`)
-}
+  )
 
 const numbers = (text: string): ReadonlySet<number> =>
   new Set(text === "" ? [] : text.split(",").map((one) => natural("drop", one, 1, 1_000_000)))

@@ -1,4 +1,4 @@
-/** `npm run sim` as a program: what it prints, what it exits with. */
+/** `npm run sim` and `sim:crashes` as programs: what they print, what they exit with. */
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
@@ -7,14 +7,16 @@ import { ROOT } from "../support/repo.ts"
 /** For machines that others share. */
 const SLOW = { timeout: 120_000 }
 
-const sim = async (...args: ReadonlyArray<string>) => {
-  const command = ["--conditions=quorate-source", "tools/sim.ts", ...args]
+const ran = async (program: string, args: ReadonlyArray<string>) => {
+  const command = ["--conditions=quorate-source", program, ...args]
   const run = promisify(execFile)(process.execPath, command, { cwd: ROOT })
   return run.then(
     ({ stdout, stderr }) => ({ stdout, stderr, code: 0 }),
     (failed: { stdout: string; stderr: string; code: number }) => failed
   )
 }
+const sim = (...args: ReadonlyArray<string>) => ran("tools/sim.ts", args)
+const crashes = (...args: ReadonlyArray<string>) => ran("tools/crashes.ts", args)
 const json = async (...args: ReadonlyArray<string>) => {
   const { stdout } = await sim("--json", ...args)
   return stdout
@@ -50,5 +52,26 @@ describe("npm run sim", () => {
     const { code, stderr } = await sim("--protocol", "paxos", "--workers", "many")
     expect([code, stderr]).toEqual([2, expect.stringContaining("--workers many")])
     expect((await sim("--protocol", "raft")).code).toBe(2)
+  })
+})
+
+describe("npm run sim:crashes", () => {
+  it("tries every K-th crash point, from the I-th on", SLOW, async () => {
+    const { code, stdout } = await crashes("--scenario", "sum", "--every", "100", "--first", "150")
+    const [, tried, all] = stdout.match(/^sum: (\d+) of (\d+) crash points, .*\n0 failures\n$/)!
+    expect([code, Number(tried)]).toEqual([0, Math.ceil((Number(all) - 150) / 100)])
+    expect(Number(tried)).toBeGreaterThan(0)
+  })
+
+  it.each([
+    [["--scenario", "raft"], "--scenario raft is none of reliable-broadcast, counter, "],
+    [["--seed", "x"], "--seed x is no whole number from 0 "],
+    [["--every", "0"], "--every 0 is no whole number from 1 "],
+    [["--bogus"], "Unknown option '--bogus'"],
+    [["--scenario", "sum", "--first", "99999"], "--first 99999 is behind the last crash point"]
+  ])("never passes for having tried nothing: %j", SLOW, async (args, what) => {
+    const { code, stderr } = await crashes(...args)
+    expect([code, stderr.slice(0, 13 + what.length)]).toEqual([2, `sim:crashes: ${what}`])
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1)
   })
 })
