@@ -10,8 +10,8 @@ const KIND = { checkpoint: 5, session: 6, lane: 7, state: 8, member: 12 } as con
 const FIXED_BYTES_MAX = 64
 /** Of one counter. */
 const UINT_BYTES_MAX = 8
-/** What a member shows as its store: hexadecimal, and short. */
-const STORE_ID = /^[ -~]{1,256}$/
+/** What a member shows as its store: hexadecimal, and short; empty where it was never seen. */
+const STORE_ID = /^[ -~]{0,256}$/
 const STORE_ID_CHARACTERS_MAX = 256
 const BLOCK_BYTES_MAX = 0x7fff_ffff
 

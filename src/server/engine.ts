@@ -321,7 +321,8 @@ export class Engine {
   }
   /** The store that each other member showed first. */
   get stores(): ReadonlyMap<NodeId, string> {
-    return new Map(this.recovery.members().map(({ node, storeId }) => [node, storeId]))
+    const seen = this.recovery.members().filter(({ storeId }) => storeId !== "")
+    return new Map(seen.map(({ node, storeId }) => [node, storeId]))
   }
 
   /** How often something was dropped or refused, by reason. */

@@ -74,16 +74,16 @@ export class Recovery {
     peer.wanted = false
   }
 
-  /** For a checkpoint: the members whose store was seen. */
+  /** For a checkpoint. Of members that were never seen: that what left the tail was not for them. */
   members(): ReadonlyArray<MemberKept> {
-    return this.peers.filter(({ storeId }) => storeId !== "").map(keptOf)
+    return this.peers.filter(({ storeId, done }) => storeId !== "" || done > 0).map(keptOf)
   }
 
   /** At boot. */
   remember({ node, storeId, done }: MemberKept): void {
     const peer = this.of(node)
     if (peer === undefined) return
-    peer.kept = true
+    peer.kept = storeId !== ""
     peer.missed = true
     peer.storeId = storeId
     peer.done = done

@@ -127,6 +127,22 @@ describe("ballots without end", () => {
     for (const id of group.ids) expect(group.promised(id)).toBe(204)
   })
 
+  it("tells nobody that words are gone which nobody needs, though it met them never", () => {
+    const group = new Group()
+    for (const id of [1, 2]) group.cut(id, LONE)
+    group.boot(LONE)
+    group.ask(LONE, "lead", { climb: true })
+    group.turns(LONE, 50)
+    group.logs.set(LONE, [group.engines.get(LONE)!.checkpoint()])
+    group.boot(LONE)
+    for (const id of [1, 2]) group.link(id, LONE)
+    const told: Array<string> = []
+    group.settle((from, _, { kind }) => from !== LONE || told.push(kind) > 0)
+    expect(told).toContain("resume")
+    expect(told).not.toContain("cut")
+    for (const id of group.ids) expect(group.promised(id)).toBe(50)
+  })
+
   it("another can go above it and lead", () => {
     const group = parted(200)
     for (const id of [1, 2]) group.link(id, LONE)
