@@ -2,6 +2,7 @@
  * The judges of a run. They see what nodes write durably, what leaves nodes, and what clients get;
  * they share no code with the engine.
  */
+import { bytesEqual } from "../base/bytes.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { CallResult } from "../link/callTypes.ts"
@@ -111,7 +112,6 @@ export class Checkers {
     this.answers = new AnswerCheck({
       fail,
       durable,
-      byzantine: options.model === "byzantine",
       correct,
       agreed: (key) => this.#byKey.get(key)?.method.call === "multiparty",
       decidedAt: (node, key) => this.decisions.decidedAt(node, key)
@@ -274,15 +274,12 @@ export class Checkers {
     return openedMs(key) <= Math.max(this.#horizonMs, ...this.#youngMs.values())
   }
 
-  /**
-   * Two sets that let a node finish must share a correct member; liars, and who lost its memory,
-   * may have said all.
-   */
+  /** Two sets that let a node finish must share a correct member; liars may have said all. */
   #quorum(node: NodeId, lane: LaneKey, index: number): void {
-    const { promises, members, model } = this.#options
+    const { promises, members, correct, model } = this.#options
     if (!promises.quorums) return
     const faults = model === "crash" ? 0 : Math.floor((members - 1) / 3)
-    const speakers = this.words.speakers(lane, index) + members - this.#correct.size
+    const speakers = this.words.speakers(lane, index) + members - correct.length
     if (2 * speakers > members + faults) return
     const what = `${laneText(lane)}/${index} on the word of ${speakers} of ${members} members`
     this.fail(`quorum: node ${node} finished ${what}`)
@@ -323,12 +320,12 @@ export class Checkers {
     }
     if (call.method.call !== "multiparty" || !call.honest) return
     if (call.key === undefined) return this.fail(`call ${call.number} was answered and never sent`)
-    this.answers.taken(call.key, result.answer)
+    const answer = this.answers.answer(call.key)
+    if (answer === undefined || !bytesEqual(answer, result.answer)) {
+      this.fail(`a client took an answer to ${callText(call.key)} that no correct node gave`)
+    }
     // Without logs nobody sees what is decided.
     if (this.#options.durable) this.decisions.accepted(call.key)
-    // Who lost its memory tells the truth all the same, and may be the first to know.
-    const lost = this.#options.model === "byzantine" && this.decisions.lost()
-    if (lost) this.fail(lost)
   }
 
   /** What is still missing of what must hold once faults have ended. */
@@ -340,8 +337,7 @@ export class Checkers {
       const name = open.key === undefined ? "it was never sent" : callText(open.key)
       return `no answer to call ${open.number} of client ${open.client} (${name})`
     }
-    const missing = this.words.missing() ?? this.answers.untold() ?? this.decisions.lost()
-    return missing ?? (this.#options.promises.totality ? this.untotal() : undefined)
+    return this.words.missing() ?? (this.#options.promises.totality ? this.untotal() : undefined)
   }
 
   #settledAt(node: NodeId, key: CallKey): boolean {

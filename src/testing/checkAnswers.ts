@@ -11,8 +11,6 @@ export const callKey = (session: LaneKey, index: number): CallKey => `${session}
 export interface AnswerCheckOptions {
   readonly fail: (what: string) => void
   readonly durable: boolean
-  /** Nodes may lie: what a client takes at least one correct node has said by then. */
-  readonly byzantine: boolean
   /** Nodes that remember all they said; may shrink. */
   readonly correct: ReadonlyArray<NodeId>
   /** Whether the nodes must give the same answer: true of multiparty calls. */
@@ -31,8 +29,6 @@ export class AnswerCheck {
   readonly #finals = new Map<CallKey, Map<NodeId, Final>>()
   /** The answer of the nodes. */
   readonly #answers = new Map<CallKey, Uint8Array>()
-  /** Clients took it of a node that had lost its memory, before any other answered. */
-  readonly #taken = new Map<CallKey, Uint8Array>()
   /** Which nodes gave it. */
   readonly #nodes = new Map<CallKey, Map<NodeId, Uint8Array>>()
 
@@ -77,23 +73,6 @@ export class AnswerCheck {
     return this.#nodes.get(key) ?? NONE
   }
 
-  /** A client took this answer: what a correct node has said, or, of nodes that never lie, will. */
-  taken(key: CallKey, body: Uint8Array): void {
-    const answer = this.#answers.get(key)
-    if (answer === undefined && !this.#options.byzantine) this.#taken.set(key, body)
-    else if (answer === undefined || !bytesEqual(answer, body)) this.#madeUp(key)
-  }
-
-  /** A call whose client took an answer that no correct node has given yet. */
-  untold(): string | undefined {
-    for (const key of this.#taken.keys()) return `no correct node answers ${callText(key)}`
-    return undefined
-  }
-
-  #madeUp(key: CallKey): void {
-    this.#options.fail(`a client took an answer to ${callText(key)} that no correct node gave`)
-  }
-
   /** A call that some correct node answered and another has not finished, among those `wanted`. */
   missing(wanted: (key: CallKey) => boolean): string | undefined {
     for (const [key, finals] of this.#finals) {
@@ -116,12 +95,8 @@ export class AnswerCheck {
       this.#options.fail(`P7: node ${node} answered ${callText(key)} in two ways`)
     }
     const answer = this.#answers.get(key)
-    if (answer === undefined) {
-      this.#answers.set(key, body)
-      const taken = this.#taken.get(key)
-      if (taken !== undefined && !bytesEqual(taken, body)) this.#madeUp(key)
-      this.#taken.delete(key)
-    } else if (!bytesEqual(answer, body)) {
+    if (answer === undefined) this.#answers.set(key, body)
+    else if (!bytesEqual(answer, body)) {
       this.#options.fail(`agreement: node ${node} answered ${callText(key)} unlike another`)
     }
   }

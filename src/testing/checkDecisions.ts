@@ -26,8 +26,6 @@ export class DecisionCheck {
   /** Calls by node. */
   readonly #calls = new Map<NodeId, Set<CallKey>>()
   readonly #called = new Set<CallKey>()
-  /** Answered, and not seen to be decided yet. */
-  readonly #accepted = new Set<CallKey>()
   readonly #installed: Array<{ readonly node: NodeId; readonly state: Installed }> = []
 
   /** @param end what an Effect of `apply` ends with; anything else is what it is */
@@ -95,19 +93,10 @@ export class DecisionCheck {
     return undefined
   }
 
-  /** An answer that a client took comes from a command that was decided, or is in the end. */
+  /** An answer that a client took must come from a decided command. */
   accepted(call: CallKey): void {
-    if (this.#spec.world?.application !== undefined) this.#accepted.add(call)
-  }
-
-  /** A call whose answer a client took and that no correct node has decided. */
-  lost(): string | undefined {
-    for (const call of this.#accepted) {
-      if (!this.#called.has(call))
-        return `lost: a client has the answer of ${callText(call)}, which nobody decided`
-      this.#accepted.delete(call)
-    }
-    return undefined
+    if (this.#spec.world?.application === undefined || this.#called.has(call)) return
+    this.#fail(`lost: a client has the answer of ${callText(call)}, which nobody decided`)
   }
 
   /** Where each call stands first. */
