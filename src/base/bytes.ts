@@ -1,3 +1,7 @@
+/** In hexadecimal, lower case. */
+export const hexOf = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+
 /** No bytes: shared, since nobody can write into it. */
 export const NO_BYTES: Uint8Array = new Uint8Array(0)
 

@@ -1,3 +1,4 @@
+import { hexOf } from "../base/bytes.ts"
 import type { Goodbye, Hello } from "./frame.ts"
 
 /**
@@ -29,11 +30,11 @@ export const checkHello = (ours: Hello, theirs: Hello): Goodbye | undefined => {
 
 /**
  * Whether a member still shows the store it first showed. With another one it does not know what it
- * said, and might say otherwise now. `first`: undefined when it never showed one.
+ * said, and might say otherwise now. `first`: hexadecimal; undefined when it never showed one.
  */
-export const checkStore = (first: Uint8Array | undefined, theirs: Hello): Goodbye | undefined => {
-  if (first === undefined || sameBytes(first, theirs.storeId)) return undefined
-  const stores = `${short(theirs.storeId)}, first ${short(first)}`
+export const checkStore = (first: string | undefined, theirs: Hello): Goodbye | undefined => {
+  if (first === undefined || first === hexOf(theirs.storeId)) return undefined
+  const stores = `${short(theirs.storeId)}, first ${first.slice(0, 16)}`
   const what = `${who(theirs)} shows another store than before (${stores}): it lost what it said`
   const remedy = "put its data folder back, or start the whole group anew under another name"
   return { code: "wrong_store", detail: `${what}; ${remedy}` }
@@ -45,5 +46,4 @@ const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, i) => byte === b[i])
 
 /** Eight bytes in hexadecimal: enough to see a difference. */
-const short = (bytes: Uint8Array): string =>
-  Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0")).join("")
+const short = (bytes: Uint8Array): string => hexOf(bytes.subarray(0, 8))

@@ -3,6 +3,7 @@
  * door.
  */
 import { Context, Effect, Layer } from "effect"
+import { hexOf } from "../base/bytes.ts"
 import { isSmallOrder } from "../base/ed25519.ts"
 import { type NodeId, NODE_ID_MAX, isNodeId } from "../base/NodeId.ts"
 import { sha256 } from "../base/sha256.ts"
@@ -10,7 +11,6 @@ import { type FaultModel, membersMin } from "../quorum/FaultModel.ts"
 import { parseMembers } from "../quorum/Members.ts"
 import { makeSystem, type System } from "../quorum/QuorumSystem.ts"
 import { GroupInvalid } from "./Errors.ts"
-import { hexOf } from "./internal/random.ts"
 
 export { GroupInvalid } from "./Errors.ts"
 

@@ -2,7 +2,7 @@
  * A node's host: the host core, the links to the other members and to clients, and the turns in
  * which they work. Plain synchronous code; `Replica` owns it. Between members the lower id dials.
  */
-import { NO_BYTES } from "../base/bytes.ts"
+import { hexOf, NO_BYTES } from "../base/bytes.ts"
 import type { Limits } from "../base/limits.ts"
 import { mark } from "../base/mark.ts"
 import type { NodeId } from "../base/NodeId.ts"
@@ -20,7 +20,7 @@ import type { Group } from "./Group.ts"
 import { Dialer } from "./internal/dialer.ts"
 import { wrongNode } from "./internal/groupClient.ts"
 import { isHealthy, Link, type LinkClosed, type LinkOwner } from "./internal/link.ts"
-import { hexOf, randomBytes } from "./internal/random.ts"
+import { randomBytes } from "./internal/random.ts"
 import { Reporter } from "./internal/reporter.ts"
 import type { Ran } from "./internal/runs.ts"
 import { Turn } from "./internal/turn.ts"
@@ -67,8 +67,8 @@ export class Host {
   private readonly incarnation = randomBytes(INCARNATION_BYTES)
   private readonly links = new Set<Link>()
   private readonly peers = new Map<NodeId, Link>()
-  /** The store that each member first showed to this process, where the group is durable. */
-  private readonly stores = new Map<NodeId, Uint8Array>()
+  /** The store that each member first showed to this node, where the group is durable. */
+  private readonly stores = new Map<NodeId, string>()
   private readonly routes = new Map<Route, RouteEnd>()
   private readonly dialers: Array<Dialer> = []
   private routeCount = 0
@@ -112,7 +112,10 @@ export class Host {
   }
 
   boot(): StoreInvalid | undefined {
-    return this.core.boot()
+    const invalid = this.core.boot()
+    if (this.options.group.durable)
+      for (const [node, storeId] of this.core.engine.stores) this.stores.set(node, storeId)
+    return invalid
   }
 
   /** Dials the members with a higher id, and lets time pass. After `boot`. */
@@ -248,7 +251,7 @@ export class Host {
       return
     }
     if (this.options.group.durable && !this.stores.has(theirs.node)) {
-      this.stores.set(theirs.node, theirs.storeId)
+      this.stores.set(theirs.node, hexOf(theirs.storeId))
     }
     const old = this.peers.get(theirs.node)
     if (old !== undefined) {

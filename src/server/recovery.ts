@@ -74,7 +74,7 @@ export class Recovery {
     peer.wanted = false
   }
 
-  /** For a checkpoint. Of members that were never seen: that what left the tail was not for them. */
+  /** For a checkpoint. Of members never seen: that what left the tail was not for them. */
   members(): ReadonlyArray<MemberKept> {
     return this.peers.filter(({ storeId, done }) => storeId !== "" || done > 0).map(keptOf)
   }

@@ -274,12 +274,15 @@ export class Checkers {
     return openedMs(key) <= Math.max(this.#horizonMs, ...this.#youngMs.values())
   }
 
-  /** Two sets that let a node finish must share a correct member; liars may have said all. */
+  /**
+   * Two sets that let a node finish must share a correct member; liars, and who lost its memory,
+   * may have said all.
+   */
   #quorum(node: NodeId, lane: LaneKey, index: number): void {
-    const { promises, members, correct, model } = this.#options
+    const { promises, members, model } = this.#options
     if (!promises.quorums) return
     const faults = model === "crash" ? 0 : Math.floor((members - 1) / 3)
-    const speakers = this.words.speakers(lane, index) + members - correct.length
+    const speakers = this.words.speakers(lane, index) + members - this.#correct.size
     if (2 * speakers > members + faults) return
     const what = `${laneText(lane)}/${index} on the word of ${speakers} of ${members} members`
     this.fail(`quorum: node ${node} finished ${what}`)

@@ -105,7 +105,7 @@ export class WordCheck {
   /** How many correct nodes have durably said something in this instance. */
   speakers(lane: LaneKey, index: number): number {
     const spoken = this.#spokenIn.get(`${lane}/${index}`) ?? []
-    return new Set(spoken.map(({ node }) => node)).size
+    return this.#options.correct.filter((of) => spoken.some(({ node }) => node === of)).length
   }
 
   /** Words of the instance are gone for a node: it may never be over there. */

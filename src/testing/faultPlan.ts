@@ -53,6 +53,11 @@ export interface FaultOptions {
   readonly crashing: ReadonlyArray<NodeId>
   /** Nodes that may lose their disk, once each. */
   readonly forgetting: ReadonlyArray<NodeId>
+  /**
+   * Some of these are begun anew. Members that never heard such a node take it for new, so only a
+   * model in which it may as well lie survives that.
+   */
+  readonly begunAnew: boolean
   /** Nodes have disks. */
   readonly durable: boolean
   /** Faults begin at `fromMs` and stop at `untilMs`. */
@@ -73,7 +78,8 @@ export const planFaults = (random: Prng, options: FaultOptions): ReadonlyArray<P
   for (const node of options.forgetting) {
     const atMs = fromMs + random.below(untilMs - fromMs)
     const downMs = 20 + random.below(downMsMax)
-    const fault: Fault = { kind: "diskLost", node, downMs, anew: random.chance(500) }
+    const anew = random.chance(500) && options.begunAnew
+    const fault: Fault = { kind: "diskLost", node, downMs, anew }
     planned.push({ atMs, fault })
   }
   return planned

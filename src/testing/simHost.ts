@@ -74,7 +74,7 @@ export class SimHost {
   readonly #options: SimHostOptions
   /** Absent in a group without durability. */
   readonly #store: SimStore | undefined
-  /** The store each member showed first. */
+  /** The store each member showed first in this life. */
   readonly #shown = new Map<NodeId, string>()
   /** Members whose link now up shows another store. */
   readonly #refused = new Set<Endpoint>()
@@ -128,6 +128,7 @@ export class SimHost {
     this.#routes = new Map()
     this.#clients = new Map()
     this.#refused.clear()
+    this.#shown.clear()
     world.happened("boot", this.node, this.#boots)
     const log = this.#openLog()
     if (log === undefined && this.#store !== undefined) return this.crash()
@@ -182,7 +183,6 @@ export class SimHost {
   loseDisk(downMs: number, anew: boolean): void {
     this.crash()
     this.#store?.lose()
-    this.#shown.clear()
     this.#options.world.time.after(downMs, () => {
       this.boot()
       if (!anew) return
@@ -350,7 +350,7 @@ export class SimHost {
   /** In a durable group a member is known by the store that it showed first. */
   #peerUp(core: HostCore, peer: NodeId, storeId: string): void {
     const { world, network, disk } = this.#options
-    const first = this.#shown.get(peer) ?? storeId
+    const first = this.#shown.get(peer) ?? core.engine.stores.get(peer) ?? storeId
     if (disk !== undefined) this.#shown.set(peer, first)
     if (first === storeId) {
       this.#options.checkers.order.linkUp(this.node, peer)

@@ -329,6 +329,7 @@ class Run {
       clients: clients.map((client) => client.endpoint),
       crashing: crash ? (durable ? members : [...liars, ...this.#forgetting]) : [],
       forgetting: crash && durable ? this.#forgetting : [],
+      begunAnew: this.#options.model === "byzantine",
       durable,
       fromMs: FAULTS_FROM_MS,
       untilMs: FAULTS_UNTIL_MS,

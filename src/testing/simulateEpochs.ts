@@ -336,6 +336,7 @@ class Run {
       clients: clients.map((client) => client.endpoint),
       crashing: nodes,
       forgetting: [],
+      begunAnew: false,
       durable: true,
       fromMs: FAULTS_FROM_MS,
       untilMs: FAULTS_UNTIL_MS,

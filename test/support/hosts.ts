@@ -5,6 +5,7 @@
 import { LIMITS, type Limits } from "../../src/base/limits.ts"
 import type { NodeId } from "../../src/base/NodeId.ts"
 import type { Hello } from "../../src/link/frame.ts"
+import { hexOf } from "../../src/base/bytes.ts"
 import { checkStore } from "../../src/link/hello.ts"
 import { HostCore } from "../../src/link/hostCore.ts"
 import { LogCore, type StoreInvalid } from "../../src/link/logCore.ts"
@@ -14,7 +15,6 @@ import type { PeerMessage, Reply, Request } from "../../src/server/Message.ts"
 import type { ProtocolSpec } from "../../src/server/Protocol.ts"
 import { SteppedDisk } from "./logs.ts"
 
-const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 const NONE = new Uint8Array(0)
 const HELLO: Hello = {
   version: 1,
@@ -134,11 +134,7 @@ export class Hosts {
   #refuses(a: NodeId, b: NodeId): boolean {
     const first = this.#options.durable && this.#lives.get(a)?.core.engine.stores.get(b)
     if (typeof first !== "string") return false
-    const goodbye = checkStore(Buffer.from(first, "hex"), {
-      ...HELLO,
-      node: b,
-      storeId: this.#storeId(b)
-    })
+    const goodbye = checkStore(first, { ...HELLO, node: b, storeId: this.#storeId(b) })
     if (goodbye !== undefined) this.refused.push(`${a} refuses ${b}: ${goodbye.code}`)
     return goodbye !== undefined
   }

@@ -1,4 +1,4 @@
-/** What hosts and clients take from a real process: clock, randomness, and how ids are printed. */
+/** What hosts and clients take from a real process: clock and randomness. */
 import type { Clock } from "../../link/ports.ts"
 
 export const randomBytes = (length: number): Uint8Array =>
@@ -15,6 +15,3 @@ export const makeClock = (): Clock => {
     }
   }
 }
-
-export const hexOf = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")

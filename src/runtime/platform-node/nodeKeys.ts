@@ -7,9 +7,9 @@ import {
   sign,
   verify as verifyOne
 } from "node:crypto"
+import { hexOf } from "../../base/bytes.ts"
 import type { Signer, Verifier, VerifyJob } from "../../link/ports.ts"
 import { SIGNATURE_BYTES } from "../../link/proofs.ts"
-import { hexOf } from "../internal/random.ts"
 
 export interface GeneratedKey {
   /** PKCS #8, PEM: the file of `layerMember`'s `key`. Whoever has it is the node. */
