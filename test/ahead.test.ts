@@ -133,6 +133,15 @@ describe("a tentative apply", () => {
     expect(nodes.run(1)).toBe(true)
   })
 
+  it("that cannot be undone is kept in no checkpoint", () => {
+    const undo = () => {
+      throw new Error("no")
+    }
+    const nodes = new Nodes(ledgerOf(script, { ...undoable, undo }), 1, "crash")
+    nodes.call(1, put(1, { slot: 1, values: ["a"], tentative: true }))
+    expect(() => nodes.engines.get(1)!.checkpoint()).toThrow("undo")
+  })
+
   it("needs an application that can undo", () => {
     const nodes = new Nodes(ledgerOf(script), 1, "crash")
     nodes.call(1, put(1, { slot: 1, values: ["a"], tentative: true }))

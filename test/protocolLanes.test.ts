@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { counterOf } from "./support/counter.ts"
-import { Nodes, request } from "./support/engines.ts"
+import type { Codec } from "../src/server/Protocol.ts"
+import { json, Nodes, request } from "./support/engines.ts"
 
 const counter = counterOf(4)
 const add = (index: number, by = 1) => request("ctr", "add", { by }, { index })
@@ -55,6 +56,22 @@ describe("protocol lanes", () => {
     for (const id of [2, 3]) nodes.link(1, id)
     nodes.settle()
     expect(nodes.answers()).toEqual(['1: {"total":2}', '1: {"total":3}'])
+  })
+
+  it("a result that is no reply fails its call alone, on every node alike", () => {
+    const output: Codec = {
+      ...json,
+      encode: (message: any) => {
+        if (message.total === 1) throw new Error("no")
+        return message.total === 2 ? new Uint8Array(1_000) : json.encode(message)
+      }
+    }
+    const methods = counter.methods.map((method) => ({ ...method, output }))
+    const nodes = new Nodes({ ...counter, methods }, 3, "crash", { bodyBytesMax: 500 })
+    for (const index of [1, 2, 3]) nodes.call(1, add(index))
+    nodes.settle()
+    expect(nodes.answers()).toEqual(["1: poisoned", "1: poisoned", '1: {"total":3}'])
+    expect(nodes.outputs.some(({ output: { kind } }) => kind === "halt")).toBe(false)
   })
 
   it("an application that throws halts its node", () => {

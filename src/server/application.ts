@@ -7,11 +7,13 @@ import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import { decodePlain, encodePlain } from "../base/plainData.ts"
 import { sha256 } from "../base/sha256.ts"
 import type { CallId } from "./Directive.ts"
+import { textOf } from "./authorMistake.ts"
 import { CallView } from "./callView.ts"
 import type { Protocol } from "./handlers.ts"
 import type { ProtocolLane } from "./lanes.ts"
 import { COUNT_MAX, type LaneKey, laneOfBytes, SESSION_BYTES } from "./laneKey.ts"
 import type { ApplicationSpec, ApplyContext, IsEffect } from "./Protocol.ts"
+import type { Answer } from "./sessions.ts"
 
 /** One command of an index, and the call that its result answers. */
 export interface Item {
@@ -21,10 +23,10 @@ export interface Item {
 /** What an index is decided to be; without items it only closes a hole. */
 export type Batch = ReadonlyArray<Item>
 
-/** The reply message to a call. */
+/** What a call is answered. */
 export interface Applied {
   readonly call: CallName
-  readonly body: Uint8Array
+  readonly answer: Answer
 }
 
 /** A call named by a message, checked: messages are a peer's bytes. */
@@ -216,7 +218,14 @@ export class Application {
   private reply({ call }: Run, result: unknown): Applied | undefined {
     if (call === undefined || result === undefined) return undefined
     if (!this.protocol.methods.has(call.method)) return undefined
-    return { call, body: this.encode(call, result) }
+    // Whose reply it is comes from a message, and how large it is from what clients wrote: every
+    // node comes to the same, and none stops.
+    try {
+      return { call, answer: { body: this.encode(call, result) } }
+    } catch (thrown) {
+      const detail = `the result for ${call.method} of ${this.protocol.spec.name} is no reply: `
+      return { call, answer: { code: "poisoned", detail: detail + textOf(thrown), body: NO_BYTES } }
+    }
   }
 
   private encode(call: CallName, result: unknown): Uint8Array {

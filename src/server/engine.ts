@@ -306,11 +306,14 @@ export class Engine {
 
   /**
    * All that this node keeps, after every step so far: what a boot needs instead of the log.
-   * @throws NotPlain where a state has become something that cannot be kept
+   * @throws where a state has become something that cannot be kept
    */
   checkpoint(): LogRecord {
     const { core, recovery, execution } = this
-    return checkpoint({ core, recovery, execution })
+    const kept = checkpoint({ core, recovery, execution })
+    // To undo what ran ahead is the application's part.
+    if (core.halted) throw new Error("the application threw when it had to undo")
+    return kept
   }
 
   // ---------------------------------------------------------------- looking in

@@ -198,8 +198,9 @@ export class Execution {
   private execute(application: Application): void {
     this.guard(application, () => {
       this.run(application)
-      for (const { call, body } of application.runAhead(this.parts.isEffect)) {
-        this.parts.answers.tentative(call.session, call.index, body)
+      for (const { call, answer } of application.runAhead(this.parts.isEffect)) {
+        if (answer.code === undefined)
+          this.parts.answers.tentative(call.session, call.index, answer.body)
       }
     })
     const { lane } = application
@@ -270,8 +271,9 @@ export class Execution {
 
   private tell(applied: Applied | undefined): void {
     if (applied === undefined) return
-    const { call, body } = applied
-    this.parts.answers.answer(call.session, call.index, { body }, "decided")
+    const { call, answer } = applied
+    if (answer.detail !== undefined) this.core.report("poisoned", answer.detail)
+    this.parts.answers.answer(call.session, call.index, answer, "decided")
   }
 
   /** An application that throws is in no state any more that others are in. */
