@@ -7,11 +7,13 @@ import { encodeMessage } from "../src/link/envelope.ts"
 import { decodeRecord, encodeRecord } from "../src/link/recordCodec.ts"
 import { makeSystem } from "../src/quorum/QuorumSystem.ts"
 import { Engine } from "../src/server/engine.ts"
+import type { EpochStanding } from "../src/server/epoch.ts"
 import type { Input } from "../src/server/Input.ts"
-import { methodId, type PeerMessage } from "../src/server/Message.ts"
+import { methodId, type PeerMessage, type Word } from "../src/server/Message.ts"
 import type { Output } from "../src/server/Output.ts"
-import type { Codec, ProtocolSpec } from "../src/server/Protocol.ts"
-import { bracha, bytesOf, json, protocolOf, session } from "./support/engines.ts"
+import type { CallKind, KeyedHandler } from "../src/server/Protocol.ts"
+import { bytesOf, json } from "./support/engines.ts"
+import { ERA_MS, METHODS, PHASES, PROTOCOLS, SESSIONS, TEXTS } from "./support/wild.ts"
 
 const LIMITS_TINY: Limits = {
   ...LIMITS,
@@ -19,113 +21,27 @@ const LIMITS_TINY: Limits = {
   sessionsMax: 4,
   earlyVotesMax: 8,
   runsMax: 3,
-  bodyBytesMax: 200,
-  cursorBytesMax: 400,
+  bodyBytesMax: 600,
+  cursorBytesMax: 1_200,
   tailBytesMax: 4_000
 }
+const TURN = (atMs: number): Input => ({ kind: "turnEnd", atMs })
 const HUGE = Number.MAX_SAFE_INTEGER
-
-/** What a handler returns by the text of its message: steps, junk, Effects, throws. */
-const anything = (c: any): unknown => {
-  const message = c.message ?? c.votes?.message
-  switch (message.text) {
-    case "throw":
-      throw new Error("thrown")
-    case "effect":
-      return { effect: true }
-    case "junk":
-      return message.junk
-    case "reply":
-      return { kind: "reply", message: { text: "r" } }
-    case "replyTo":
-      return { kind: "reply", message: { text: "r" }, call: message.call }
-    case "refuse":
-      return { kind: "refuse", code: "overloaded" }
-    case "fail":
-      return { kind: "fail", code: "invalid", detail: message.junk }
-    case "apply":
-      return { kind: "apply", command: { text: "c" }, call: message.call }
-    case "store":
-      return [
-        { kind: "store", record: { n: 1 } },
-        { kind: "note", record: message.junk ?? {} }
-      ]
-    case "refuseOdd":
-      return { kind: "refuse", code: message.junk, node: message.slot }
-    case "floor":
-      return { kind: "floor", lane: "high", index: message.slot }
-    case "arm":
-      return { kind: "arm", timer: "t", ms: message.slot }
-    default:
-      return message.to === undefined
-        ? []
-        : { kind: "forward", method: message.to, message, to: message.whom ?? "all" }
-  }
-}
-/** Bytes that it cannot read, and messages that it cannot write. */
-const brittle: Codec = {
-  encode: (message: any) => {
-    if (message.text === "unwritable") throw new Error("unwritable")
-    return json.encode(message)
-  },
-  decode: (bytes) => {
-    const message = json.decode(bytes)
-    if (typeof message !== "object" || message === null) throw new Error("no message")
-    return message
-  }
-}
-const lane = { lane: "slots", index: (m: any) => m.slot, round: (m: any) => m.round ?? 0 }
-const wild: ProtocolSpec = protocolOf(
-  "w",
-  {
-    multi: ["multiparty", anything],
-    rpc: ["rpc", anything],
-    quorum: ["quorum", anything],
-    uni: ["unicast", anything],
-    each: ["phase", anything],
-    tally: ["phase", { agreeOn: (m) => m.value.of, quorum: anything }],
-    slot: ["phase", { ...lane, each: anything }],
-    learn: ["phase", { ...lane, quorum: anything }],
-    high: ["phase", { ...lane, lane: "high", quorum: anything }],
-    view: ["phase", { ...lane, lane: "views", quorum: anything }]
-  },
-  {
-    state: () => ({ n: 0 }),
-    record: json,
-    evolve: (state, record) => (state.n += record.n ?? 0),
-    lanes: {
-      slots: { window: 3, rounds: 2 },
-      high: { window: 3, rounds: "latest", floor: "set" },
-      views: { rounds: "latest" }
-    },
-    timers: {
-      t: ({ forward, arm, lanes }) => [forward.high({ slot: lanes.high.own }), arm("t", 1)]
-    },
-    turnEnd: ({ forward, state }) => forward.view({ slot: 1, round: state.n }),
-    application: { command: json, initial: () => ({}), apply: () => ({ text: "applied" }) }
-  }
-)
-const withBrittle = (spec: ProtocolSpec): ProtocolSpec => ({
-  ...spec,
-  methods: spec.methods.map((method) => ({ ...method, input: brittle, output: brittle }))
-})
-const PROTOCOLS = [bracha, withBrittle(wild)]
-const METHODS = PROTOCOLS.flatMap((p) => p.methods)
-const SESSIONS = [1, 2, 3, 4, 5, 6].map((n) => session(n))
-const TEXTS =
-  "a throw effect junk reply replyTo refuse refuseOdd fail apply store unwritable floor arm".split(
-    " "
-  )
-const PHASES = ["echo", "ready", "each", "tally", "slot", "learn", "high", "view", "nope"]
 
 class Fuzz {
   readonly random: Prng
   engine: Engine
   log: Array<Uint8Array> = []
-  atMs = 2_000
+  atMs = 11_000
   tokens: Array<number> = []
   /** What the engine said, by name: two values under one name are a lie. */
   readonly said = new Map<string, string>()
+  /** Position of the newest. */
+  last = 0
+  /** Of the peers' words. */
+  positions = 0
+  readonly finals = new Set<string>()
+  readonly own = new Map<string, number>()
 
   constructor(seed: number) {
     this.random = new Prng(seed)
@@ -143,7 +59,7 @@ class Fuzz {
     this.tokens = []
     for (const bytes of this.log) {
       const record = decodeRecord(bytes)!
-      if (this.engine.step({ kind: "replay", record }).length > 0) throw new Error("it halts")
+      for (const output of this.engine.step({ kind: "replay", record })) this.output(output)
     }
     this.step({ kind: "booted", atMs: this.atMs, horizonMs: 0 })
     return this.engine
@@ -158,10 +74,12 @@ class Fuzz {
       case "store": {
         this.log.push(encodeRecord(output.record))
         for (const entry of output.record.entries) {
+          if (entry.kind === "final") this.final(`${entry.session}/${entry.index}`)
           if (entry.kind !== "word") continue
           const name = `${entry.lane}/${entry.index}/${entry.method}/${entry.round}`
           if (this.said.has(name)) throw new Error("said twice")
           this.said.set(name, String(entry.body))
+          this.last = entry.position
         }
         return
       }
@@ -179,6 +97,34 @@ class Fuzz {
     }
   }
 
+  private final(name: string): void {
+    if (this.finals.has(name)) throw new Error("answered twice")
+    this.finals.add(name)
+  }
+
+  /** Looks at all that is kept; sometimes the next boot has it instead of the log. */
+  check(): void {
+    const { entries } = this.engine.checkpoint()
+    const bytes = encodeRecord({ entries })
+    for (const entry of decodeRecord(bytes)!.entries) {
+      if (entry.kind !== "lane") continue
+      if (entry.own < (this.own.get(entry.lane) ?? 1)) throw new Error("own went back")
+      this.own.set(entry.lane, entry.own)
+    }
+    if (this.random.chance(200)) this.log = [bytes]
+  }
+
+  /** Mostly those of the time. */
+  get sessions(): ReadonlyArray<string> {
+    const era = Math.min(2, Math.floor(this.atMs / ERA_MS))
+    return this.random.chance(100) ? SESSIONS : SESSIONS.slice(4 * era, 4 * era + 4)
+  }
+
+  /** Of most words of lanes: those of "latest" lanes climb. */
+  get round(): number {
+    return this.random.chance(500) ? this.random.below(2) : 2 + (this.positions >> 4)
+  }
+
   number(): number {
     const small = this.random.below(9)
     return this.random.pick([small, small, small, small, 1_000, 2 ** 32, HUGE - 1, HUGE])
@@ -186,7 +132,7 @@ class Fuzz {
   index(): number {
     return Math.max(1, this.number())
   }
-  body(): Uint8Array {
+  body(fixed?: object): Uint8Array {
     const { random } = this
     if (random.chance(50)) return bytesOf(random.pick(["{", "null", "1", "", "[]"]))
     const junk = random.pick<unknown>([undefined, null, 1, "x", [], [null], {}, { kind: "reply" }])
@@ -209,23 +155,41 @@ class Fuzz {
       call,
       to: random.pick([undefined, ...PHASES]),
       whom: random.pick<unknown>([undefined, "others", 2, [1, 3], [], [9], null, "x", -1]),
-      slot: random.pick([1, 2, 3, this.index(), 1.5]),
+      slot: random.pick([
+        1,
+        2,
+        3,
+        (this.own.get("slots") ?? 1) + random.below(3),
+        this.index(),
+        1.5
+      ]),
       round: random.pick([0, 0, 1, 2]),
-      value: random.pick<unknown>([undefined, { of: 1 }, { of: [1, "2", [3]] }, { of: {} }])
+      value: random.pick<unknown>([undefined, { of: 1 }, { of: [1, "2", [3]] }, { of: {} }]),
+      ...fixed
     })
   }
-  method(): number {
-    return this.random.chance(20) ? 7 : methodId(this.random.pick(METHODS).fullName)
+  /** Mostly of a kind that fits. */
+  method(fitting: (call: CallKind) => boolean): number {
+    const { random } = this
+    if (random.chance(20)) return 7
+    const some = random.chance(900) ? METHODS.filter(({ call }) => fitting(call)) : METHODS
+    return methodId(random.pick(some).fullName)
   }
 
   peerMessage(): PeerMessage {
     const { random } = this
     const name = random.chance(300)
       ? random.pick(["slots", "high", "views"])
-      : random.pick([...SESSIONS, "nope"])
-    switch (random.below(10)) {
+      : random.pick([...this.sessions, "nope"])
+    switch (random.below(13)) {
+      case 10:
+        return { kind: "cut", position: this.index() }
+      case 11:
+        return { kind: "behind", lane: name, own: this.index() }
+      case 12:
+        return this.standing()
       case 0:
-        return { kind: "want", position: this.number() }
+        return { kind: "want", position: random.chance(700) ? this.last : this.number() }
       case 1:
         return { kind: "resume", position: this.index() }
       case 2: {
@@ -233,33 +197,60 @@ class Fuzz {
         return { kind: "wantLane", lane: name, from, to: from + 1 + this.random.below(8) }
       }
       case 3:
-        return { kind: "taken", taken: this.number(), done: this.number() }
+        return random.chance(800)
+          ? { kind: "taken", taken: this.last, done: this.last }
+          : { kind: "taken", taken: this.number(), done: this.number() }
       default:
-        return {
-          kind: "word",
-          position: this.index(),
-          lane: name,
-          index: this.index(),
-          method: this.method(),
-          round: random.pick([0, 0, 0, 1, 2 ** 32 - 1]),
-          ackedBelow: random.chance(500) ? 1 : this.number(),
-          body: this.body()
-        }
+        return this.word(name)
     }
+  }
+
+  /** Mostly one that counts. */
+  word(name: string): Word {
+    const { random } = this
+    const wild = random.chance(200)
+    const phase = random.pick(METHODS.filter(({ call }) => call === "phase"))
+    const keyed: KeyedHandler = typeof phase.handler === "function" ? {} : phase.handler
+    const lane = keyed.lane ?? random.pick(this.sessions)
+    const near = lane === "views" ? 1 : (this.own.get(lane) ?? 1) + random.below(3)
+    const [index, round] = wild ? [this.index(), random.pick([1, 2 ** 32 - 1])] : [near, this.round]
+    const decides = phase.name === "slot" && random.chance(400) && { text: "apply" }
+    return {
+      kind: "word",
+      position: random.chance(200) ? this.index() : ++this.positions,
+      lane: wild ? name : lane,
+      index,
+      method: wild ? this.method(() => true) : methodId(phase.fullName),
+      round: keyed.lane === undefined ? 0 : round,
+      ackedBelow: random.chance(800) ? 1 : this.number(),
+      body: this.body(wild ? {} : { slot: index, round, value: { of: 1 }, ...decides }),
+      ...random.pick<object>([{}, {}, {}, { author: random.pick([1, 2, 3, 9]) }]),
+      ...random.pick<object>([{}, { signature: new Uint8Array(64) }]),
+      ...(random.chance(50) && { forged: true as const })
+    }
+  }
+
+  standing(): EpochStanding {
+    const { random } = this
+    const state = random.chance(50) ? random.pick(["closing", "over"] as const) : "active"
+    return { kind: "epoch", state, next: bytesOf(random.pick(["", "next"])) }
   }
 
   turn(): void {
     const { random } = this
-    const atMs = (this.atMs += random.below(3))
-    const peer = random.pick([1, 2, 3, 4, 9])
+    const atMs = (this.atMs += random.below(40))
+    const peer = random.chance(100) ? random.pick([1, 9]) : 2 + random.below(3)
     const route = 1 + random.below(3)
-    const name = random.pick(SESSIONS)
+    const name = random.pick(this.sessions)
     switch (random.below(16)) {
       case 0:
         return this.step({ kind: "peerUp", atMs, peer, storeId: random.chance(100) ? "x" : "s" })
       case 1:
         return this.step({ kind: "peerDown", atMs, peer })
       case 2:
+        this.step(
+          random.chance(5) ? { kind: "epoch", atMs, standing: this.standing() } : TURN(atMs)
+        )
         return this.step({ kind: "tick", atMs })
       case 3:
         return this.step({ kind: "turnEnd", atMs })
@@ -270,7 +261,11 @@ class Fuzz {
           kind: "oneWay",
           atMs,
           route,
-          message: { kind: "oneWay", method: this.method(), body: this.body() }
+          message: {
+            kind: "oneWay",
+            method: this.method((call) => call === "unicast"),
+            body: this.body()
+          }
         })
       case 6: {
         const result = random.pick<any>([[], { failure: "f" }, undefined, null, 1, "x", [null]])
@@ -290,7 +285,7 @@ class Fuzz {
             session: name,
             index: this.index(),
             ackedBelow: random.chance(700) ? 1 : this.number(),
-            method: this.method(),
+            method: this.method((call) => call !== "phase" && call !== "unicast"),
             deadlineMs: this.random.pick([0, 1, 2 ** 32 - 1]),
             body: this.body()
           }
@@ -310,6 +305,7 @@ const broken = (seed: number, turns: number): string | undefined => {
   for (let turn = 0; turn < turns; turn++) {
     try {
       fuzz.turn()
+      if (turn % 20 === 19) fuzz.check()
       if (turn % 250 === 249) fuzz.boot()
     } catch (thrown) {
       return `seed ${seed} turn ${turn}: ${(thrown as Error).stack}`

@@ -3,6 +3,7 @@ import type { Agreement, Owner } from "./agreement.ts"
 import { type Application, callName, type Item } from "./application.ts"
 import { AuthorMistake, bounded, tooLarge } from "./authorMistake.ts"
 import type { Command, Directive } from "./Directive.ts"
+import { COUNT_MAX } from "./laneKey.ts"
 import type { Deed } from "./plan.ts"
 
 type Of<K> = Extract<Directive, { kind: K }>
@@ -85,6 +86,6 @@ const planRead = (
 }
 
 const counted = (index: number): number => {
-  if (Number.isSafeInteger(index) && index >= 0) return index
+  if (Number.isSafeInteger(index) && index >= 0 && index <= COUNT_MAX) return index
   throw new AuthorMistake(`names index ${index} of its application`)
 }
