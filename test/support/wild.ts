@@ -168,6 +168,7 @@ export const SESSIONS = [0, 1, 2].flatMap((era) =>
   [1, 2, 3, 4].map((n) => session(n, era * ERA_MS + n))
 )
 export const TEXTS =
-  `a throw effect junk reply replyTo refuse refuseOdd fail apply tentative applyJunk rollback install
+  `a throw effect junk reply replyTo refuse refuseOdd fail apply tentative applyJunk rollback
+  install
   read deliver park wake count admit store unwritable floor arm`.split(/\s+/)
 export const PHASES = ["echo", "ready", "each", "tally", "slot", "learn", "high", "view", "nope"]
