@@ -1,6 +1,6 @@
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
-import { encodePlain } from "../base/plainData.ts"
+import { decodePlain, encodePlain } from "../base/plainData.ts"
 import { CallView } from "../server/callView.ts"
 import type { CallId } from "../server/Directive.ts"
 import { type LaneKey, laneOfBytes, laneText } from "../server/laneKey.ts"
@@ -26,7 +26,12 @@ export class DecisionCheck {
   /** Calls by node. */
   readonly #calls = new Map<NodeId, Set<CallKey>>()
   readonly #called = new Set<CallKey>()
-  readonly #installed: Array<{ readonly node: NodeId; readonly state: Installed }> = []
+  /** What nodes have instead of having run all up to there, and what they end with. */
+  readonly #states: Array<{
+    readonly node: NodeId
+    readonly what: "took" | "holds"
+    readonly state: Installed
+  }> = []
 
   /** @param end what an Effect of `apply` ends with; anything else is what it is */
   constructor(
@@ -64,7 +69,14 @@ export class DecisionCheck {
   installed(node: NodeId, state: Installed): void {
     const mine = setOf(this.#ofNode, `${node} ${state.lane}`)
     for (let index = 1; index <= state.index; index++) mine.add(index)
-    this.#installed.push({ node, state })
+    this.#states.push({ node, what: "took", state })
+  }
+
+  /** What a node's application holds when the run is over. */
+  held(node: NodeId, state: Installed): void {
+    // In the middle of a batch it is no state that a run in order passes.
+    const whole = (decodePlain(state.body) as ReadonlyArray<unknown>)[0] === 0
+    if (whole) this.#states.push({ node, what: "holds", state })
   }
 
   decidedAt(node: NodeId, call: CallKey): boolean {
@@ -137,11 +149,11 @@ export class DecisionCheck {
   }
 
   #compareState(lane: LaneKey, index: number, state: unknown): void {
-    for (const { node, state: taken } of this.#installed) {
-      if (taken.lane !== lane || taken.index !== index) continue
-      if (bytesEqual(taken.body, encodePlain([0, state]))) continue
+    for (const { node, what, state: given } of this.#states) {
+      if (given.lane !== lane || given.index !== index) continue
+      if (bytesEqual(given.body, encodePlain([0, state]))) continue
       const where = `${laneText(lane)}/${index}`
-      this.#fail(`installed: node ${node} took a state at ${where} unlike a run in order makes`)
+      this.#fail(`state: node ${node} ${what} one at ${where} unlike a run in order makes`)
     }
   }
 

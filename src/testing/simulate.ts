@@ -175,7 +175,7 @@ class Run {
       this.#begin(hosts, clients)
       if (this.#faulty) faults.start(planned, FAULTS_UNTIL_MS, this.#options.drop ?? new Set())
       this.#options.script?.({ world: this.#world, hosts, clients })
-      this.#last()
+      this.#last(hosts)
     } catch (thrown) {
       this.#checkers.fail(`it threw: ${thrown instanceof Error ? thrown.stack : String(thrown)}`)
     }
@@ -230,10 +230,17 @@ class Run {
   }
   #over = false
 
-  #last(): void {
+  #last(hosts: ReadonlyArray<SimHost>): void {
     const checkers = this.#checkers
     while (!this.#over && checkers.failure === undefined && this.#time.next());
-    if (checkers.failure === undefined) checkers.conclude()
+    if (checkers.failure !== undefined) return
+    for (const { node, core } of this.#durable ? hosts : []) {
+      if (!checkers.live.includes(node)) continue
+      for (const entry of core?.engine.checkpoint().entries ?? []) {
+        if (entry.kind === "installed") checkers.decisions.held(node, entry)
+      }
+    }
+    checkers.conclude()
   }
 
   /** A Byzantine node in eight is two honest copies of one; the others lie. */
