@@ -73,7 +73,7 @@ export interface Limits {
   readonly routesMax: number
   /**
    * Words of one peer that are tracked until their instance is finished, about 60 bytes each.
-   * A word above it is dropped and asked for again.
+   * Above it a word counts all the same, and is asked for again: only then it can be told as done.
    */
   readonly unfinishedMax: number
   /**

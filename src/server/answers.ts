@@ -37,7 +37,7 @@ export class Answers {
     if (this.core.booted && !session.inWindow(index)) return this.core.count("answer_above_window")
     // Nobody calls further above what it acknowledged, so this bounds the answers where
     // acknowledgements do not come by: after a boot, and at a node that the client does not call.
-    this.core.acknowledge(session, index - session.window + 1)
+    this.recovery.acknowledge(session, index - session.window + 1)
     const call = session.open.get(index)?.call ?? session.running.get(index)
     const { own } = session
     session.finish(index, answer)

@@ -7,13 +7,13 @@ import type { System } from "../quorum/QuorumSystem.ts"
 import type { EpochLife } from "./epoch.ts"
 import type { Handlers, Protocol } from "./handlers.ts"
 import type { Lane, ProtocolLane } from "./lanes.ts"
-import { isSession, type LaneKey, laneText } from "./laneKey.ts"
+import { isSession, type LaneKey } from "./laneKey.ts"
 import type { LogEntry } from "./LogRecord.ts"
 import type { Request, Word } from "./Message.ts"
 import type { Output, Report } from "./Output.ts"
 import { Parked } from "./parked.ts"
 import type { Says } from "./says.ts"
-import type { Session, Sessions } from "./sessions.ts"
+import type { Sessions } from "./sessions.ts"
 import { Timers } from "./timers.ts"
 
 /** Why something was not done, counted by name; names are a closed, short list in the code. */
@@ -125,12 +125,5 @@ export class Core {
   finished(key: LaneKey, index: number): boolean {
     const lane = this.lane(key)
     return lane === undefined ? this.sessions.expired(key) : lane.finished(index)
-  }
-
-  acknowledge(session: Session, below: number): void {
-    const lost = session.acknowledge(below)
-    if (lost === undefined) return
-    const where = `${laneText(session.key)}/${lost.low}`
-    this.report("lost", `${lost.count} calls from ${where} on: their client went too far ahead`)
   }
 }

@@ -89,6 +89,7 @@ export class Engine {
     this.early = new EarlyVotes(limits, system.size)
     this.requests = new Requests({
       core: this.core,
+      recovery: this.recovery,
       agreement: this.agreement,
       isEffect: options.isEffect,
       early: this.early,
@@ -238,9 +239,7 @@ export class Engine {
     const ahead = session.ackedByPeer.filter((below) => below > session.ackedBelow)
     if (ahead.length < trusted) return
     const below = ahead.sort((a, b) => b - a)[trusted - 1]!
-    const { own } = session
-    this.core.acknowledge(session, below)
-    if (session.own !== own) this.recovery.regain(session.key)
+    this.recovery.acknowledge(session, below)
   }
 
   /** A word of a session that this node does not know yet. */

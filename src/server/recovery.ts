@@ -6,12 +6,13 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { Core } from "./core.ts"
 import type { EpochStanding } from "./epoch.ts"
 import type { Lane } from "./lanes.ts"
-import type { LaneKey } from "./laneKey.ts"
+import { type LaneKey, laneText } from "./laneKey.ts"
 import type { Behind, Cut, PeerMessage, Resume, Taken, Want, WantLane, Word } from "./Message.ts"
 import type { MemberKept } from "./LogRecord.ts"
 import { Gone } from "./gone.ts"
 import { isFor, keptOf, NOTHING_ASKED, Peer } from "./peer.ts"
 import { wordBytes } from "./says.ts"
+import type { Session } from "./sessions.ts"
 import { trimTail } from "./tail.ts"
 
 /** Tell `taken` within a turn after this many words; a tick tells what is left. */
@@ -234,6 +235,17 @@ export class Recovery {
   private askAfresh(lane: Lane, peer: Peer): void {
     lane.unasked(peer.rank)
     this.askAgain(lane.key, peer)
+  }
+
+  /** Whoever says it: the client has all answers below `below`. */
+  acknowledge(session: Session, below: number): void {
+    const { own, key } = session
+    const lost = session.acknowledge(below)
+    if (session.own !== own) this.regain(key)
+    if (lost === undefined) return
+    const where = `${laneText(key)}/${lost.low}`
+    const why = "their client went too far ahead"
+    this.core.report("lost", `${lost.count} calls from ${where} on: ${why}`)
   }
 
   /** Asks the peers whose words of this lane were dropped above its window. */

@@ -13,12 +13,14 @@ import type { Instance } from "./lanes.ts"
 import { CALL_INDEX_MAX, type LaneKey, openedMs } from "./laneKey.ts"
 import type { OneWay, Reply, Request } from "./Message.ts"
 import type { HandlerResult, IsEffect } from "./Protocol.ts"
+import type { Recovery } from "./recovery.ts"
 import type { Answer, Session } from "./sessions.ts"
 
 type CallName = Pick<Request, "session" | "index">
 
 export class Requests {
   private readonly core: Core
+  private readonly recovery: Recovery
   private readonly agreement: Agreement
   private readonly isEffect: IsEffect
   /** Hands the early votes of a session instance over that a request opens. */
@@ -31,12 +33,14 @@ export class Requests {
 
   constructor(parts: {
     readonly core: Core
+    readonly recovery: Recovery
     readonly agreement: Agreement
     readonly isEffect: IsEffect
     readonly opened: (instance: Instance, early: ReadonlyArray<EarlyVote>) => void
     readonly early: EarlyVotes
   }) {
     this.core = parts.core
+    this.recovery = parts.recovery
     this.agreement = parts.agreement
     this.isEffect = parts.isEffect
     this.opened = parts.opened
@@ -123,7 +127,7 @@ export class Requests {
     const known = sessions.get(request.session, alone)
     if (known !== undefined) {
       if (known.client.name === "" && client !== "") known.belongsTo(sessions.client(client))
-      if (request.ackedBelow <= request.index) this.core.acknowledge(known, request.ackedBelow)
+      if (request.ackedBelow <= request.index) this.recovery.acknowledge(known, request.ackedBelow)
       return known
     }
     if (!sessions.expired(request.session)) {
@@ -150,7 +154,7 @@ export class Requests {
     }
     session.sinceMs = atMs
     if (client !== "") session.belongsTo(sessions.client(client))
-    if (request.ackedBelow <= request.index) this.core.acknowledge(session, request.ackedBelow)
+    if (request.ackedBelow <= request.index) this.recovery.acknowledge(session, request.ackedBelow)
     return session
   }
 

@@ -64,6 +64,18 @@ describe("P5: a word that a node dropped comes again", () => {
     }
   })
 
+  it("also once its client tells here, of all nodes last, how far it has come", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine", { windowCalls: 4, earlyVotesMax: 4 })
+    nodes.call(4, rb(1))
+    for (const from of [1, 2]) hear(nodes, 4, from, echo(1, { index: 9 }))
+    nodes.outputs.length = 0
+    nodes.call(4, rb(9, { ackedBelow: 9 }))
+    const wanted = nodes.outputs.flatMap(({ output }) =>
+      output.kind === "send" && output.message.kind === "wantLane" ? [output.to] : []
+    )
+    expect(wanted).toEqual([1, 2])
+  })
+
   it("also where each share is full of votes for calls that reached their author alone", () => {
     const limits = { windowCalls: 4, earlyVotesMax: 4 }
     const nodes = new Nodes(bracha, 4, "byzantine", limits)
