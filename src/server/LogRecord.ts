@@ -104,7 +104,10 @@ export interface StateKept {
   readonly protocol: MethodId
   readonly body: Uint8Array
 }
-/** What checkpoints hold, and `member` also a record on its own: when a store is first seen. */
+/**
+ * What checkpoints hold. Of these a step logs `member` too, when a store is first seen, and `lane`,
+ * when a handler threw in it.
+ */
 export type Kept = Checkpoint | MemberKept | SessionKept | LaneKept | StateKept
 export type LogEntry =
   | Word

@@ -6,7 +6,7 @@ import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import { decodePlain, encodePlain } from "../base/plainData.ts"
 import type { TallyGroup } from "../quorum/Tally.ts"
-import type { Answers, Kept } from "./answers.ts"
+import type { AnswerKept, Answers } from "./answers.ts"
 import type { CallName } from "./application.ts"
 import type { CallState } from "./calls.ts"
 import { calledAs } from "./callView.ts"
@@ -164,7 +164,8 @@ export class Agreement {
   /** The final answer to the named call, or to the owner's own. */
   answer(owner: Owner, named: CallName | undefined, answer: Answer): void {
     const at = named ?? this.ownCall(owner)
-    if (at !== undefined) this.answers.answer(at.session, at.index, answer, keptOf(owner, named))
+    if (at !== undefined)
+      this.answers.answer(at.session, at.index, answer, answerKept(owner, named))
   }
 
   tentative(owner: Owner, named: CallName | undefined, body: Uint8Array): void {
@@ -344,7 +345,7 @@ export class Agreement {
       return
     }
     const answer: Answer = { code: "poisoned", detail, body: NO_BYTES }
-    this.answers.answer(lane!.key, at.index, answer, keptOf(owner))
+    this.answers.answer(lane!.key, at.index, answer, answerKept(owner))
   }
 }
 
@@ -352,7 +353,7 @@ export class Agreement {
 const CASTS_MAX = 65_536
 
 /** @param named the call of another instance, that a handler answers */
-const keptOf = ({ method }: Owner, named?: CallName): Kept => {
+const answerKept = ({ method }: Owner, named?: CallName): AnswerKept => {
   const called = named === undefined ? method : method.protocol.methods.get(named.method)
   return called?.call === "rpc" || called?.call === "quorum" ? "alone" : "logged"
 }

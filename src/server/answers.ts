@@ -15,7 +15,7 @@ import type { Answer } from "./sessions.ts"
  * Where an answer is kept beside memory: in an entry of the log; in the log by what led to it; or,
  * of a call without phases, nowhere.
  */
-export type Kept = "logged" | "decided" | "alone"
+export type AnswerKept = "logged" | "decided" | "alone"
 
 export class Answers {
   private readonly core: Core
@@ -29,7 +29,7 @@ export class Answers {
   /**
    * The final answer of a call at this node; the first stands, and goes to whoever waits for it.
    */
-  answer(key: LaneKey, index: number, answer: Answer, kept: Kept): void {
+  answer(key: LaneKey, index: number, answer: Answer, kept: AnswerKept): void {
     const session = this.core.sessions.open(key, kept === "alone")
     if (session === undefined) return this.core.count("answer_without_session")
     if (session.finished(index)) return
@@ -89,4 +89,4 @@ export class Answers {
 
 /** A reply, but for what it answers. */
 type Content = Omit<Reply, "kind" | "session" | "index">
-type CallAt = Pick<Reply, "session" | "index">
+export type CallAt = Pick<Reply, "session" | "index">

@@ -9,7 +9,7 @@ import type { Snapshot } from "./application.ts"
 import { encodePlain } from "../base/plainData.ts"
 import { type ContextClasses, contextClasses } from "./contextClasses.ts"
 import { DIRECTIVES, forwardTo, replyTo } from "./directives.ts"
-import { type HookName, hookMethod } from "./hooks.ts"
+import { type HookName, HOOKS, hookMethod } from "./hooks.ts"
 import { LANE_NAME } from "./laneKey.ts"
 import { isStanding, ROUND_MAX, SLOTS_MAX } from "./lanes.ts"
 import { type MethodId, methodId, type Word } from "./Message.ts"
@@ -82,8 +82,6 @@ export interface LaneView {
   /** Highest index that the application has run. */
   readonly applied: number
 }
-
-const HOOKS: ReadonlyArray<HookName> = ["booted", "behind", "installed", "turnEnd", "epoch"]
 
 /** What handlers look at of the engine they run in. */
 export interface Views {

@@ -9,6 +9,7 @@ import type { LaneKey } from "./laneKey.ts"
 import type { Codec, HandlerFunction, MethodSpec, ProtocolSpec, WorldHooks } from "./Protocol.ts"
 
 export type HookName = keyof WorldHooks
+export const HOOKS: ReadonlyArray<HookName> = ["booted", "behind", "installed", "turnEnd", "epoch"]
 
 export class Hooks {
   private readonly core: Core

@@ -61,7 +61,7 @@ export class Peer {
   }
 }
 
-export const keptOf = ({ node, storeId, done }: Peer): MemberKept => ({
+export const memberKept = ({ node, storeId, done }: Peer): MemberKept => ({
   kind: "member",
   node,
   storeId,

@@ -10,7 +10,7 @@ import { type LaneKey, laneText } from "./laneKey.ts"
 import type { Behind, Cut, PeerMessage, Resume, Taken, Want, WantLane, Word } from "./Message.ts"
 import type { MemberKept } from "./LogRecord.ts"
 import { Gone } from "./gone.ts"
-import { isFor, keptOf, NOTHING_ASKED, Peer } from "./peer.ts"
+import { isFor, memberKept, NOTHING_ASKED, Peer } from "./peer.ts"
 import { wordBytes } from "./says.ts"
 import type { Session } from "./sessions.ts"
 import { trimTail } from "./tail.ts"
@@ -77,7 +77,7 @@ export class Recovery {
 
   /** For a checkpoint. Of members never seen: that what left the tail was not for them. */
   members(): ReadonlyArray<MemberKept> {
-    return this.peers.filter(({ storeId, done }) => storeId !== "" || done > 0).map(keptOf)
+    return this.peers.filter(({ storeId, done }) => storeId !== "" || done > 0).map(memberKept)
   }
 
   /** At boot. */
@@ -167,7 +167,7 @@ export class Recovery {
     if (peer === undefined) return false
     if (!peer.kept && peer.storeId !== "") {
       peer.kept = true
-      this.core.outbox.log(keptOf(peer))
+      this.core.outbox.log(memberKept(peer))
     }
     peer.gotBytes += word.body.length + 1
     if (word.position <= peer.got) return false

@@ -2,6 +2,7 @@
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import type { ErrorCode } from "../base/errorCode.ts"
 import type { Agreement, Owner } from "./agreement.ts"
+import type { CallAt } from "./answers.ts"
 import { failureOf } from "./authorMistake.ts"
 import type { CallState } from "./calls.ts"
 import { entryContext, oneWayContext } from "./contexts.ts"
@@ -15,8 +16,6 @@ import type { OneWay, Reply, Request } from "./Message.ts"
 import type { HandlerResult, IsEffect } from "./Protocol.ts"
 import type { Recovery } from "./recovery.ts"
 import type { Answer, Session } from "./sessions.ts"
-
-type CallName = Pick<Request, "session" | "index">
 
 export class Requests {
   private readonly core: Core
@@ -179,7 +178,7 @@ export class Requests {
     }
   }
 
-  private expired(route: Route, call: CallName): void {
+  private expired(route: Route, call: CallAt): void {
     this.refuse(route, call, "session_expired", { horizonMs: this.core.sessions.horizonMs })
   }
 
@@ -337,7 +336,7 @@ export class Requests {
     this.agreement.answers.send(route, request, { ...answer, ...ended })
   }
 
-  private refuse(route: Route, call: CallName, code: ErrorCode, more: Partial<Reply> = {}): void {
+  private refuse(route: Route, call: CallAt, code: ErrorCode, more: Partial<Reply> = {}): void {
     this.core.count(code)
     this.agreement.answers.send(route, call, { body: NO_BYTES, code, ...more })
   }

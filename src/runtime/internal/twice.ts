@@ -4,6 +4,7 @@
  */
 import { bytesEqual } from "../../base/bytes.ts"
 import { AuthorMistake } from "../../server/authorMistake.ts"
+import { HOOKS } from "../../server/hooks.ts"
 import type {
   AnyHandler,
   HandlerFunction,
@@ -21,8 +22,6 @@ export const twice = (spec: ProtocolSpec): ProtocolSpec => ({
 })
 
 type Over = (run: HandlerFunction) => HandlerFunction
-
-const HOOKS = ["booted", "behind", "installed", "turnEnd", "epoch"] as const
 
 /** A world whose hooks and timers are run by another. */
 export const overHooks = (world: WorldSpec, over: Over): WorldSpec => {
