@@ -289,7 +289,8 @@ export class Host {
 
   private wakeAt(atMs: number): void {
     clearTimeout(this.alarm)
-    const delayMs = Math.min(atMs - this.options.clock.nowMs(), DELAY_MS_MAX)
+    // Node warns of a negative delay: the time may have come while this node was at work.
+    const delayMs = Math.max(0, Math.min(atMs - this.options.clock.nowMs(), DELAY_MS_MAX))
     this.alarm = setTimeout(() => this.core.timeUp(), delayMs)
   }
 
