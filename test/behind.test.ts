@@ -157,6 +157,27 @@ describe("words that are gone for a member", () => {
   it("lose no call whose words are still on their way", () => {
     expect(answered(group())).toEqual(ALL)
   })
+  it("are told done only behind all that it asked for again", () => {
+    const nodes = group()
+    for (const id of [1, 2, 3]) nodes.link(id, 4)
+    nodes.settle()
+    // Node 2 has not done what comes, so it is kept.
+    nodes.cut(1, 2)
+    for (let index = 1; index <= 20; index++) {
+      const more = { session: session(3), index }
+      for (const id of nodes.ids) nodes.call(id, request("rb", "broadcast", { text: "c" }, more))
+      nodes.settle()
+    }
+    nodes.outputs.length = 0
+    const want = { kind: "wantLane", lane: session(3), from: 1, to: 1_000 } as const
+    nodes.input(1, { kind: "message", from: 4, message: want })
+    nodes.input(1, { kind: "tick" })
+    const told = nodes.outputs.flatMap(({ output }) =>
+      output.kind === "send" && output.to === 4 ? [output.message] : []
+    )
+    expect(told.some(({ kind }) => kind === "word")).toBe(true)
+    expect(told.filter(({ kind }) => kind === "taken")).toMatchObject([{ done: 0 }])
+  })
   it("lose none after the others were started again from their checkpoints", () => {
     const nodes = group()
     for (const id of [1, 2, 3]) {

@@ -362,7 +362,8 @@ export class Recovery {
     const reached = oldest === undefined ? kept : Math.min(kept, oldest.position - 1)
     // Words that came again are news too: their sender waits for room.
     const { last } = this.core.says
-    const done = peer.missed && !(peer.wanted && peer.cursor > last) ? 0 : reached
+    const saidAll = peer.wanted && peer.cursor > last && peer.resends.idle
+    const done = peer.missed && !saidAll ? 0 : reached
     const news = peer.gotBytes > 0 || peer.got !== peer.toldTaken || done !== peer.toldDone
     peer.gotBytes = 0
     if (!news) return

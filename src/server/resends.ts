@@ -26,6 +26,11 @@ export class Resends {
     this.later.set(lane, { from, to })
   }
 
+  /** All that was asked for was said again. */
+  get idle(): boolean {
+    return this.ranges.size + this.later.size === 0
+  }
+
   clear(): void {
     this.ranges.clear()
     this.later.clear()
