@@ -16,8 +16,10 @@ export const parsed = <V>(usage: Usage, read: () => { readonly values: V }): V =
   try {
     return read().values
   } catch (error) {
-    // Node's first sentence; the rest is about arguments that begin with a dash.
-    return usage((error as Error).message.split(/\.\s/)[0]!)
+    // Node's first sentence; where it only says "ambiguous", the last one says what to write.
+    const sentences = (error as Error).message.split(/[.?]\s/)
+    const [what] = sentences
+    return usage(what!.endsWith("is ambiguous") ? `${what}. ${sentences.at(-1)}` : what!)
   }
 }
 
