@@ -351,8 +351,8 @@ export class SimHost {
   #peerUp(core: HostCore, peer: NodeId, storeId: string): void {
     const { world, network, disk } = this.#options
     const first = this.#shown.get(peer) ?? core.engine.stores.get(peer) ?? storeId
-    if (disk !== undefined) this.#shown.set(peer, first)
-    if (first === storeId) {
+    this.#shown.set(peer, first)
+    if (disk === undefined || first === storeId) {
       this.#options.checkers.order.linkUp(this.node, peer)
       return core.peerUp(peer, storeId)
     }
