@@ -61,6 +61,8 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     ["bodies of these votes", votes, l.bodyBytesMax],
     ["early votes, without bodies", peers * l.earlyVotesMax, ENTRY_BYTES, "early"],
     ["bytes of early votes", peers, l.cursorBytesMax],
+    // Four times as many, as in src/server/sought.ts.
+    ["instances that members named", 4 * peers * l.earlyVotesMax, ENTRY_BYTES, "sought"],
     ["parked messages, without bodies", group.members * l.parkedMax, ENTRY_BYTES, "parked"],
     ["bytes of parked messages", group.members, l.cursorBytesMax],
     ["decisions that applications have not run", undecided, l.bodyBytesMax, "decided"],

@@ -28,6 +28,7 @@ import { Replay } from "./replay.ts"
 import { Requests } from "./requests.ts"
 import { Says } from "./says.ts"
 import { Session, Sessions } from "./sessions.ts"
+import { Sought } from "./sought.ts"
 
 export interface EngineOptions {
   readonly self: NodeId
@@ -47,6 +48,7 @@ export class Engine {
   private readonly agreement: Agreement
   private readonly requests: Requests
   private readonly early: EarlyVotes
+  private readonly sought: Sought
   /** Public for what tells protocols of losses and installs. */
   readonly hooks: Hooks
   private readonly execution: Execution
@@ -87,6 +89,7 @@ export class Engine {
     gone.onBehind = (lane, own) => this.hooks.ofLane("behind", lane, { own })
     gone.onLost = (instance) => answers.lost(instance)
     this.early = new EarlyVotes(limits, system.size)
+    this.sought = new Sought(limits, system.size)
     this.requests = new Requests({
       core: this.core,
       recovery: this.recovery,
@@ -254,7 +257,7 @@ export class Engine {
     const senders = early.keep(rank, word)
     if (senders === undefined) return core.count("duplicate")
     if (core.system.oneHonest.has(senders) && this.open(word)) return
-    if (first) this.recovery.named(rank, word.lane, word.index)
+    if (first && this.recovery.shedsBut(rank)) this.sought.add(rank, word.lane, word.index)
     for (const { position } of early.overflow(rank)) {
       core.count("early_dropped")
       this.recovery.shed(core.system.member(rank), position)
@@ -285,6 +288,10 @@ export class Engine {
   /** Early votes that were dropped are asked for again once their sender has room. */
   private askShed(): void {
     const { core, recovery, early } = this
+    for (const { lane, index } of this.sought.take()) {
+      const open = core.lane(lane)?.open.has(index) === true
+      if (!open && !core.finished(lane, index)) recovery.seek(lane, index)
+    }
     for (let rank = 0; rank < core.system.size; rank++) {
       const node = core.system.member(rank)
       if (!recovery.shedding(node)) continue
@@ -347,6 +354,7 @@ export class Engine {
       instances: sum([...sessions, ...lanes].map((lane) => lane.open.size)),
       running: sum(sessions.map((s) => s.running.size)),
       early: this.early.count,
+      sought: this.sought.count,
       parked: core.parked.count,
       tail: core.says.count,
       tailBytes: core.says.bytes,

@@ -214,13 +214,15 @@ export class Recovery {
     }
   }
 
-  /**
-   * The member of this rank names an instance that is not open here. What others said in it may
-   * have been dropped, and room for all that was may never come: this alone is asked for.
-   */
-  named(rank: number, lane: LaneKey, index: number): void {
+  /** Words of some other member were dropped for want of room. */
+  shedsBut(rank: number): boolean {
+    return this.peers.some((peer) => peer.shed > 0 && peer.rank !== rank)
+  }
+
+  /** What was dropped of this instance comes again: room for all that was may never come. */
+  seek(lane: LaneKey, index: number): void {
     for (const peer of this.peers) {
-      if (!peer.up || peer.shed === 0 || peer.rank === rank) continue
+      if (!peer.up || peer.shed === 0) continue
       this.send(peer, { kind: "wantLane", lane, from: index, to: index + 1 })
     }
   }
