@@ -15,18 +15,34 @@ export const temporaryFolder = (): string => {
   return folder
 }
 
+/**
+ * Below the ports that a system hands out itself: between the time a port is found free and the
+ * time a node listens there, no connection of another test takes it, nor does a client of another
+ * test that still tries to come back find this one's node. Each process begins elsewhere.
+ */
+const PORTS_FROM = 10_000
+const PORTS_UNTIL = 32_000
+const PORTS_OF_PROCESS = 50
+const PROCESSES = (PORTS_UNTIL - PORTS_FROM) / PORTS_OF_PROCESS
+let nextPort = PORTS_FROM + PORTS_OF_PROCESS * (process.pid % PROCESSES)
+
 /** Ports nobody listens on now. */
 export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"))
-  await Promise.all(servers.map((server) => server.listening || once(server, "listening")))
-  const ports = servers.map((server) => {
-    const address = server.address()
-    if (address === null || typeof address === "string") throw new Error("no port is free")
-    return address.port
-  })
-  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))))
+  const ports: Array<number> = []
+  while (ports.length < count) {
+    const port = nextPort++
+    if (nextPort === PORTS_UNTIL) nextPort = PORTS_FROM
+    if (await isFree(port)) ports.push(port)
+  }
   return ports
 }
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((found) => {
+    const server = createServer()
+    server.once("error", () => found(false))
+    server.listen(port, "127.0.0.1", () => server.close(() => found(true)))
+  })
 
 /** As outside of the repository: programs of its node_modules/.bin are not found. */
 export const outsidePath = (): string =>
