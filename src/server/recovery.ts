@@ -219,11 +219,10 @@ export class Recovery {
     return this.peers.some((peer) => peer.shed > 0 && peer.rank !== rank)
   }
 
-  /** What was dropped of this instance comes again: room for all that was may never come. */
+  /** All said of this instance comes again, together: what is still here may be dropped by then. */
   seek(lane: LaneKey, index: number): void {
     for (const peer of this.peers) {
-      if (!peer.up || peer.shed === 0) continue
-      this.send(peer, { kind: "wantLane", lane, from: index, to: index + 1 })
+      if (peer.up) this.send(peer, { kind: "wantLane", lane, from: index, to: index + 1 })
     }
   }
 
