@@ -219,10 +219,11 @@ export class Recovery {
     return this.peers.some((peer) => peer.shed > 0 && peer.rank !== rank)
   }
 
-  /** All said of this instance comes again, together: what is still here may be dropped by then. */
+  /** What was dropped of this instance comes again: room for all that was may never come. */
   seek(lane: LaneKey, index: number): void {
     for (const peer of this.peers) {
-      if (peer.up) this.send(peer, { kind: "wantLane", lane, from: index, to: index + 1 })
+      if (!peer.up || peer.shed === 0) continue
+      this.send(peer, { kind: "wantLane", lane, from: index, to: index + 1 })
     }
   }
 
