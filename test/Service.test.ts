@@ -115,7 +115,8 @@ const silent = (dialled: Array<string>) =>
   Layer.succeed(Carrier, {
     dial: (address) => {
       dialled.push(address)
-      return { remote: address, send: () => {}, close: () => {} }
+      const nothing = () => {}
+      return { remote: address, backlogBytes: 0, send: nothing, trust: nothing, close: nothing }
     },
     listen: () => Effect.fail("nobody listens here")
   } as Carrier["Service"])

@@ -105,6 +105,8 @@ export interface Limits {
   readonly redialMsMax: number
   /** The longest back-off where one side refused the other for good: that takes an operator. */
   readonly redialRefusedMsMax: number
+  /** One frame before the handshake is done. A larger one cuts the connection. */
+  readonly handshakeFrameBytesMax: number
   /** From the first byte of a connection to its hello. */
   readonly helloTimeoutMs: number
   /** Epochs of one group that live at one host. One more is refused when it is announced. */
@@ -162,6 +164,7 @@ export const LIMITS: Limits = {
   redialMsMin: 50,
   redialMsMax: 1_000,
   redialRefusedMsMax: 16_000,
+  handshakeFrameBytesMax: 4_096,
   helloTimeoutMs: 5_000,
   epochsMax: 4,
   epochLingerMs: 60_000,
@@ -172,6 +175,7 @@ export const LIMITS: Limits = {
 /** Relations between the limits; a set of limits that breaks one is a bug, found at load. */
 export const checkLimits = (l: Limits): void => {
   assert(l.batchBytesMax > l.bodyBytesMax + 1024, "a batch must hold the largest body")
+  assert(l.batchBytesMax >= l.handshakeFrameBytesMax, "trust must allow more, not less")
   assert(l.batchBytesTarget <= l.batchBytesMax, "a batch must be flushed before it is too large")
   assert(l.linkBytes >= 2 * l.batchBytesMax, "a link must carry two batches")
   assert(l.cursorBytesMax + 2 * l.batchBytesMax <= l.linkBytes, "words alone must never cut a link")

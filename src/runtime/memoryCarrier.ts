@@ -1,11 +1,14 @@
 /** Hosts in one process, joined by memory: for tests, and for a group that lives in one program. */
 import { Effect } from "effect"
+import { LIMITS } from "../base/limits.ts"
 import type { Carrier, Connection, ConnectionEvents, Door, Listener } from "./Carrier.ts"
 
 export interface MemoryNetwork {
   readonly carrier: Carrier["Service"]
   /** Breaks every connection to the host that listens at `address`. */
   readonly cut: (address: string) => void
+  /** Who dialled the host there is told that it is `leaving`; connections live on. */
+  readonly leave: (address: string, why: string) => void
   /** Connections open now. */
   readonly connections: () => number
 }
@@ -16,10 +19,13 @@ class End implements Connection {
   readonly address: string
   other: End | undefined
   events: ConnectionEvents | undefined
+  backlogBytes = 0
   readonly incoming: Array<Uint8Array> = []
   /** Why it ends, once it ends; told after `incoming` was handed over. */
   ending: string | undefined
   private readonly network: Network
+  private frameBytesMax = LIMITS.handshakeFrameBytesMax
+  private left = false
   private over = false
 
   constructor(network: Network, remote: string, address: string) {
@@ -29,8 +35,17 @@ class End implements Connection {
   }
   send(frame: Uint8Array): void {
     if (this.over || this.other === undefined || this.other.ending !== undefined) return
+    this.backlogBytes += frame.length
     this.other.incoming.push(frame)
     this.network.busy(this.other)
+  }
+  trust(): void {
+    this.frameBytesMax = LIMITS.batchBytesMax
+  }
+  leave(why: string): void {
+    if (this.left || this.over) return
+    this.left = true
+    this.events?.leaving(why)
   }
   close(): void {
     this.end("closed by this side")
@@ -42,11 +57,24 @@ class End implements Connection {
     this.network.busy(this)
   }
   deliver(): void {
-    for (const frame of this.incoming.splice(0)) this.events?.frame(frame)
+    const frames = this.incoming.splice(0)
+    for (const frame of frames) {
+      if (frame.length > this.frameBytesMax) {
+        this.end(`a message of ${frame.length} bytes`)
+        this.other?.end("connection reset")
+        break
+      }
+      this.events?.frame(frame)
+    }
+    if (frames.length > 0) this.other?.taken()
     if (this.ending === undefined || this.over) return
     this.over = true
     this.network.forget(this)
     this.events?.closed(this.ending)
+  }
+  private taken(): void {
+    this.backlogBytes = this.other!.incoming.reduce((sum, frame) => sum + frame.length, 0)
+    if (this.backlogBytes === 0 && !this.over) this.events?.drained()
   }
 }
 
@@ -106,6 +134,9 @@ class Network {
       if (end.address === address) end.end("connection reset")
     }
   }
+  leave(address: string, why: string): void {
+    for (const end of this.ends) if (end.remote === address) end.leave(why)
+  }
   connections(): number {
     return this.ends.size / 2
   }
@@ -124,6 +155,7 @@ export const makeMemoryNetwork = (): MemoryNetwork => {
         })
     },
     cut: (address) => network.cut(address),
+    leave: (address, why) => network.leave(address, why),
     connections: () => network.connections()
   }
 }

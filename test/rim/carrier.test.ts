@@ -20,10 +20,20 @@ import { freePorts } from "../support/processes.ts"
 class Side {
   readonly frames: Array<Uint8Array> = []
   closes: Array<string> = []
+  drains = 0
+  readonly departures: Array<string> = []
   private readonly waiting: Array<() => void> = []
   readonly events: ConnectionEvents = {
     frame: (frame) => {
       this.frames.push(frame)
+      this.wake()
+    },
+    drained: () => {
+      this.drains++
+      this.wake()
+    },
+    leaving: (why) => {
+      this.departures.push(why)
       this.wake()
     },
     closed: (reason) => {
@@ -64,8 +74,8 @@ interface Pair {
   readonly at: string
 }
 
-/** A connection over which each side has sent one frame. */
-const join = async (carrier: Carrier["Service"]): Promise<Pair> => {
+/** A connection over which each side has sent one frame, and trusts the other. */
+const join = async (carrier: Carrier["Service"], trusting = true): Promise<Pair> => {
   const at = await address()
   const near = new Side()
   const far = new Side()
@@ -79,6 +89,7 @@ const join = async (carrier: Carrier["Service"]): Promise<Pair> => {
   dialled.send(Uint8Array.of(1))
   await near.until(() => near.frames.length === 1)
   await far.until(() => far.frames.length === 1)
+  if (trusting) for (const connection of [dialled, accepted!]) connection.trust()
   return { near, far, dialled, accepted: accepted!, listener, at }
 }
 
@@ -102,6 +113,29 @@ describe.each([
       for (const [i, size] of SIZES.entries())
         assert.isTrue(Buffer.from(got[i]!).equals(frame(size)))
     }
+  })
+
+  it("a large frame before the handshake is done cuts the connection", async () => {
+    for (const size of [LIMITS.handshakeFrameBytesMax, LIMITS.handshakeFrameBytesMax + 9]) {
+      const { near, far, dialled } = await join(make(), false)
+      dialled.send(frame(size))
+      await far.until(() => far.frames.length + far.closes.length === 2)
+      if (size === LIMITS.handshakeFrameBytesMax) continue
+      assert.match(far.closes[0]!, /a message of [0-9]+ bytes/)
+      await near.until(() => near.closes.length === 1)
+    }
+  })
+
+  it("tells how much has not left yet, and when all has", async () => {
+    const { near, far, dialled } = await join(make())
+    await near.until(() => near.drains === 1)
+    const sent = 16
+    for (let i = 0; i < sent; i++) dialled.send(frame(LIMITS.batchBytesMax / 2))
+    assert.isAtLeast(dialled.backlogBytes, (sent * LIMITS.batchBytesMax) / 2)
+    assert.strictEqual(near.drains, 1)
+    await near.until(() => near.drains > 1)
+    assert.strictEqual(dialled.backlogBytes, 0)
+    await far.until(() => far.frames.length === sent + 1)
   })
 
   it("what was sent before a close arrives; both sides are told once, not within it", async () => {
@@ -164,6 +198,30 @@ describe.each([
   })
 })
 
+it("who dialled is told that the other side stops, and its stream lives on", async () => {
+  const { near, far, listener, dialled, accepted } = await join(makeConnectCarrier())
+  listener.refuse()
+  await near.until(() => near.departures.length > 0)
+  assert.deepEqual(near.departures, ["the other side takes no new streams"])
+  dialled.send(frame(9))
+  accepted.send(frame(10))
+  await far.until(() => far.frames.length === 2)
+  await near.until(() => near.frames.length === 2)
+  dialled.close()
+  await near.until(() => near.closes.length > 0)
+  assert.deepEqual([near.departures.length, near.closes.length], [1, 1])
+})
+
+it("over memory, who dialled is told what a network lets leave", async () => {
+  const network = makeMemoryNetwork()
+  const { near, far, dialled, at } = await join(network.carrier)
+  network.leave(at, "a proxy is reloaded")
+  network.leave(at, "again")
+  assert.deepEqual([near.departures, far.departures], [["a proxy is reloaded"], []])
+  dialled.send(frame(9))
+  await far.until(() => far.frames.length === 2)
+})
+
 it("a stock Connect server can be at the other end", async () => {
   const port = (await freePorts(1))[0]!
   const got: Array<number> = []
@@ -184,6 +242,7 @@ it("a stock Connect server can be at the other end", async () => {
   onTestFinished(() => void server.close())
   const near = new Side()
   const connection = makeConnectCarrier().dial(`127.0.0.1:${port}`, near.events)
+  connection.trust()
   for (const size of SIZES) connection.send(frame(size))
   await near.until(() => near.frames.length === SIZES.length)
   assert.deepEqual(got, SIZES)

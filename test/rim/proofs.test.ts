@@ -32,6 +32,10 @@ const inTheNameOf = (author: number, carrier: Carrier["Service"]): Carrier["Serv
   }
   const lying = (connection: Connection): Connection => ({
     remote: connection.remote,
+    get backlogBytes() {
+      return connection.backlogBytes
+    },
+    trust: () => connection.trust(),
     send: (frame) => connection.send(forged(frame)),
     close: () => connection.close()
   })

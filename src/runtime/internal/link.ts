@@ -51,6 +51,7 @@ export class Link {
       check: (theirs) => owner.check(this, theirs),
       opened: (theirs) => {
         this.theirs = theirs
+        this.connection?.trust()
         owner.opened(this, theirs)
       },
       receive: (message) => owner.receive(this, message)
@@ -60,6 +61,8 @@ export class Link {
   /** For the connection; valid before `begin`. */
   readonly events: ConnectionEvents = {
     frame: (frame) => this.onFrame(frame),
+    drained: () => {},
+    leaving: () => {},
     closed: (reason) => this.finish({ goodbye: undefined, byPeer: true, text: reason })
   }
 

@@ -17,6 +17,7 @@ import { makeSigner } from "./nodeKeys.ts"
 import {
   hostAndPort,
   isBreak,
+  leavingText,
   letGo,
   networkErrorText,
   openSession,
@@ -58,9 +59,9 @@ const dial = (address: string, events: ConnectionEvents, limits: Limits): Connec
     frames.fail(`what listens there answers with HTTP status ${headers[":status"]}: no node`)
   })
   session.on("error", (error) => frames.because(networkErrorText(error)))
-  session.once("goaway", () => frames.because("the node stops"))
+  session.once("goaway", (code) => frames.leave(leavingText(code)))
   frames.events = {
-    frame: events.frame,
+    ...events,
     closed: (reason) => {
       letGo(session, socket, limits)
       events.closed(reason)
@@ -108,6 +109,8 @@ class NodeServer implements Listener {
   refuse(): void {
     this.refusing = true
     this.server.close()
+    // GOAWAY: streams that are open live on, whoever dialled goes elsewhere.
+    for (const session of this.sessions) session.close()
   }
 
   readonly close: Effect.Effect<void> = Effect.callback((resume) => {
@@ -123,7 +126,6 @@ class NodeServer implements Listener {
       resume(Effect.void)
     }
     for (const socket of sockets) socket.once("close", done)
-    for (const session of this.sessions) session.close()
     done()
   })
 
@@ -163,6 +165,7 @@ class NodeServer implements Listener {
     })
     stream.respond({ ":status": constants.HTTP_STATUS_OK, "content-type": LINK_CONTENT_TYPE })
     frames.events = this.door.accept(frames)
+    stream.session?.once("goaway", (code) => frames.leave(leavingText(code)))
   }
 }
 

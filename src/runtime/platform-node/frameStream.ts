@@ -11,7 +11,7 @@ import { constants } from "node:http2"
 import type { Duplex } from "node:stream"
 import type { Limits } from "../../base/limits.ts"
 import type { Connection, ConnectionEvents } from "../Carrier.ts"
-import { networkErrorText } from "./http2Sessions.ts"
+import { errorCodeText, networkErrorText } from "./http2Sessions.ts"
 
 export const LINK_PATH = "/quorate.v1.Peer/Link"
 export const LINK_CONTENT_TYPE = "application/connect+proto"
@@ -22,8 +22,6 @@ const PREFIX_BYTES = 5
 const FIELD_BYTES_MAX = 6
 const BATCH_FRAME_TAG = 0x0a
 const FLAG_END = 2
-/** The first message holds a hello: whoever said none yet gets no more memory than that. */
-const FIRST_BYTES_MAX = 4096
 /** An error in an end of stream is cut here. */
 const END_BYTES_MAX = 65_536
 const END_OF_STREAM = Buffer.from([FLAG_END, 0, 0, 0, 2, 0x7b, 0x7d])
@@ -45,7 +43,9 @@ export class FrameStream implements Connection {
   events: ConnectionEvents | undefined
   private readonly stream: Stream
   private readonly options: FrameStreamOptions
+  private readonly reader: MessageReader
   private closing = false
+  private left = false
   private over = false
   /** The first reason is the one that is told. */
   private why: string | undefined
@@ -55,19 +55,28 @@ export class FrameStream implements Connection {
     this.options = options
     this.remote = options.remote
     const reader = new MessageReader({
-      bytesMax: options.limits.batchBytesMax + FIELD_BYTES_MAX,
+      bytesMax: options.limits.handshakeFrameBytesMax + FIELD_BYTES_MAX,
       message: (flags, bytes) => this.onMessage(flags, bytes),
       tooLarge: (bytes) => this.fail(`a message of ${bytes} bytes`)
     })
+    this.reader = reader
     stream.on("data", (chunk: Uint8Array) => reader.take(chunk))
     stream.on("end", () => this.end("the other side ended the stream"))
     stream.on("error", (error: Error) => this.end(networkErrorText(error)))
     stream.on("close", () => this.end(closeText(stream.rstCode)))
   }
 
+  get backlogBytes(): number {
+    return this.stream.writableLength
+  }
+
   send(frame: Uint8Array): void {
     if (this.closing || this.over) return
-    this.stream.write(encodeBatch(frame))
+    this.stream.write(encodeBatch(frame), this.onTaken)
+  }
+
+  trust(): void {
+    this.reader.bytesMax = this.options.limits.batchBytesMax + FIELD_BYTES_MAX
   }
 
   close(): void {
@@ -87,6 +96,13 @@ export class FrameStream implements Connection {
     this.why ??= reason
   }
 
+  /** The session takes no new streams. */
+  leave(why: string): void {
+    if (this.left || this.over) return
+    this.left = true
+    this.events?.leaving(why)
+  }
+
   /** Ends at once: the other side does not speak our protocol. */
   fail(what: string): void {
     if (this.over) return
@@ -94,6 +110,11 @@ export class FrameStream implements Connection {
     this.options.garbage(what)
     this.stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
     this.end(what)
+  }
+
+  private readonly onTaken = (): void => {
+    if (this.stream.writableLength > 0 || this.closing || this.over) return
+    this.events?.drained()
   }
 
   private onMessage(flags: number, bytes: Uint8Array): void {
@@ -115,7 +136,9 @@ export class FrameStream implements Connection {
 }
 
 const closeText = (code: number): string =>
-  code === constants.NGHTTP2_NO_ERROR ? "the stream was closed" : `the stream was reset (${code})`
+  code === constants.NGHTTP2_NO_ERROR
+    ? "the stream was closed"
+    : `the stream was reset (${errorCodeText(code)})`
 
 /** Prefix, field and frame in one piece: one write. */
 const encodeBatch = (frame: Uint8Array): Uint8Array => {
@@ -171,6 +194,7 @@ const endText = (bytes: Uint8Array): string => {
 type Prefix = readonly [number, number, number, number, number]
 
 interface MessageReaderOptions {
+  /** At first; it may be raised later. */
   readonly bytesMax: number
   readonly message: (flags: number, bytes: Uint8Array) => void
   readonly tooLarge: (bytes: number) => void
@@ -181,17 +205,18 @@ interface MessageReaderOptions {
  * a vote that is kept must not hold on to it. Memory: what has come, never what a prefix promises.
  */
 class MessageReader {
+  bytesMax: number
   private readonly options: MessageReaderOptions
   private readonly prefix = new Uint8Array(PREFIX_BYTES)
   private prefixBytes = 0
   /** Of the message that is coming. */
   private parts: Array<Uint8Array> = []
   private missing = 0
-  private first = true
   private dead = false
 
   constructor(options: MessageReaderOptions) {
     this.options = options
+    this.bytesMax = options.bytesMax
   }
 
   take(chunk: Uint8Array): void {
@@ -217,17 +242,11 @@ class MessageReader {
   private begin(): boolean {
     const [flags, a, b, c, d] = this.prefix as unknown as Prefix
     this.missing = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d
-    const bytesMax = this.bytesMax(flags)
-    this.first = false
+    const bytesMax = flags === FLAG_END ? END_BYTES_MAX : this.bytesMax
     if (this.missing <= bytesMax) return true
     this.dead = true
     this.options.tooLarge(this.missing)
     return false
-  }
-
-  private bytesMax(flags: number): number {
-    if (flags === FLAG_END) return END_BYTES_MAX
-    return this.first ? FIRST_BYTES_MAX : this.options.bytesMax
   }
 }
 

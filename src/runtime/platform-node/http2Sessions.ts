@@ -53,6 +53,12 @@ export const letGo = (session: Http2Session, socket: Socket, { shutdownMs }: Lim
   socket.once("close", () => clearTimeout(timer))
 }
 
+/** For people: a GOAWAY. A node sends one when it stops, a proxy also to cut a session's length. */
+export const leavingText = (code: number): string =>
+  code === 0
+    ? "the other side takes no new streams"
+    : `the other side ends the session (${errorCodeText(code)})`
+
 /** What a system call said, short; for a stream that its session took along, what that says. */
 export const networkErrorText = (error: unknown): string => {
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
@@ -64,6 +70,27 @@ export const networkErrorText = (error: unknown): string => {
 /** Whether a connection broke as connections do, without a word from the other side. */
 export const isBreak = (error: unknown): boolean =>
   error instanceof Error && "code" in error && String(error.code) in TEXTS
+
+/** For people: a code of RST_STREAM or GOAWAY. */
+export const errorCodeText = (code: number): string => CODES[code] ?? String(code)
+
+/** @source RFC 9113, 7 */
+const CODES = [
+  "NO_ERROR",
+  "PROTOCOL_ERROR",
+  "INTERNAL_ERROR",
+  "FLOW_CONTROL_ERROR",
+  "SETTINGS_TIMEOUT",
+  "STREAM_CLOSED",
+  "FRAME_SIZE_ERROR",
+  "REFUSED_STREAM",
+  "CANCEL",
+  "COMPRESSION_ERROR",
+  "CONNECT_ERROR",
+  "ENHANCE_YOUR_CALM",
+  "INADEQUATE_SECURITY",
+  "HTTP_1_1_REQUIRED"
+]
 
 const TEXTS: { readonly [code: string]: string } = {
   ECONNREFUSED: "connection refused",

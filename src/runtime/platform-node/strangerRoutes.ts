@@ -2,25 +2,21 @@
  * What stock clients find at a node's port, in every protocol that Connect speaks: all methods as
  * ordinary unary ones, and the link for hosts that do not speak Connect's own protocol.
  */
-import { create, type DescMethod, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf"
-import {
-  ConnectError,
-  type ConnectRouter,
-  type HandlerContext,
-  type ServiceImpl
-} from "@connectrpc/connect"
+import { type DescMethod, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf"
+import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
 import type { Limits } from "../../base/limits.ts"
-import { type Batch, BatchSchema, Peer } from "../../../gen/quorate/v1/link_pb.ts"
-import type { Connection, Door, UnaryReply } from "../Carrier.ts"
+import { Peer } from "../../../gen/quorate/v1/link_pb.ts"
+import type { Door, UnaryReply } from "../Carrier.ts"
 import { connectError } from "./connectCode.ts"
+import { stockLink } from "./stockLink.ts"
 import { helloFromWire, helloToWire } from "./wireHello.ts"
 
 /** A request listener for Node's HTTP/2 server. */
 export const strangerRoutes = (door: Door, limits: Limits): ReturnType<typeof connectNodeAdapter> =>
   connectNodeAdapter({
     routes: (router) => {
-      peerRoutes(router, door)
+      peerRoutes(router, door, limits)
       for (const service of door.services) {
         const methods: { [name: string]: unknown } = {}
         for (const method of service.methods) {
@@ -60,7 +56,7 @@ const unaryRoute =
     return fromBinary(method.output, reply.body)
   }
 
-const peerRoutes = (router: ConnectRouter, door: Door): void => {
+const peerRoutes = (router: ConnectRouter, door: Door, limits: Limits): void => {
   router.service(Peer, {
     greet: (request) => {
       const theirs = helloFromWire(request)
@@ -69,48 +65,6 @@ const peerRoutes = (router: ConnectRouter, door: Door): void => {
       if ("code" in answer) throw connectError(answer.code, answer.detail)
       return helloToWire(answer)
     },
-    link: (requests, context) => stockLink(requests, context, door)
+    link: (requests, context) => stockLink(requests, { context, door, limits })
   })
-}
-
-/** A link over whatever protocol Connect has read: slower than our own, and as good. */
-async function* stockLink(
-  requests: AsyncIterable<Batch>,
-  context: HandlerContext,
-  door: Door
-): AsyncGenerator<Batch> {
-  const out: Array<Batch> = []
-  let wake = (): void => {}
-  let ended = false
-  const end = (): void => {
-    ended = true
-    wake()
-  }
-  const connection: Connection = {
-    remote: context.requestHeader.get("user-agent") ?? "unknown",
-    send: (frame) => {
-      out.push(create(BatchSchema, { frame }))
-      wake()
-    },
-    close: end
-  }
-  const events = door.accept(connection)
-  const reading = (async () => {
-    try {
-      for await (const { frame } of requests) events.frame(frame)
-      return "the other side ended the stream"
-    } catch (error) {
-      return ConnectError.from(error).rawMessage
-    }
-  })()
-  context.signal.addEventListener("abort", end, { once: true })
-  void reading.then(end)
-  try {
-    while (!ended || out.length > 0) {
-      yield* out.splice(0)
-      if (!ended && out.length === 0) await new Promise<void>((resolve) => (wake = resolve))
-    }
-  } finally {
-    events.closed(ended ? "the stream ended" : "the stream was cut")
-  }
 }
