@@ -175,7 +175,6 @@ export const LIMITS: Limits = {
 /** Relations between the limits; a set of limits that breaks one is a bug, found at load. */
 export const checkLimits = (l: Limits): void => {
   assert(l.batchBytesMax > l.bodyBytesMax + 1024, "a batch must hold the largest body")
-  assert(l.batchBytesMax >= l.handshakeFrameBytesMax, "trust must allow more, not less")
   assert(l.batchBytesTarget <= l.batchBytesMax, "a batch must be flushed before it is too large")
   assert(l.linkBytes >= 2 * l.batchBytesMax, "a link must carry two batches")
   assert(l.cursorBytesMax + 2 * l.batchBytesMax <= l.linkBytes, "words alone must never cut a link")
