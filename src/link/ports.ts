@@ -39,10 +39,43 @@ export interface Disk {
   readonly close: () => void
 }
 
+/** What handshakes and tags of links need: all at once, on this thread. */
 export interface Crypto {
-  /** 32 bytes. */
-  readonly sha256: (bytes: Uint8Array) => Uint8Array
   readonly random: (length: number) => Uint8Array
+  /** A new X25519 key pair (RFC 7748), for one handshake. */
+  readonly makeExchange: () => Exchange
+  /** HMAC-SHA256 (RFC 2104): 32 bytes. */
+  readonly hmac: (key: Uint8Array, bytes: Uint8Array) => Uint8Array
+  /** AES-256-GCM under this key of 32 bytes. */
+  readonly cipher: (key: Uint8Array) => Cipher
+  /** Ed25519 (RFC 8032), about 0.1 ms. False for whatever is no key, or no signature. */
+  readonly verifyNow: (key: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean
+}
+
+export interface Exchange {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array
+  /**
+   * The secret, 32 bytes, that the owner of `theirs` gets with this side's public key; `undefined`
+   * for 32 bytes that are no key: with a point of small order anybody knows the secret.
+   */
+  readonly agree: (theirs: Uint8Array) => Uint8Array | undefined
+}
+
+/** `nonce`: 12 bytes, never the same twice to make something with one key. Tags have 16 bytes. */
+export interface Cipher {
+  /** Of bytes that travel open. */
+  readonly tag: (nonce: Uint8Array, bytes: Uint8Array) => Uint8Array
+  readonly tagFits: (nonce: Uint8Array, bytes: Uint8Array, tag: Uint8Array) => boolean
+  readonly encrypt: (nonce: Uint8Array, bytes: Uint8Array) => Sealed
+  /** `undefined`: the tag does not fit. */
+  readonly decrypt: (nonce: Uint8Array, sealed: Sealed) => Uint8Array | undefined
+}
+
+/** The two fields of a batch. */
+export interface Sealed {
+  readonly frame: Uint8Array
+  readonly tag: Uint8Array
 }
 
 /** Ed25519 (RFC 8032) with one key. The same bytes always get the same signature, of 64 bytes. */

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file quorate/v1/link.proto.
  */
 export const file_quorate_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChVxdW9yYXRlL3YxL2xpbmsucHJvdG8SCnF1b3JhdGUudjEiFgoFQmF0Y2gSDQoFZnJhbWUYASABKAwioAEKBUZyYW1lEhAKCHNlcXVlbmNlGAEgASgEEhQKDGFja25vd2xlZGdlZBgCIAEoBBIgCgVoZWxsbxgDIAEoCzIRLnF1b3JhdGUudjEuSGVsbG8SJwoJZW52ZWxvcGVzGAQgAygLMhQucXVvcmF0ZS52MS5FbnZlbG9wZRIkCgdnb29kYnllGAUgASgLMhMucXVvcmF0ZS52MS5Hb29kYnllIpoBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgJEhQKDGdyb3VwX2RpZ2VzdBgDIAEoDBIMCgRub2RlGAQgASgNEhIKCmNsaWVudF9rZXkYBSABKAwSEAoIc3RvcmVfaWQYBiABKAwSEwoLaW5jYXJuYXRpb24YByABKAwSEgoKaG9yaXpvbl9tcxgIIAEoBCI+CgdHb29kYnllEiMKBGNvZGUYASABKA4yFS5xdW9yYXRlLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAkiuwQKCEVudmVsb3BlEicKBGtpbmQYASABKA4yGS5xdW9yYXRlLnYxLkVudmVsb3BlLktpbmQSEAoIcG9zaXRpb24YAiABKAQSDAoEZG9uZRgDIAEoBBIMCgRsYW5lGAQgASgMEg0KBWluZGV4GAUgASgEEhEKCWluZGV4X2VuZBgGIAEoBBIOCgZtZXRob2QYByABKAcSDQoFcm91bmQYCCABKA0SGgoSYWNrbm93bGVkZ2VkX2JlbG93GAkgASgEEhMKC2RlYWRsaW5lX21zGAogASgNEgwKBGJvZHkYCyABKAwSIwoEY29kZRgMIAEoDjIVLnF1b3JhdGUudjEuRXJyb3JDb2RlEg4KBmRldGFpbBgNIAEoCRIMCgRub2RlGA4gASgNEhIKCmhvcml6b25fbXMYDyABKAQSEQoJdGVudGF0aXZlGBAgASgIEg4KBmF1dGhvchgRIAEoDRIRCglzaWduYXR1cmUYEiABKAwSEgoKY2xpZW50X2tleRgUIAEoDBINCgVub25jZRgVIAEoDCKnAQoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASCAoEV09SRBABEggKBFdBTlQQAhINCglXQU5UX0xBTkUQAxIJCgVUQUtFThAEEgsKB1JFUVVFU1QQBRILCgdPTkVfV0FZEAYSCgoGQ0FOQ0VMEAcSCQoFUkVQTFkQCBIKCgZSRVNVTUUQCRIHCgNDVVQQChIKCgZCRUhJTkQQCxIJCgVFUE9DSBAMMmcKBFBlZXISMAoETGluaxIRLnF1b3JhdGUudjEuQmF0Y2gaES5xdW9yYXRlLnYxLkJhdGNoKAEwARItCgVHcmVldBIRLnF1b3JhdGUudjEuSGVsbG8aES5xdW9yYXRlLnYxLkhlbGxvYgZwcm90bzM", [file_quorate_v1_error]);
+  fileDesc("ChVxdW9yYXRlL3YxL2xpbmsucHJvdG8SCnF1b3JhdGUudjEiFgoFQmF0Y2gSDQoFZnJhbWUYASABKAwioAEKBUZyYW1lEhAKCHNlcXVlbmNlGAEgASgEEhQKDGFja25vd2xlZGdlZBgCIAEoBBIgCgVoZWxsbxgDIAEoCzIRLnF1b3JhdGUudjEuSGVsbG8SJwoJZW52ZWxvcGVzGAQgAygLMhQucXVvcmF0ZS52MS5FbnZlbG9wZRIkCgdnb29kYnllGAUgASgLMhMucXVvcmF0ZS52MS5Hb29kYnllIpoBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgJEhQKDGdyb3VwX2RpZ2VzdBgDIAEoDBIMCgRub2RlGAQgASgNEhIKCmNsaWVudF9rZXkYBSABKAwSEAoIc3RvcmVfaWQYBiABKAwSEwoLaW5jYXJuYXRpb24YByABKAwSEgoKaG9yaXpvbl9tcxgIIAEoBCI+CgdHb29kYnllEiMKBGNvZGUYASABKA4yFS5xdW9yYXRlLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAki7wEKCUxpbmtIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEjAKCHN0cmVuZ3RoGAIgASgOMh4ucXVvcmF0ZS52MS5MaW5rSGVsbG8uU3RyZW5ndGgSEAoIaG9zdF9rZXkYAyABKAwSDQoFbm9uY2UYBCABKAwSFQoNZXBoZW1lcmFsX2tleRgFIAEoDBIQCgh2ZXJzaW9ucxgGIAMoDSJVCghTdHJlbmd0aBIYChRTVFJFTkdUSF9VTlNQRUNJRklFRBAAEg0KCVBMQUlOVEVYVBABEhEKDUFVVEhFTlRJQ0FURUQQAhINCglFTkNSWVBURUQQAyIrCglMaW5rUHJvb2YSEQoJc2lnbmF0dXJlGAEgASgMEgsKA21hYxgCIAEoDCK7BAoIRW52ZWxvcGUSJwoEa2luZBgBIAEoDjIZLnF1b3JhdGUudjEuRW52ZWxvcGUuS2luZBIQCghwb3NpdGlvbhgCIAEoBBIMCgRkb25lGAMgASgEEgwKBGxhbmUYBCABKAwSDQoFaW5kZXgYBSABKAQSEQoJaW5kZXhfZW5kGAYgASgEEg4KBm1ldGhvZBgHIAEoBxINCgVyb3VuZBgIIAEoDRIaChJhY2tub3dsZWRnZWRfYmVsb3cYCSABKAQSEwoLZGVhZGxpbmVfbXMYCiABKA0SDAoEYm9keRgLIAEoDBIjCgRjb2RlGAwgASgOMhUucXVvcmF0ZS52MS5FcnJvckNvZGUSDgoGZGV0YWlsGA0gASgJEgwKBG5vZGUYDiABKA0SEgoKaG9yaXpvbl9tcxgPIAEoBBIRCgl0ZW50YXRpdmUYECABKAgSDgoGYXV0aG9yGBEgASgNEhEKCXNpZ25hdHVyZRgSIAEoDBISCgpjbGllbnRfa2V5GBQgASgMEg0KBW5vbmNlGBUgASgMIqcBCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIICgRXT1JEEAESCAoEV0FOVBACEg0KCVdBTlRfTEFORRADEgkKBVRBS0VOEAQSCwoHUkVRVUVTVBAFEgsKB09ORV9XQVkQBhIKCgZDQU5DRUwQBxIJCgVSRVBMWRAIEgoKBlJFU1VNRRAJEgcKA0NVVBAKEgoKBkJFSElORBALEgkKBUVQT0NIEAwyZwoEUGVlchIwCgRMaW5rEhEucXVvcmF0ZS52MS5CYXRjaBoRLnF1b3JhdGUudjEuQmF0Y2goATABEi0KBUdyZWV0EhEucXVvcmF0ZS52MS5IZWxsbxoRLnF1b3JhdGUudjEuSGVsbG9iBnByb3RvMw", [file_quorate_v1_error]);
 
 /**
  * One message of the stream. `frame` holds a serialized Frame: Connect copies it, Quorate decodes
@@ -168,6 +168,132 @@ export const GoodbyeSchema: GenMessage<Goodbye> = /*@__PURE__*/
   messageDesc(file_quorate_v1_link, 3);
 
 /**
+ * The first message of each side of a link. Its bytes, as they travel, are what both sides sign.
+ *
+ * @generated from message quorate.v1.LinkHello
+ */
+export type LinkHello = Message<"quorate.v1.LinkHello"> & {
+  /**
+   * The dialer: the version it would like best. The acceptor: the one that is spoken.
+   *
+   * @generated from field: uint32 version = 1;
+   */
+  version: number;
+
+  /**
+   * As the dialer asks; the acceptor repeats it, or refuses.
+   *
+   * @generated from field: quorate.v1.LinkHello.Strength strength = 2;
+   */
+  strength: LinkHello_Strength;
+
+  /**
+   * Ed25519, 32 bytes.
+   *
+   * @generated from field: bytes host_key = 3;
+   */
+  hostKey: Uint8Array;
+
+  /**
+   * 32 random bytes.
+   *
+   * @generated from field: bytes nonce = 4;
+   */
+  nonce: Uint8Array;
+
+  /**
+   * X25519, 32 bytes, of this link alone.
+   *
+   * @generated from field: bytes ephemeral_key = 5;
+   */
+  ephemeralKey: Uint8Array;
+
+  /**
+   * The dialer: what it speaks besides `version`.
+   *
+   * @generated from field: repeated uint32 versions = 6;
+   */
+  versions: number[];
+};
+
+/**
+ * Describes the message quorate.v1.LinkHello.
+ * Use `create(LinkHelloSchema)` to create a new message.
+ */
+export const LinkHelloSchema: GenMessage<LinkHello> = /*@__PURE__*/
+  messageDesc(file_quorate_v1_link, 4);
+
+/**
+ * @generated from enum quorate.v1.LinkHello.Strength
+ */
+export const LinkHello_Strength = {
+  /**
+   * @generated from enum value: STRENGTH_UNSPECIFIED = 0;
+   */
+  STRENGTH_UNSPECIFIED: 0,
+
+  /**
+   * Nobody proves who they are; the fields below `strength` are absent.
+   *
+   * @generated from enum value: PLAINTEXT = 1;
+   */
+  PLAINTEXT: 1,
+
+  /**
+   * Both prove who they are; each batch carries a tag.
+   *
+   * @generated from enum value: AUTHENTICATED = 2;
+   */
+  AUTHENTICATED: 2,
+
+  /**
+   * As authenticated, and each batch is encrypted.
+   *
+   * @generated from enum value: ENCRYPTED = 3;
+   */
+  ENCRYPTED: 3,
+} as const;
+
+/**
+ * @generated from enum quorate.v1.LinkHello.Strength
+ */
+export type LinkHello_Strength = (typeof LinkHello_Strength)[keyof typeof LinkHello_Strength] | UnknownEnum;
+
+/**
+ * Describes the enum quorate.v1.LinkHello.Strength.
+ */
+export const LinkHello_StrengthSchema: GenEnum<LinkHello_Strength> = /*@__PURE__*/
+  enumDesc(file_quorate_v1_link, 4, 0);
+
+/**
+ * Who said a LinkHello is the host whose key stands in it, and knows the secret of this link.
+ *
+ * @generated from message quorate.v1.LinkProof
+ */
+export type LinkProof = Message<"quorate.v1.LinkProof"> & {
+  /**
+   * Ed25519, 64 bytes.
+   *
+   * @generated from field: bytes signature = 1;
+   */
+  signature: Uint8Array;
+
+  /**
+   * HMAC-SHA256, 32 bytes.
+   *
+   * @generated from field: bytes mac = 2;
+   */
+  mac: Uint8Array;
+};
+
+/**
+ * Describes the message quorate.v1.LinkProof.
+ * Use `create(LinkProofSchema)` to create a new message.
+ */
+export const LinkProofSchema: GenMessage<LinkProof> = /*@__PURE__*/
+  messageDesc(file_quorate_v1_link, 5);
+
+/**
  * Exactly one kind; fields that a kind does not use are absent.
  *
  * @generated from message quorate.v1.Envelope
@@ -304,7 +430,7 @@ export type Envelope = Message<"quorate.v1.Envelope"> & {
  * Use `create(EnvelopeSchema)` to create a new message.
  */
 export const EnvelopeSchema: GenMessage<Envelope> = /*@__PURE__*/
-  messageDesc(file_quorate_v1_link, 4);
+  messageDesc(file_quorate_v1_link, 6);
 
 /**
  * @generated from enum quorate.v1.Envelope.Kind
@@ -385,7 +511,7 @@ export type Envelope_Kind = (typeof Envelope_Kind)[keyof typeof Envelope_Kind] |
  * Describes the enum quorate.v1.Envelope.Kind.
  */
 export const Envelope_KindSchema: GenEnum<Envelope_Kind> = /*@__PURE__*/
-  enumDesc(file_quorate_v1_link, 4, 0);
+  enumDesc(file_quorate_v1_link, 6, 0);
 
 /**
  * Every node serves it.

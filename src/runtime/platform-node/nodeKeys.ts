@@ -110,7 +110,8 @@ const begin = (): void => {
 }
 
 const RAW = { kty: "OKP", crv: "Ed25519" } as const
-const rawOf = (publicKey: KeyObject): Uint8Array =>
+/** The 32 bytes of a public key. */
+export const rawOf = (publicKey: KeyObject): Uint8Array =>
   new Uint8Array(Buffer.from(publicKey.export({ format: "jwk" }).x!, "base64url"))
 
 /** Of members and clients, those seen last; 200 bytes each. */
