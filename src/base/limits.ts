@@ -87,6 +87,11 @@ export interface Limits {
    * again.
    */
   readonly parkedMax: number
+  /**
+   * Messages of all clients whose signatures are not verified yet; of one client at most as much as
+   * is left free. A request beyond it is `overloaded`, a one-way is dropped.
+   */
+  readonly unverifiedBytesMax: number
   /** Equivocations kept as evidence; a newer one replaces the oldest. */
   readonly evidenceMax: number
   /** Sessions of one kind of call in one client. When all windows are full, calls wait in order. */
@@ -152,6 +157,7 @@ export const LIMITS: Limits = {
   unfinishedMax: 65_536,
   proofsPerMessageMax: 4096,
   parkedMax: 1024,
+  unverifiedBytesMax: 67_108_864,
   evidenceMax: 64,
   clientSessionsMax: 8,
   clientIdleMsMax: 30_000,
@@ -184,6 +190,7 @@ export const checkLimits = (l: Limits): void => {
   assert(l.logSegmentBytes >= 2 * l.batchBytesMax, "a segment must hold large records")
   assert(l.clientBytesMax >= 2 * l.bodyBytesMax, "a client must have room for a call's two bodies")
   assert(l.clientsBytesMax >= 2 * l.clientBytesMax, "one client must not fill the room of all")
+  assert(l.unverifiedBytesMax >= 4 * l.bodyBytesMax, "a few clients must be verified at once")
   assert(l.inboxMax >= l.drainInputsMax, "the inbox must hold one turn")
   assert(l.retryMsMin <= l.retryMsMax && l.redialMsMin <= l.redialMsMax, "back-off must not shrink")
   assert(l.epochLingerMs > l.retryMsMax, "who tries again must still find the epoch")

@@ -71,7 +71,8 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     ["bytes of said words that members have not taken", l.tailBytesMax, 1],
     ["handlers' Effects that run", l.runsMax, 4 * ENTRY_BYTES, "runs"],
     ["bytes on the way in links", links, l.linkBytes],
-    ["messages whose signatures are verified", links, VERIFIED * (waiting + l.bodyBytesMax)],
+    ["members' messages that are verified", peers, VERIFIED * (waiting + l.bodyBytesMax)],
+    ["bytes of clients' messages that are verified", l.unverifiedBytesMax, VERIFIED],
     ["equivocations kept", l.evidenceMax, 2 * l.bodyBytesMax]
   ]
   return rows.map(([what, count, bytesEach, table]) => ({

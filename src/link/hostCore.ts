@@ -28,7 +28,7 @@ import type { Proofs } from "./proofs.ts"
 import { keep } from "./keep.ts"
 import { decodeRecord, encodeRecord } from "./recordCodec.ts"
 import { type Outgoing, Signing } from "./signing.ts"
-import { type Incoming, Verifying } from "./verifying.ts"
+import { type Incoming, incomingOf, Verifying } from "./verifying.ts"
 
 export interface HostPorts {
   readonly clock: Clock
@@ -185,22 +185,16 @@ export class HostCore {
     const unproven = (this.verifying?.waiting ?? 0) + (this.signing?.waiting ?? 0)
     const waiting = Math.max(this.inbox.length, this.gate.length, unproven)
     if (waiting >= this.limits.inboxMax) return this.refuse(route, message)
-    switch (message.kind) {
-      case "request":
-        return this.take(-route, { kind: "request", atMs, route, request: message, client })
-      case "oneWay":
-        return this.take(-route, { kind: "oneWay", atMs, route, message })
-      case "cancel": {
-        const { session, index } = message
-        return this.take(-route, { kind: "cancel", atMs, route, session, index })
-      }
-    }
+    if (!this.take(-route, incomingOf(atMs, route, message, client))) this.refuse(route, message)
   }
 
-  private take(from: number, input: Incoming): void {
-    if (this.verifying === undefined || this.stopped) return this.push(input)
-    this.verifying.take(from, input)
+  private take(from: number, input: Incoming): boolean {
+    if (this.verifying === undefined || this.stopped) {
+      this.push(input)
+      return true
+    }
     this.wake()
+    return this.verifying.take(from, input)
   }
 
   /** An entry handler's Effect ended. */

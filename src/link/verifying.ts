@@ -3,9 +3,9 @@
  * sender sent later. One batch a sender and turn, so that nobody waits for what others sent.
  */
 import type { Limits } from "../base/limits.ts"
-import type { Input } from "../server/Input.ts"
+import type { Input, Route } from "../server/Input.ts"
 import { laneBytes } from "../server/laneKey.ts"
-import type { MethodId, Request, Word } from "../server/Message.ts"
+import type { ClientMessage, MethodId, Request, Word } from "../server/Message.ts"
 import { proofsIn } from "../server/Proof.ts"
 import type { MethodSpec } from "../server/Protocol.ts"
 import { Fifo } from "./fifo.ts"
@@ -29,7 +29,7 @@ interface Sender {
 }
 type Checked = Pick<MethodSpec, "input" | "signed" | "proofs">
 
-/** Of a ticket, beside the body. */
+/** Of a ticket, beside the body: less than it takes, so that a correct member's cursor fits. */
 const TICKET_BYTES = 64
 const NOTHING: ReadonlyArray<VerifyJob> = []
 
@@ -41,6 +41,8 @@ export class Verifying {
   private readonly methods = new Map<MethodId, Checked>()
   private readonly hand: (input: Incoming) => void
   private readonly senders = new Map<number, Sender>()
+  /** Of all clients. */
+  private clientsBytes = 0
 
   constructor(parts: {
     readonly limits: Limits
@@ -57,28 +59,53 @@ export class Verifying {
     }
   }
 
-  /** @param from a member, or the negative of a client's route */
-  take(from: number, input: Incoming): void {
+  /**
+   * @param from a member, or the negative of a client's route
+   * @returns false where there is no room: it was not taken
+   */
+  take(from: number, input: Incoming): boolean {
     const jobs = this.jobs(input)
     const forged = jobs === undefined
     const sender = this.senders.get(from)
     if (sender === undefined && (forged || jobs.length === 0)) {
-      return this.hand(forged ? asForged(input) : input)
+      this.hand(forged ? asForged(input) : input)
+      return true
     }
     const bytes = bytesOf(input)
+    if (!this.fits(from, sender?.bytes ?? 0, bytes)) return false
     const queue = sender ?? this.open(from)
-    // A correct member has no more under way than its cursor lets out, and one message.
-    if (queue.bytes + bytes > 2 * this.limits.cursorBytesMax && queue.bytes > 0) return
     const ticket: Ticket = { input, bytes, left: jobs?.length ?? 0, forged }
     queue.tickets.push(ticket)
-    queue.bytes += bytes
+    this.charge(from, queue, bytes)
     this.waiting++
     for (const job of jobs ?? NOTHING) queue.unsent.push({ ticket, job })
+    return true
+  }
+
+  /**
+   * A correct member has no more under way than its cursor lets out, and one message. Clients share
+   * a room, of which none may hold more than is free: whoever comes later finds some.
+   * @source Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches,
+   * IEEE/ACM Transactions on Networking, 1998
+   */
+  private fits(from: number, held: number, bytes: number): boolean {
+    const { cursorBytesMax, unverifiedBytesMax } = this.limits
+    if (held > 0 && held + bytes > 2 * cursorBytesMax) return false
+    const free = unverifiedBytesMax - this.clientsBytes
+    return from > 0 || held + bytes <= free
+  }
+
+  private charge(from: number, queue: Sender, bytes: number): void {
+    queue.bytes += bytes
+    if (from < 0) this.clientsBytes += bytes
   }
 
   /** Its connection is gone: what it sent is as lost as what was on the way. */
   forget(from: number): void {
-    this.waiting -= this.senders.get(from)?.tickets.length ?? 0
+    const sender = this.senders.get(from)
+    if (sender === undefined) return
+    this.waiting -= sender.tickets.length
+    this.charge(from, sender, -sender.bytes)
     this.senders.delete(from)
   }
 
@@ -115,7 +142,7 @@ export class Verifying {
     const { tickets } = sender
     for (let next = tickets.peek(); next?.left === 0; next = tickets.peek()) {
       tickets.shift()
-      sender.bytes -= next.bytes
+      this.charge(from, sender, -next.bytes)
       this.waiting--
       this.hand(next.forged ? asForged(next.input) : next.input)
     }
@@ -169,6 +196,25 @@ export class Verifying {
       jobs.push(...more)
     }
     return proofs && jobs
+  }
+}
+
+/** A client's message as it comes in. */
+export const incomingOf = (
+  atMs: number,
+  route: Route,
+  message: ClientMessage,
+  client: string
+): Incoming => {
+  switch (message.kind) {
+    case "request":
+      return { kind: "request", atMs, route, request: message, client }
+    case "oneWay":
+      return { kind: "oneWay", atMs, route, message }
+    case "cancel": {
+      const { session, index } = message
+      return { kind: "cancel", atMs, route, session, index }
+    }
   }
 }
 
