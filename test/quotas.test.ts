@@ -5,7 +5,8 @@ import { makeSystem } from "../src/quorum/QuorumSystem.ts"
 import { Engine } from "../src/server/engine.ts"
 import type { Request } from "../src/server/Message.ts"
 import type { Output } from "../src/server/Output.ts"
-import { json, protocolOf, request, session } from "./support/engines.ts"
+import { bracha, json, Nodes, protocolOf, request, session } from "./support/engines.ts"
+import { echo, hear, rb } from "./support/tries.ts"
 
 const NOW = 100_000
 /** Answers with `bytes` bytes, or not at all. */
@@ -59,6 +60,57 @@ describe("sessions of one client", () => {
     const atMs = NOW + LIMITS.sessionEvictAgeMs
     const [output] = engine.step({ kind: "request", atMs, route: 1, request: call, client: "a" })
     expect(output?.kind).toBe("store")
+  })
+})
+
+describe("open calls of one client", () => {
+  const limits = { callsPerClientMax: 2, callsMax: 4 }
+
+  it("are so many: one more is overloaded, until one of them is answered", () => {
+    const { ask, codes } = node(limits)
+    expect(codes("a", 1)).toEqual([])
+    expect(codes("a", 2)).toEqual([])
+    expect(ask("a", 3)[0]).toMatchObject({
+      code: "overloaded",
+      detail: "2 calls of this client are open"
+    })
+    expect(codes("b", 4, { bytes: 1 })).toEqual(["answer"])
+  })
+
+  it("do not hinder copies of those that are open, nor answers", () => {
+    const { codes } = node(limits)
+    for (const index of [1, 2]) for (const n of [1, 2]) codes(`${n}`, n, { index })
+    expect(codes("c", 3)).toEqual(["overloaded"])
+    expect(codes("1", 1, { index: 2 })).toEqual([])
+  })
+
+  it("count no longer once their session leaves", () => {
+    const { codes, engine } = node({ ...limits, sessionsMax: 1, sessionEvictAgeMs: -1_000 })
+    for (const index of [1, 2]) codes("a", 1, { index })
+    expect(codes("a", 1, { index: 3 })).toEqual(["overloaded"])
+    // Whoever waited in the old one is told.
+    expect(codes("a", 2)).toEqual(["session_expired", "session_expired"])
+    expect(codes("a", 2, { index: 2 })).toEqual([])
+    expect(engine.size()["instances"]).toBe(2)
+  })
+})
+
+describe("open calls of all clients", () => {
+  it("crowd out what members name until there is room: then it opens", () => {
+    const limits = { windowCalls: 1, callsPerClientMax: 2, callsMax: 2 }
+    const nodes = new Nodes(bracha, 4, "byzantine", limits)
+    const opened = () => nodes.engines.get(1)!.size()["instances"]
+    const stuck = [8, 9].map((n) => rb(1, { session: session(n) }))
+    for (const request of stuck) nodes.input(1, { kind: "request", route: 7, request, client: "a" })
+    expect(opened()).toBe(2)
+    for (const from of [2, 3]) hear(nodes, 1, from, echo(1))
+    nodes.input(1, { kind: "tick" })
+    expect([opened(), nodes.engines.get(1)!.size()["crowdedOut"]]).toEqual([2, 1])
+    // The client lets go of a call, so far that it is lost; what it asks next is above its window.
+    const request = rb(20, { session: session(8), ackedBelow: 9 })
+    nodes.input(1, { kind: "request", route: 1, request, client: "a" })
+    nodes.input(1, { kind: "tick" })
+    expect(nodes.engines.get(1)!.size()).toMatchObject({ crowdedOut: 0, early: 0 })
   })
 })
 

@@ -30,6 +30,16 @@ export interface Limits {
   /** Sessions that one client brings within `sessionEvictAgeMs`. One more is `overloaded`. */
   readonly sessionsPerClientMax: number
   /**
+   * Open calls of one client at a node, those included that it no longer waits for. One more is
+   * `overloaded`.
+   */
+  readonly callsPerClientMax: number
+  /**
+   * The same of all clients, and instances of calls that members named. One more call is
+   * `overloaded`; what members say of it waits as early votes do.
+   */
+  readonly callsMax: number
+  /**
    * Bodies of a client's open calls and of answers it has not acknowledged. A call beyond it is
    * `overloaded`; an answer beyond it is given, and not kept: its copies get `outcome_unknown`.
    */
@@ -139,6 +149,8 @@ export const LIMITS: Limits = {
   sessionsMax: 4096,
   sessionEvictAgeMs: 10_000,
   sessionsPerClientMax: 64,
+  callsPerClientMax: 32_768,
+  callsMax: 262_144,
   clientBytesMax: 33_554_432,
   clientsBytesMax: 268_435_456,
   earlyVotesMax: 4096,
@@ -190,6 +202,8 @@ export const checkLimits = (l: Limits): void => {
   assert(l.logSegmentBytes >= 2 * l.batchBytesMax, "a segment must hold large records")
   assert(l.clientBytesMax >= 2 * l.bodyBytesMax, "a client must have room for a call's two bodies")
   assert(l.clientsBytesMax >= 2 * l.clientBytesMax, "one client must not fill the room of all")
+  assert(l.callsPerClientMax >= 2 * l.windowCalls, "a client must fill a window and its late calls")
+  assert(l.callsMax >= 2 * l.callsPerClientMax, "one client must not take the calls of all")
   assert(l.unverifiedBytesMax >= 4 * l.bodyBytesMax, "a few clients must be verified at once")
   assert(l.inboxMax >= l.drainInputsMax, "the inbox must hold one turn")
   assert(l.retryMsMin <= l.retryMsMax && l.redialMsMin <= l.redialMsMax, "back-off must not shrink")

@@ -34,9 +34,8 @@ const VERIFIED = 1 + ENTRY_BYTES / 64
 export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow> => {
   const peers = group.members - 1
   const links = peers + l.routesMax
-  const calls = l.sessionsMax * l.windowCalls
-  // In its window, and as many that are late.
-  const instances = 2 * calls + group.laneInstances
+  const answers = l.sessionsMax * l.windowCalls
+  const instances = l.callsMax + group.laneInstances
   const votes = instances * group.rows * group.members
   // As far as an application may be behind, and a window behind a hole; as many run ahead.
   const undecided = 2 * (group.applications * l.applyAheadMax + group.laneInstances)
@@ -54,8 +53,8 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
       2,
       "clientBytes"
     ],
-    ["kept answers, without bodies", calls, ENTRY_BYTES, "answers"],
-    ["open calls without phases, without bodies", 2 * calls, ENTRY_BYTES, "running"],
+    ["kept answers, without bodies", answers, ENTRY_BYTES, "answers"],
+    ["open calls without phases, without bodies", l.callsMax, ENTRY_BYTES, "running"],
     ["open instances, without votes", instances, ENTRY_BYTES * (1 + group.rows), "instances"],
     ["votes of open instances, without bodies", votes, VOTE_BYTES],
     ["bodies of these votes", votes, l.bodyBytesMax],
@@ -63,6 +62,7 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     ["bytes of early votes", peers, l.cursorBytesMax],
     // Four times as many, as in src/server/sought.ts.
     ["instances that members named", 4 * peers * l.earlyVotesMax, ENTRY_BYTES, "sought"],
+    ["of these, found no room", l.earlyVotesMax, ENTRY_BYTES, "crowdedOut"],
     ["parked messages, without bodies", group.members * l.parkedMax, ENTRY_BYTES, "parked"],
     ["bytes of parked messages", group.members, l.cursorBytesMax],
     ["decisions that applications have not run", undecided, l.bodyBytesMax, "decided"],

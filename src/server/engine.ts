@@ -53,6 +53,8 @@ export class Engine {
   readonly hooks: Hooks
   private readonly execution: Execution
   private readonly replay: Replay
+  /** Instances that members named when no more fitted, by lane and index. */
+  private readonly crowdedOut = new Map<string, Word>()
 
   /** @throws ProtocolInvalid */
   constructor(options: EngineOptions) {
@@ -151,6 +153,7 @@ export class Engine {
       case "tick":
         requests.expire()
         this.askShed()
+        if (this.crowdedOut.size > 0) this.letIn()
         this.hooks.turn()
         return recovery.turn(true)
       default:
@@ -268,12 +271,27 @@ export class Engine {
   private open(word: Word): boolean {
     const session = this.core.sessions.open(word.lane)
     if (session === undefined) return false
+    if (this.core.sessions.crowded && !session.open.has(word.index)) return this.waits(word)
     const early = this.early.take(word.lane, word.index)
     for (const { rank, word: kept } of early) this.spread(session, rank, kept.ackedBelow)
     if (session.finished(word.index)) return true
     if (session.inWindow(word.index)) this.opened(session.instance(word.index), early)
     else for (const { rank } of early) session.drop(rank, word.index)
     return true
+  }
+
+  /** There is no room for the instance: it opens at a tick that finds some. */
+  private waits(word: Word): false {
+    const { core, crowdedOut } = this
+    if (crowdedOut.size >= core.limits.earlyVotesMax) core.count("named_dropped")
+    else crowdedOut.set(`${word.lane}/${word.index}`, word)
+    return false
+  }
+
+  private letIn(): void {
+    const waiting = [...this.crowdedOut.values()]
+    this.crowdedOut.clear()
+    for (const word of waiting) if (!this.core.finished(word.lane, word.index)) this.open(word)
   }
 
   /** Early votes are handed over one at a time, in the order in which they came. */
@@ -355,6 +373,7 @@ export class Engine {
       running: sum(sessions.map((s) => s.running.size)),
       early: this.early.count,
       sought: this.sought.count,
+      crowdedOut: this.crowdedOut.size,
       parked: core.parked.count,
       tail: core.says.count,
       tailBytes: core.says.bytes,

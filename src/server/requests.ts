@@ -184,7 +184,7 @@ export class Requests {
 
   private first(route: Route, request: Request, method: Method, session: Session): void {
     const { core } = this
-    const full = this.full(method, session, request.body.length)
+    const full = this.full(method, session, request)
     if (full !== undefined) return this.refuse(route, request, "overloaded", { detail: full })
     let message: object
     try {
@@ -207,9 +207,8 @@ export class Requests {
       token: 0,
       dueMs: this.dueMs(request)
     }
-    session.charge(request.body.length)
+    session.begin(call)
     if (method.call !== "multiparty") {
-      session.running.set(index, call)
       return this.enter(call, undefined)
     }
     const early = session.open.has(index) ? NO_VOTES : this.early.take(session.key, index)
@@ -222,10 +221,16 @@ export class Requests {
   }
 
   /** What a new call would make grow and has no room. */
-  private full(method: Method, session: Session, bytes: number): string | undefined {
+  private full(method: Method, session: Session, request: Request): string | undefined {
     const { limits, sessions, says, logFull } = this.core
-    if (session.client.bytes + bytes > limits.clientBytesMax) {
-      return `${session.client.bytes} bytes of this client are kept: calls and their answers`
+    const bytes = request.body.length
+    const { client } = session
+    if (client.calls >= limits.callsPerClientMax)
+      return `${client.calls} calls of this client are open`
+    if (sessions.crowded && !session.open.has(request.index))
+      return `${sessions.opened} calls of all clients are open`
+    if (client.bytes + bytes > limits.clientBytesMax) {
+      return `${client.bytes} bytes of this client are kept: calls and their answers`
     }
     if (!sessions.fits(bytes)) return `${sessions.bytes} bytes of all clients' calls are kept`
     if (method.call !== "multiparty") {

@@ -2,12 +2,13 @@
  * Sessions: at most once for ever, within bounds.
  * @source Lee et al., Implementing linearizability at large scale and low latency (RIFL), SOSP 2015
  */
+import { assert } from "../base/assert.ts"
 import { NO_BYTES } from "../base/bytes.ts"
 import type { ErrorCode } from "../base/errorCode.ts"
 import { IndexTable } from "../base/indexTable.ts"
 import type { Limits } from "../base/limits.ts"
 import type { CallState } from "./calls.ts"
-import { Lane } from "./lanes.ts"
+import { type Instance, Lane } from "./lanes.ts"
 import { type LaneKey, openedMs } from "./laneKey.ts"
 
 /** A call's final answer, kept until the client acknowledges it. */
@@ -22,6 +23,8 @@ export class Client {
   readonly name: string
   sessions = 0
   bytes = 0
+  /** Open. */
+  calls = 0
 
   constructor(name: string) {
     this.name = name
@@ -112,11 +115,36 @@ export class Session extends Lane {
   }
 
   belongsTo(client: Client): void {
-    const { bytes } = this
+    const { bytes, client: before } = this
+    const calls = this.calls().length
+    before.calls -= calls
     this.charge(-bytes)
     this.client = client
     client.sessions++
+    client.calls += calls
     this.charge(bytes)
+  }
+
+  /** A client asks: what is kept of it counts as its own until it is answered. */
+  begin(call: CallState): void {
+    this.charge(call.body.length)
+    this.client.calls++
+    if (call.method.call === "multiparty") return
+    this.all.opened++
+    this.running.set(call.index, call)
+  }
+
+  override instance(index: number): Instance {
+    if (!this.open.has(index)) this.all.opened++
+    return super.instance(index)
+  }
+
+  /** It leaves with all it holds. */
+  leave(): void {
+    this.client.calls -= this.calls().length
+    this.all.opened -= this.open.size + this.running.size
+    this.charge(-this.bytes)
+    assert(this.client.calls >= 0 && this.all.opened >= 0, "what is open is counted once")
   }
 
   /** The calls took effect, and are not run again; what they answered is gone. */
@@ -131,9 +159,14 @@ export class Session extends Lane {
   /** The call is not open here any more. */
   private close(index: number): CallState | undefined {
     const instance = this.open.get(index)
-    const call = instance?.call ?? this.running.get(index)
+    const running = this.running.get(index)
+    const call = instance?.call ?? running
     if (instance !== undefined) instance.ended = true
-    if (call !== undefined) this.charge(-call.body.length)
+    if (call !== undefined) {
+      this.charge(-call.body.length)
+      this.client.calls--
+    }
+    this.all.opened -= (instance === undefined ? 0 : 1) + (running === undefined ? 0 : 1)
     this.open.delete(index)
     this.running.delete(index)
     return call
@@ -222,6 +255,8 @@ export class Sessions {
   horizonMs = 0
   /** What is kept for all clients. */
   bytes = 0
+  /** Calls and their instances that are open in all sessions. */
+  opened = 0
   readonly limits: Limits
   private readonly members: number
   private readonly clients = new Map<string, Client>()
@@ -259,6 +294,11 @@ export class Sessions {
     return this.expired(key) || this.full ? undefined : this.add(key, alone)
   }
 
+  /** No more calls, or instances of calls, fit. */
+  get crowded(): boolean {
+    return this.opened >= this.limits.callsMax
+  }
+
   get full(): boolean {
     return this.table.size + this.alone.size >= this.limits.sessionsMax
   }
@@ -279,7 +319,7 @@ export class Sessions {
     const gone = this.all().filter((it) => it.openedMs <= this.horizonMs)
     for (const session of gone) {
       this.tableOf(session.alone).delete(session.key)
-      session.charge(-session.bytes)
+      session.leave()
       if (--session.client.sessions === 0) this.clients.delete(session.client.name)
     }
     return gone

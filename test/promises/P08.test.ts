@@ -36,6 +36,7 @@ describe("P8", () => {
   it.each([
     ["crowded", { sessionsMax: 3, sessionEvictAgeMs: 200 }],
     ["with small windows", { windowCalls: 4, earlyVotesMax: 4 }],
+    ["with few calls", { windowCalls: 4, callsPerClientMax: 8, callsMax: 24 }],
     ["with room for few bytes", { bodyBytesMax: 64, clientBytesMax: 128, clientsBytesMax: 256 }]
   ])(
     "liars, bad clients, crashes and breaks fill no table beyond its row: %s",

@@ -15,7 +15,7 @@ const SMALL: Partial<Limits> = {
   ...{ cursorBytesMax: 1024, tailBytesMax: 2048, logSegmentBytes: 4096 },
   ...{ sessionsMax: 8, sessionsPerClientMax: 4, sessionEvictAgeMs: 200, windowCalls: 8 },
   ...{ clientBytesMax: 2048, clientsBytesMax: 8192, earlyVotesMax: 8, parkedMax: 4, runsMax: 4 },
-  ...{ unfinishedMax: 64, applyAheadMax: 8, readsMax: 4 }
+  ...{ callsPerClientMax: 16, callsMax: 32, unfinishedMax: 64, applyAheadMax: 8, readsMax: 4 }
 }
 const FLOODER = 120_000
 
