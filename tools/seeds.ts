@@ -5,6 +5,8 @@ import {
   type SimulationRun,
   shrink,
   simulate,
+  spaceTime,
+  Tap,
   type Traffic,
   trafficByKind
 } from "quorate/testing"
@@ -20,6 +22,8 @@ export interface Seeds {
   readonly drop: ReadonlySet<number>
   readonly shrink: boolean
   readonly trace: boolean
+  /** Draws what happened; of one run. */
+  readonly diagram: boolean
 }
 
 export interface SeedsDone {
@@ -31,6 +35,8 @@ export interface SeedsDone {
   /** Of each run, in order. */
   readonly hashes: ReadonlyArray<string>
   readonly traffic: ReturnType<typeof trafficByKind>
+  /** SVG, where it was asked for. */
+  readonly diagram?: string
 }
 
 export const runSeeds = (seeds: Seeds): SeedsDone => {
@@ -39,8 +45,9 @@ export const runSeeds = (seeds: Seeds): SeedsDone => {
   const hashes: Array<string> = []
   const traffic: Array<ReadonlyArray<Traffic>> = []
   let [answered, steps, virtualMs] = [0, 0, 0]
+  const tap = seeds.diagram ? new Tap(DIAGRAM_EVENTS) : undefined
   for (let seed = first; seed < first + count; seed++) {
-    const options = optionsOf(seeds, seed)
+    const options = { ...optionsOf(seeds, seed), ...(tap && { tap }) }
     const run = simulate(options)
     answered += run.checkers.answered
     steps += run.steps
@@ -49,8 +56,13 @@ export const runSeeds = (seeds: Seeds): SeedsDone => {
     traffic.push(run.traffic)
     if (run.failure !== undefined) failures.push(failed(seeds, options, run))
   }
-  return { failures, answered, steps, virtualMs, hashes, traffic: trafficByKind(...traffic) }
+  const sums = { answered, steps, virtualMs, hashes, traffic: trafficByKind(...traffic) }
+  if (tap === undefined) return { failures, ...sums }
+  const title = `${seeds.protocol}, ${seeds.nodes} nodes, seed ${first}`
+  return { failures, ...sums, diagram: spaceTime(tap.events(), { title }) }
 }
+/** A run has some ten thousand. */
+const DIAGRAM_EVENTS = 1_000_000
 
 const optionsOf = (seeds: Seeds, seed: number): SimulateOptions => {
   const { protocol, nodes, faults, drop } = seeds

@@ -1,4 +1,5 @@
 /** `npm run sim`: runs a protocol in the simulator, seed after seed. */
+import { writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { Worker } from "node:worker_threads"
@@ -28,6 +29,7 @@ const HELP = `Runs a protocol under random schedules in virtual time, and checks
                     answered), steps, stepsPerSec, seconds, virtualSeconds, logHash (over all
                     runs), traffic (by kind: messages and bytes)
   --traffic         prints what was sent, by kind, below the last line
+  --diagram FILE    draws the run as a space-time diagram (SVG); with --runs 1, of one protocol
   --trace           prints the events of each run on stderr
   --help            this text
 
@@ -55,6 +57,7 @@ const readOptions = () =>
         shrink: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         traffic: { type: "boolean", default: false },
+        diagram: { type: "string" },
         trace: { type: "boolean", default: false },
         help: { type: "boolean", default: false }
       }
@@ -88,6 +91,7 @@ class Totals {
   virtualMs = 0
   runs = 0
   traffic: SeedsDone["traffic"] = {}
+  diagram: string | undefined
   readonly #hash = new EventHash()
   readonly #early = new Map<number, SeedsDone>()
   #next = 0
@@ -106,6 +110,7 @@ class Totals {
     this.steps += done.steps
     this.virtualMs += done.virtualMs
     this.runs += done.hashes.length
+    this.diagram = done.diagram
     this.traffic = trafficByKind(rowsOf(this.traffic), rowsOf(done.traffic))
   }
 
@@ -134,7 +139,8 @@ const simulateAll = async (
     nodes,
     faults,
     drop: numbers(values.drop),
-    shrink: values.shrink
+    shrink: values.shrink,
+    diagram: values.diagram !== undefined
   } as const
   const totals = new Totals()
   const startMs = performance.now()
@@ -152,6 +158,7 @@ const simulateAll = async (
   }
   await Promise.all(hands.map(work))
   print(protocol, values, totals, Math.round(performance.now() - startMs) / 1000)
+  if (values.diagram !== undefined) writeFileSync(values.diagram, totals.diagram ?? "")
   return totals.failures
 }
 
@@ -183,6 +190,8 @@ const main = async (): Promise<void> => {
     return usage(`--protocol ${protocol} is none of ${names.join(", ")}`)
   if (faults !== "all" && faults !== "none")
     return usage(`--faults ${faults} is neither all nor none`)
+  if (values.diagram !== undefined && (values.runs !== "1" || protocol === "all"))
+    return usage("--diagram draws one run: give --runs 1 and one protocol")
   const wanted = values.workers === "auto" ? String(availableParallelism()) : values.workers
   const threads = natural("workers", wanted, 0, 64)
   const hands = threads === 0 ? [runSeeds] : Array.from({ length: threads }, startWorker)

@@ -7,27 +7,20 @@ import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { Engine } from "../server/engine.ts"
-import { ProtocolInvalid } from "../server/handlers.ts"
 import type { EpochStanding } from "../server/epoch.ts"
 import type { Input, Route } from "../server/Input.ts"
-import {
-  type ClientMessage,
-  type MethodId,
-  methodId,
-  type PeerMessage,
-  type Reply,
-  type Word
-} from "../server/Message.ts"
+import type { ClientMessage, PeerMessage, Reply, Word } from "../server/Message.ts"
 import type { Output, Report } from "../server/Output.ts"
-import type { HandlerResult, IsEffect, MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
+import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import { Deliveries } from "./deliveries.ts"
 import { Fifo } from "./fifo.ts"
+import type { HostWatch } from "./hostWatch.ts"
 import type { LogCore, StoreInvalid } from "./logCore.ts"
 import type { Clock } from "./ports.ts"
 import type { Proofs } from "./proofs.ts"
 import { keep } from "./keep.ts"
 import { decodeRecord, encodeRecord } from "./recordCodec.ts"
-import { type Outgoing, Signing } from "./signing.ts"
+import { methodsOf, type Outgoing, refuseSigned, Signing } from "./signing.ts"
 import { type Incoming, incomingOf, Verifying } from "./verifying.ts"
 
 export interface HostPorts {
@@ -69,6 +62,8 @@ export interface HostOptions {
   readonly ports: HostPorts
   /** Keys, and who signs and verifies; needed where a method is signed. */
   readonly proofs?: Proofs
+  /** Looks on; absent: nobody does. */
+  readonly watch?: HostWatch
   /** For the simulator: puts something between host and engine. */
   readonly makeEngine?: (make: () => Engine) => HostEngine
 }
@@ -86,6 +81,7 @@ export class HostCore {
   private readonly limits: Limits
   private readonly log: LogCore | undefined
   private readonly ports: HostPorts
+  private readonly watch: HostWatch | undefined
   private readonly deliveries: Deliveries
   /** Where methods are signed. */
   private readonly signing: Signing | undefined
@@ -114,6 +110,7 @@ export class HostCore {
     this.limits = options.limits
     this.log = options.log
     this.ports = options.ports
+    this.watch = options.watch
     this.deliveries = new Deliveries(options.self, options.protocols)
     const { proofs, limits, self } = options
     const methods = methodsOf(options.protocols)
@@ -287,7 +284,10 @@ export class HostCore {
   }
 
   private step(input: Input): void {
-    for (const output of this.engine.step(input)) {
+    this.watch?.before(input)
+    const outputs = this.engine.step(input)
+    this.watch?.after(outputs, this.engine.counters)
+    for (const output of outputs) {
       if (output.kind === "halt") this.halting = true
       if (output.kind === "store") {
         this.log?.queue(encodeRecord(output.record))
@@ -316,7 +316,8 @@ export class HostCore {
 
   private send({ to, link, message }: Outgoing): void {
     // words for an earlier link are not for this one: its want winds the cursor back
-    if (this.links.get(to) === link && !this.stopped) this.ports.sendToPeer(to, message)
+    if (this.links.get(to) !== link || this.stopped) return
+    this.ports.sendToPeer(to, this.watch?.sent(to, message) ?? message)
   }
 
   private emit({ output, link }: Gated): void {
@@ -328,6 +329,7 @@ export class HostCore {
         return this.signing.take({ to, link, message })
       }
       case "reply":
+        this.watch?.replied(output.route, output.reply)
         return ports.sendToClient(output.route, output.reply)
       case "deliver": {
         const failure = this.deliveries.handIn(output.delivered)
@@ -369,16 +371,6 @@ export class HostCore {
     const { session, index } = message
     const reply = { kind: "reply", session, index, body: NO_BYTES, code: "overloaded" } as const
     this.ports.sendToClient(route, reply)
-  }
-}
-
-const methodsOf = (protocols: ReadonlyArray<ProtocolSpec>): ReadonlyMap<MethodId, MethodSpec> =>
-  new Map(protocols.flatMap((p) => p.methods.map((m) => [methodId(m.fullName), m] as const)))
-
-const refuseSigned = (methods: ReadonlyMap<MethodId, MethodSpec>): void => {
-  for (const { fullName, signed, proofs } of methods.values()) {
-    if (signed !== true && proofs === undefined) continue
-    throw new ProtocolInvalid(`${fullName} needs signatures, and this node has no keys`)
   }
 }
 

@@ -3,8 +3,9 @@
  * with it what goes to the same peer later. One batch a turn, off the main thread.
  */
 import type { NodeId } from "../base/NodeId.ts"
-import type { MethodId, PeerMessage, Word } from "../server/Message.ts"
-import type { MethodSpec } from "../server/Protocol.ts"
+import { ProtocolInvalid } from "../server/handlers.ts"
+import { type MethodId, methodId, type PeerMessage, type Word } from "../server/Message.ts"
+import type { MethodSpec, ProtocolSpec } from "../server/Protocol.ts"
 import { Fifo } from "./fifo.ts"
 import { type Proofs, wordPreimage } from "./proofs.ts"
 
@@ -111,4 +112,16 @@ const put = (word: Word, signature: Uint8Array): void => {
   word.signature ??= signature
   // Its envelope is that of the log, which has no signature.
   delete word.wire
+}
+
+export const methodsOf = (
+  protocols: ReadonlyArray<ProtocolSpec>
+): ReadonlyMap<MethodId, MethodSpec> =>
+  new Map(protocols.flatMap((p) => p.methods.map((m) => [methodId(m.fullName), m] as const)))
+
+export const refuseSigned = (methods: ReadonlyMap<MethodId, MethodSpec>): void => {
+  for (const { fullName, signed, proofs } of methods.values()) {
+    if (signed !== true && proofs === undefined) continue
+    throw new ProtocolInvalid(`${fullName} needs signatures, and this node has no keys`)
+  }
 }

@@ -1,8 +1,10 @@
 /** The door `quorate/testing`: what a test of a protocol needs. */
+export { Tap, type TapEvent } from "../link/tap.ts"
 export { type CrashPoint, crashAt, crashPoints } from "./crashEverywhere.ts"
 export { EventHash } from "./hash.ts"
 export { type Traffic, trafficByKind, trafficSince } from "./traffic.ts"
 export { shrink } from "./shrink.ts"
+export { spaceTime, type SpaceTimeOptions } from "./spaceTime.ts"
 export * as Simulation from "./Simulation.ts"
 export { choicesOf } from "./Simulation.ts"
 export {

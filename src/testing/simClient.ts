@@ -4,6 +4,7 @@ import { CallCore } from "../link/callCore.ts"
 import type { CallResult } from "../link/callTypes.ts"
 import type { ClientKey } from "../link/clientKey.ts"
 import { decodeMessage, encodeMessage } from "../link/envelope.ts"
+import type { ClientTap } from "../link/tapped.ts"
 import { all, first, matching, type Policy, quorum } from "../quorum/Policy.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { type LaneKey, sessionKey } from "../server/laneKey.ts"
@@ -13,6 +14,7 @@ import type { Checkers, SimCall } from "./Checkers.ts"
 import { callKey } from "./checkAnswers.ts"
 import type { Endpoint } from "./simNetwork.ts"
 import type { SimProofs } from "./simProofs.ts"
+import { tappedClient } from "./simTap.ts"
 import { EPOCH_MS, type World } from "./world.ts"
 
 /** A call that clients may make. */
@@ -61,6 +63,7 @@ export class SimClient {
   /** The calls of the request bytes handed to the call table. */
   readonly #byBody = new WeakMap<Uint8Array, SimCall>()
   readonly #equivocates: boolean
+  readonly #tap: ClientTap | undefined
   #dead = false
   #left: number
   #open = 0
@@ -72,6 +75,7 @@ export class SimClient {
     this.endpoint = endpoint
     this.#left = habits.calls
     this.#equivocates = habits.equivocates
+    this.#tap = tappedClient(world, endpoint)
     this.#next = random.below(choices.length)
     this.#key = options.signs?.clientKey(`client ${endpoint}`, random)
     const nowMs = (): number => EPOCH_MS + skewMs + world.time.nowMs
@@ -150,20 +154,26 @@ export class SimClient {
     const bodies = this.#bodies(choice)
     for (const body of bodies) this.#byBody.set(body, call)
     world.happened("call", endpoint, call.number)
+    const method = methodId(choice.method.fullName)
+    const over = this.#tap?.called(method, choice.method.fullName)
     const id = this.#core.start<Uint8Array, Uint8Array>({
-      method: methodId(choice.method.fullName),
+      method,
       call: choice.method.call,
       body: (node) => bodies[node % bodies.length],
       targets: system.members,
       decode: (body) => body,
       policy: policyOf(choice.method),
       deadlineMs: hurried ? 20 + random.below(1000) : limits.callTimeoutMsMax,
-      done: (result) => this.#done(call, result)
+      done: (result) => {
+        over?.(result.ok ? "ok" : result.code)
+        this.#done(call, result)
+      }
     })
     if (cancelled) {
       world.time.after(random.below(600), () => {
         if (this.#dead || call.result !== undefined) return
         this.#open--
+        over?.("cancelled")
         this.#core.cancel(id)
       })
     }
@@ -199,7 +209,9 @@ export class SimClient {
         if (!this.#dead) world.network.send(this.endpoint, node, bytes, message.kind)
       })
     }
-    return world.network.send(this.endpoint, node, bytes, message.kind)
+    const taken = world.network.send(this.endpoint, node, bytes, message.kind)
+    if (taken) this.#tap?.sent(node, message)
+    return taken
   }
 
   #receive(node: number, bytes: Uint8Array): void {
@@ -207,6 +219,7 @@ export class SimClient {
     world.received(node, this.endpoint, bytes)
     const reply = decodeMessage(bytes, 0, bytes.length)
     if (reply?.kind !== "reply") return checkers.fail(`node ${node} sent no reply to a client`)
+    this.#tap?.received(node, reply)
     this.#core.onReply(node, reply)
   }
 }

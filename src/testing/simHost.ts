@@ -18,6 +18,7 @@ import type { SimDisk } from "./simDisk.ts"
 import type { SimProofs } from "./simProofs.ts"
 import type { Endpoint, HostNetwork, NetworkPort, SimHello } from "./simNetwork.ts"
 import { SimStore } from "./simStore.ts"
+import { tappedHost } from "./simTap.ts"
 import { isClientMessage, isPeerMessage } from "./speakers.ts"
 import { EPOCH_MS, type World } from "./world.ts"
 
@@ -219,7 +220,7 @@ export class SimHost {
     const options: HostOptions = {
       self: this.node,
       system: decorate.system?.(system, this.node) ?? system,
-      protocols: [checkers.over(twice(frozen(spec)), this.node)],
+      ...tappedHost(this.#options.world, this.node, checkers.over(twice(frozen(spec)), this.node)),
       limits,
       log,
       isEffect,

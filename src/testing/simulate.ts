@@ -3,6 +3,7 @@ import { assert } from "../base/assert.ts"
 import { checkLimits, LIMITS, type Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import { Prng } from "../base/prng.ts"
+import type { Tap } from "../link/tap.ts"
 import type { FaultModel } from "../quorum/FaultModel.ts"
 import { makeSystem, type System } from "../quorum/QuorumSystem.ts"
 import type { ProtocolSpec } from "../server/Protocol.ts"
@@ -67,6 +68,8 @@ export interface SimulateOptions {
   /** Of every run; the others are drawn. */
   readonly limits?: Partial<Limits>
   readonly trace?: Trace
+  /** Takes what nodes and clients do; the run is the same with it. */
+  readonly tap?: Tap
 }
 
 /** What a script may use; see {@link SimulateOptions.script}. */
@@ -139,7 +142,7 @@ class Run {
     this.#faulty = faults === "all"
     this.#random = new Prng(seed)
     this.#network = new SimNetwork(this.#time, this.#random.fork(), networkTiming(this.#random))
-    this.#world = makeWorld(this.#time, this.#network, this.#hash, options.trace)
+    this.#world = makeWorld(this.#time, this.#network, this.#hash, options.trace, options.tap)
     const members = Array.from({ length: nodes }, (_, i) => i + 1)
     this.#system = makeSystem(members, model)
     this.#signs = SimProofs.of(spec, members)

@@ -1,3 +1,4 @@
+import type { Tap } from "../link/tap.ts"
 import type { EventHash } from "./hash.ts"
 import type { Endpoint, SimNetwork } from "./simNetwork.ts"
 import type { VirtualTime } from "./virtualTime.ts"
@@ -9,6 +10,8 @@ export const EPOCH_MS = 1_767_225_600_000
 export interface World {
   readonly time: VirtualTime
   readonly network: SimNetwork
+  /** What nodes and clients write down; absent: nothing. */
+  readonly tap: Tap | undefined
   /** Notes an event for the hash and the trace. */
   readonly happened: (what: string, who: Endpoint, value: number) => void
   /** Notes that bytes arrived. */
@@ -22,10 +25,12 @@ export const makeWorld = (
   time: VirtualTime,
   network: SimNetwork,
   hash: EventHash,
-  trace?: Trace
+  trace?: Trace,
+  tap?: Tap
 ): World => ({
   time,
   network,
+  tap,
   happened: (what, who, value) => {
     hash.int(time.nowMs)
     hash.text(what)
