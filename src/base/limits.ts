@@ -131,6 +131,25 @@ export interface Limits {
    * and after that, how long it repeats what was said and answered, where somebody misses it.
    */
   readonly epochLingerMs: number
+  /**
+   * A blob that members fetch from each other, such as an application's state. A larger one is the
+   * author's mistake where it is offered, and is not fetched.
+   */
+  readonly fetchBytesMax: number
+  /** Of a blob: what is checked, and asked for, in one piece. */
+  readonly fetchChunkBytes: number
+  /** Blobs that one node offers. One more takes the place of one that nobody fetches, or waits. */
+  readonly fetchOffersMax: number
+  /** A blob that nobody asked for for so long is offered no more. */
+  readonly fetchIdleMs: number
+  /** Of what one node fetches, and of what it gives each peer. Beyond it they wait. */
+  readonly fetchBytesPerSecond: number
+  /** Ranges of one blob that one peer is asked for at once. */
+  readonly fetchAsksMax: number
+  /** An ask without an answer for so long is made again; a peer with three in a row is dropped. */
+  readonly fetchTimeoutMs: number
+  /** A fetch of which nothing came for so long fails; the protocol is told to ask again. */
+  readonly fetchStallMs: number
   /** How often a host lets its engine flush acknowledgements when nothing else happens. */
   readonly tickMs: number
   /** How long a stopping host waits for its streams before it cuts them. */
@@ -186,6 +205,14 @@ export const LIMITS: Limits = {
   helloTimeoutMs: 5_000,
   epochsMax: 4,
   epochLingerMs: 60_000,
+  fetchBytesMax: 268_435_456,
+  fetchChunkBytes: 262_144,
+  fetchOffersMax: 2,
+  fetchIdleMs: 60_000,
+  fetchBytesPerSecond: 33_554_432,
+  fetchAsksMax: 4,
+  fetchTimeoutMs: 5_000,
+  fetchStallMs: 20_000,
   tickMs: 50,
   shutdownMs: 1_000
 }
@@ -208,6 +235,7 @@ export const checkLimits = (l: Limits): void => {
   assert(l.inboxMax >= l.drainInputsMax, "the inbox must hold one turn")
   assert(l.retryMsMin <= l.retryMsMax && l.redialMsMin <= l.redialMsMax, "back-off must not shrink")
   assert(l.epochLingerMs > l.retryMsMax, "who tries again must still find the epoch")
+  assert(l.fetchStallMs > l.fetchTimeoutMs, "a fetch must outlive one slow peer")
   assert(l.shutdownMs < 2_000, "a stop takes less than two seconds")
 }
 checkLimits(LIMITS)
