@@ -96,8 +96,9 @@ const readRising = (from: Reader): ReadonlyArray<number> => {
   let number = 0
   for (let left = from.uint(); left > 0 && from.ok; left--) {
     const step = from.uint()
-    if (step === 0) from.fail()
-    numbers.push((number += step))
+    number += step
+    if (step === 0 || number > Number.MAX_SAFE_INTEGER) from.fail()
+    else numbers.push(number)
   }
   return numbers
 }

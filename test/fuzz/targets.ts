@@ -1,0 +1,6 @@
+/** Every decoder of bytes that others made. */
+import type { Target } from "./fuzz.ts"
+import { STORED } from "./storeTargets.ts"
+import { WIRE } from "./wireTargets.ts"
+
+export const TARGETS: ReadonlyArray<Target> = [...WIRE, ...STORED]
