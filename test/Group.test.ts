@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { assert, it } from "vitest"
 import { GroupInvalid } from "../src/runtime/Errors.ts"
 import { Group, type GroupConfig, parseGroup } from "../src/runtime/Group.ts"
+import { linksNotice, mayCall, mayLink } from "../src/runtime/internal/groupLinks.ts"
 
 const config: GroupConfig = {
   group: "demo",
@@ -57,7 +58,7 @@ const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
   [
     "an unknown key",
     { ...config, fault: 1 },
-    /^g\.json: unknown key "fault"; known keys: group, faults, f, durable, nodes$/
+    /^g\.json: unknown key "fault"; known keys: group, faults, f, durable, links, clients, nodes$/
   ],
   [
     "a missing field",
@@ -115,12 +116,7 @@ const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
     nodes({ id: 1, address: "localhost:70000" }),
     /"localhost:70000" is no address; /
   ],
-  ["a URL", nodes({ id: 1, address: "http://localhost:7000" }), /is no address; /],
-  [
-    "another machine",
-    nodes({ id: 1, address: "10.0.0.7:7000" }),
-    /^g\.json: nodes\[0\]: "10\.0\.0\.7:7000" is not on this machine, .*; use a/
-  ]
+  ["a URL", nodes({ id: 1, address: "http://localhost:7000" }), /is no address; /]
 ]
 it.each(wrong)("refuses %s with one line", (_name, value, message) => {
   const text = refusal(value)
@@ -166,6 +162,94 @@ it("takes keys of all nodes, which the digest covers, or of none", () => {
     assert.match(refusal(odd), /^g\.json: nodes\[0\]: .* is no key; write 64 hexadecimal digits$/)
   }
   const remedy =
-    /^g\.json: nodes\[0\]: anybody can sign for the key "0+…; give it the publicKey of /
+    /^g\.json: nodes\[0\]: anybody can sign for the key "0+…; make one with npx quorate keygen$/
   assert.match(refusal(keyed("0", "b", "c")), remedy)
+})
+
+const near = ["127.0.0.1:1", "127.9.9.9:2", "localhost:3"]
+const far = ["127.0.0.1:1", "10.0.0.7:2", "127.0.0.1:3"]
+const linked = (addresses: ReadonlyArray<string>, keyed: boolean, more: object = {}) => ({
+  ...config,
+  nodes: addresses.map((address, i) => ({
+    id: i + 1,
+    address,
+    ...(keyed && { key: `${i + 1}`.repeat(64) })
+  })),
+  ...more
+})
+
+it("has plaintext links on one machine, authenticated ones elsewhere, or what it asks for", () => {
+  const links = (...args: Parameters<typeof linked>) => parsed(linked(...args)).links
+  assert.equal(links(near, false), "plaintext")
+  assert.equal(links(near, true), "plaintext")
+  assert.equal(links(near, true, { links: "authenticated" }), "authenticated")
+  assert.equal(links(far, true), "authenticated")
+  assert.equal(links(far, true, { links: "encrypted" }), "encrypted")
+  assert.equal(links(far, true, { links: "plaintext" }), "plaintext")
+  assert.equal(links(far, false, { links: "plaintext" }), "plaintext")
+  const elsewhere = [
+    "example.org:1",
+    "0.0.0.0:1",
+    "[::]:1",
+    "127.0.0.1.example.org:1",
+    "[fe80::1]:1"
+  ]
+  for (const address of elsewhere) {
+    assert.equal(links([address, ...near], true), "authenticated", address)
+    const told = refusal(linked([...near, address], false))
+    const what = "is not on this machine, and nodes have no keys; make keys with npx quorate keygen"
+    assert.include(told, `g.json: node 4's address ${address} ${what}`)
+  }
+})
+
+it("refuses strengths that are none, and those without keys", () => {
+  for (const links of ["mac", "", 1, null, ["plaintext"]]) {
+    const names =
+      /^g\.json: "links": .* is no strength; write one of "plaintext", "auth.*", "enc.*"$/
+    assert.match(refusal(linked(near, true, { links })), names)
+  }
+  const keyless = /^g\.json: "links": encrypted links need a key of each node; make keys with/
+  assert.match(refusal(linked(near, false, { links: "encrypted" })), keyless)
+})
+
+it("takes a list of clients where they prove their keys", () => {
+  const key = "a".repeat(64)
+  const other = new Uint8Array(32).fill(0xbb)
+  const open = parsed(linked(far, true))
+  const closed = parsed(linked(far, true, { clients: [key.toUpperCase()] }))
+  const none = parsed(linked(far, true, { clients: [] }))
+  const [listed, member] = [new Uint8Array(32).fill(0xaa), closed.keys.get(2)!]
+  const rights = (group: Group["Service"]) =>
+    [listed, other, member].map((one) => [mayLink(group, one), mayCall(group, one)])
+  assert.deepEqual(rights(open), Array(3).fill([true, true]))
+  assert.deepEqual(rights(closed), [
+    [true, true],
+    [false, false],
+    [true, false]
+  ])
+  assert.deepEqual(rights(none), [
+    [false, false],
+    [false, false],
+    [true, false]
+  ])
+  assert.match(refusal(linked(near, true, { clients: [key] })), /"clients": on plaintext links no/)
+  assert.match(
+    refusal(linked(far, true, { clients: key })),
+    /"clients": "aa.* are no list; write up/
+  )
+  assert.match(refusal(linked(far, true, { clients: ["x"] })), /clients\[0\]: "x" is no key; write/)
+})
+
+it("neither links nor clients change the digest: they are each host's own demand", () => {
+  const digest = (more: object) =>
+    Buffer.from(parsed(linked(far, true, more)).digest).toString("hex")
+  const demands = [{}, { links: "plaintext" }, { links: "encrypted" }, { clients: [] }]
+  assert.equal(new Set(demands.map(digest)).size, 1)
+})
+
+it("says so where links are plaintext", () => {
+  const notice = (...args: Parameters<typeof linked>) => linksNotice(parsed(linked(...args)))
+  assert.match(notice(near, false)!, /^links are plaintext: any process of this machine can /)
+  assert.match(notice(far, true, { links: "plaintext" })!, /: whoever reaches an address of the /)
+  assert.isUndefined(notice(far, true))
 })

@@ -4,13 +4,15 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { hexOf } from "../base/bytes.ts"
-import { isSmallOrder } from "../base/ed25519.ts"
 import { type NodeId, NODE_ID_MAX, isNodeId } from "../base/NodeId.ts"
 import { sha256 } from "../base/sha256.ts"
+import type { LinkStrength } from "../link/linkHello.ts"
 import { type FaultModel, membersMin } from "../quorum/FaultModel.ts"
 import { parseMembers } from "../quorum/Members.ts"
 import { makeSystem, type System } from "../quorum/QuorumSystem.ts"
 import { GroupInvalid } from "./Errors.ts"
+import { fields, keyOf, required, shown, VALUES, Wrong } from "./internal/groupFields.ts"
+import { clientsOf, linksOf } from "./internal/groupLinks.ts"
 
 export { GroupInvalid } from "./Errors.ts"
 
@@ -23,11 +25,19 @@ export interface GroupConfig {
   readonly f?: number
   /** Nodes write what they say to disk before they say it, and survive restarts. */
   readonly durable: boolean
+  /**
+   * `plaintext`: nobody proves who they are. `authenticated`: all do, and nobody changes what they
+   * say; needs keys. `encrypted`: nobody else reads it either. Default: plaintext where all nodes
+   * are on this machine, else authenticated.
+   */
+  readonly links?: LinkStrength
+  /** Public keys of the clients that may call; default: any client. */
+  readonly clients?: ReadonlyArray<string>
   readonly nodes: ReadonlyArray<{
     readonly id: NodeId
     /** `host:port` */
     readonly address: string
-    /** Its ed25519 public key, 64 hexadecimal digits: for groups with signed methods. */
+    /** Its ed25519 public key, 64 hexadecimal digits: for proven links, and signed methods. */
     readonly key?: string
   }>
 }
@@ -44,6 +54,9 @@ export class Group extends Context.Service<
     readonly durable: boolean
     /** Ed25519 public keys, 32 bytes each: of all members, or of none. */
     readonly keys: ReadonlyMap<NodeId, Uint8Array>
+    readonly links: LinkStrength
+    /** Of those that may call, in hexadecimal; `undefined`: any client may. */
+    readonly clients: ReadonlySet<string> | undefined
     /** SHA-256 over name, faults, f, durable, node ids and keys; hosts of others are refused. */
     readonly digest: Uint8Array
   }
@@ -63,16 +76,8 @@ export class Group extends Context.Service<
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
-const KEYS = ["group", "faults", "f", "durable", "nodes"]
+const KEYS = ["group", "faults", "f", "durable", "links", "clients", "nodes"]
 const NODE_KEYS = ["id", "address", "key"]
-
-/** Thrown inside this file only: the first thing that is wrong ends the parse. */
-class Wrong {
-  readonly invalid: GroupInvalid
-  constructor(where: string, what: string, remedy: string) {
-    this.invalid = new GroupInvalid({ where, what, remedy })
-  }
-}
 
 /** Any value to a group, or to the first thing that is wrong with it. */
 export const parseGroup = (value: unknown, where: string): Group["Service"] | GroupInvalid => {
@@ -118,11 +123,11 @@ const groupOf = (config: Record<string, unknown>, where: string): Group["Service
   }
   const system = makeSystem(parsed.members, faults, parsed.faults)
   const keys = keysOf(nodes as ReadonlyArray<Record<string, unknown>>, where)
+  const links = linksOf(config["links"], { addresses, keys }, where)
+  const clients = clientsOf(config["clients"], links, where)
   const digest = digestOf({ name, faults, durable, system, keys })
-  return { name, system, addresses, faults, durable, keys, digest }
+  return { name, system, addresses, faults, durable, keys, links, clients, digest }
 }
-
-const KEY = /^[0-9a-f]{64}$/i
 
 /** After `addressesOf`: the nodes are objects with ids. */
 const keysOf = (
@@ -136,22 +141,13 @@ const keysOf = (
     const id = node["id"] as NodeId
     if (key === undefined) continue
     const here = `${where}: nodes[${i}]`
-    if (typeof key !== "string" || !KEY.test(key)) {
-      throw new Wrong(here, `${shown(key)} is no key`, "write 64 hexadecimal digits")
-    }
-    const hex = key.toLowerCase()
+    const bytes = keyOf(key, here)
+    const hex = hexOf(bytes)
     const owner = owners.get(hex)
     if (owner !== undefined) {
       throw new Wrong(here, `its key is node ${owner}'s already`, "give each node a key of its own")
     }
     owners.set(hex, id)
-    const bytes = Uint8Array.from({ length: 32 }, (_, byte) =>
-      Number.parseInt(hex.slice(2 * byte, 2 * byte + 2), 16)
-    )
-    if (isSmallOrder(bytes)) {
-      const remedy = "give it the publicKey of NodeGroup.generateKey()"
-      throw new Wrong(here, `anybody can sign for the key ${shown(key)}`, remedy)
-    }
     keys.set(id, bytes)
   }
   if (keys.size === 0 || keys.size === nodes.length) return keys
@@ -199,21 +195,12 @@ const addressesOf = (nodes: unknown, where: string): ReadonlyMap<NodeId, string>
 }
 
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
-const UNAUTHENTICATED = "and links have no authentication yet (it comes with a later release)"
-const LOOPBACK = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])$/i
 
 const addressOf = (address: unknown, where: string): string => {
   const match = typeof address === "string" ? ADDRESS.exec(address) : null
   const port = Number(match?.[2])
   if (match === null || port < 1 || port > 65_535) {
     throw new Wrong(where, `${shown(address)} is no address`, 'write "host:port", port 1 to 65535')
-  }
-  if (!LOOPBACK.test(match[1]!)) {
-    throw new Wrong(
-      where,
-      `${shown(address)} is not on this machine, ${UNAUTHENTICATED}`,
-      "use a loopback address such as 127.0.0.1"
-    )
   }
   return match[0]
 }
@@ -233,49 +220,4 @@ const digestOf = ({ name, faults, durable, system, keys }: Digested): Uint8Array
   ])
   // Every character is below 128: the name's pattern sees to it.
   return sha256(Uint8Array.from(text, (character) => character.charCodeAt(0)))
-}
-
-const fields = (
-  value: unknown,
-  where: string,
-  known: ReadonlyArray<string>
-): Record<string, unknown> => {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Wrong(
-      where,
-      `${shown(value)} is no object`,
-      `write { ${known.map((k) => `"${k}": …`).join(", ")} }`
-    )
-  }
-  for (const key of Object.keys(value)) {
-    if (known.includes(key)) continue
-    throw new Wrong(where, `unknown key ${shown(key)}`, `known keys: ${known.join(", ")}`)
-  }
-  return value as Record<string, unknown>
-}
-
-/** What to write behind a key that is missing. */
-const VALUES: { readonly [key: string]: string } = {
-  group: 'its name, e.g. "demo"',
-  faults: '"crash" or "byzantine"',
-  durable: "true or false",
-  nodes: '[{ "id": 1, "address": "127.0.0.1:7001" }, …]',
-  id: `a whole number from 1 to ${NODE_ID_MAX}`,
-  address: '"127.0.0.1:7001"'
-}
-
-const required = (value: Record<string, unknown>, key: string, where: string): unknown => {
-  if (value[key] !== undefined) return value[key]
-  throw new Wrong(where, `"${key}" is missing`, `write "${key}": ${VALUES[key]}`)
-}
-
-const shown = (value: unknown): string => {
-  let text: string
-  try {
-    text = JSON.stringify(value) ?? String(value)
-  } catch {
-    // A bigint, or an object that holds itself.
-    text = `a ${typeof value}`
-  }
-  return text.length <= 60 ? text : `${text.slice(0, 60)}…`
 }

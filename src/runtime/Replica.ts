@@ -9,6 +9,7 @@ import { ReplicaFailed } from "./Errors.ts"
 import { Group } from "./Group.ts"
 import { Host } from "./Host.ts"
 import { frozen } from "./internal/frozen.ts"
+import { linksNotice } from "./internal/groupLinks.ts"
 import { makeClock, randomBytes } from "./internal/random.ts"
 import { Runs } from "./internal/runs.ts"
 import { Strangers } from "./internal/strangers.ts"
@@ -73,6 +74,8 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
   yield* Effect.addFinalizer(() => stop({ host, strangers, listener, runs, log }))
   host.start()
   yield* Console.log(startLine(parts, address, log))
+  const notice = linksNotice(parts.group)
+  if (notice !== undefined) yield* Console.log(`node ${parts.member.id}: ${notice}`)
 })
 
 interface Parts {
@@ -107,6 +110,15 @@ const check = ({ protocols, group, member }: Parts): Effect.Effect<void, Replica
   if (group.system.rank(member.id) < 0) {
     const members = group.system.members.join(", ")
     return fail("the group has no such node", `start one of its nodes: ${members}`)
+  }
+  if (group.links !== "plaintext") {
+    if (member.signer === undefined) {
+      const what = `links are ${group.links}, and this node was given no private key`
+      return fail(what, 'name the file of its key with "key"')
+    }
+    // Goes once Host runs the handshake of src/link/handshake.ts: a group that asks for proof must
+    // not get links without.
+    return fail(`its hosts have no ${group.links} links yet`, 'write "links": "plaintext"')
   }
   if (group.durable && member.disk === undefined) {
     return fail("the group is durable, and this node has no data folder", "give it a dataFolder")

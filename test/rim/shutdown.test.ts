@@ -68,5 +68,5 @@ it.each(["link", "unary"])("nothing is left of a node and a client over %s", asy
   const program = start(COMES_AND_GOES, [transport], folder)
   const { code, stdout, stderr } = await program.ended
   assert.strictEqual(code, 0, stderr)
-  assert.strictEqual(stdout.split("\n")[1], "a")
+  assert.strictEqual(stdout.split("\n")[2], "a")
 })
