@@ -33,6 +33,16 @@ it("takes a good group: members in order, the most faults its size allows", () =
   assert.equal(group.digest.length, 32)
 })
 
+it("an address that is dialled with TLS says so", () => {
+  const [first, ...rest] = config.nodes
+  const { addresses } = parsed({ ...config, nodes: [{ ...first, tls: true }, ...rest] })
+  assert.deepEqual([...addresses.values()].sort(), [
+    "[::1]:7002",
+    "https://127.0.0.1:7003",
+    "localhost:7001"
+  ])
+})
+
 it("digests what members must agree on, and no addresses: a proxy may stand between", () => {
   const digest = (change: object) =>
     Buffer.from(parsed({ ...config, ...change }).digest).toString("hex")
@@ -42,6 +52,7 @@ it("digests what members must agree on, and no addresses: a proxy may stand betw
     digest({ nodes: config.nodes.map((n) => ({ ...n, address: `127.0.0.9:${n.id}` })) }),
     same
   )
+  assert.equal(digest({ nodes: config.nodes.map((n) => ({ ...n, tls: true })) }), same)
   assert.equal(digest({ f: 1 }), same)
   const others = [
     digest({ group: "other" }),
@@ -54,6 +65,11 @@ it("digests what members must agree on, and no addresses: a proxy may stand betw
 
 const nodes = (...entries: ReadonlyArray<unknown>) => ({ ...config, nodes: entries })
 const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
+  [
+    "tls that is no boolean",
+    nodes({ id: 1, address: "127.0.0.1:7001", tls: "yes" }),
+    /^g\.json: nodes\[0\]: "tls": "yes" is no boolean; write true or false$/
+  ],
   ["no object", [], /^g\.json: \[\] is no object; write \{ "group"/],
   [
     "an unknown key",
@@ -84,7 +100,7 @@ const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
   [
     "an unknown key of a node",
     nodes({ id: 1, adress: "x" }),
-    /^g\.json: nodes\[0\]: unknown key "adress"; known keys: id, address, key$/
+    /^g\.json: nodes\[0\]: unknown key "adress"; known keys: id, address, tls, key$/
   ],
   [
     "a node without address",

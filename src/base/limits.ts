@@ -124,6 +124,8 @@ export interface Limits {
   readonly handshakeFrameBytesMax: number
   /** From the first byte of a connection to its hello. */
   readonly helloTimeoutMs: number
+  /** Of an HTTP/2 session at a node, without a byte. It takes no new streams then. */
+  readonly sessionIdleMsMax: number
   /** Epochs of one group that live at one host. One more is refused when it is announced. */
   readonly epochsMax: number
   /**
@@ -203,6 +205,7 @@ export const LIMITS: Limits = {
   redialRefusedMsMax: 16_000,
   handshakeFrameBytesMax: 4_096,
   helloTimeoutMs: 5_000,
+  sessionIdleMsMax: 300_000,
   epochsMax: 4,
   epochLingerMs: 60_000,
   fetchBytesMax: 268_435_456,

@@ -37,6 +37,8 @@ export interface GroupConfig {
     readonly id: NodeId
     /** `host:port` */
     readonly address: string
+    /** True: what listens there, the node or a proxy before it, is dialled with TLS. */
+    readonly tls?: boolean
     /** Its ed25519 public key, 64 hexadecimal digits: for proven links, and signed methods. */
     readonly key?: string
   }>
@@ -48,7 +50,7 @@ export class Group extends Context.Service<
   {
     readonly name: string
     readonly system: System
-    /** `host:port` per member. */
+    /** `host:port` per member, after `https://` where it is dialled with TLS. */
     readonly addresses: ReadonlyMap<NodeId, string>
     readonly faults: FaultModel
     readonly durable: boolean
@@ -77,7 +79,7 @@ export class Group extends Context.Service<
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const KEYS = ["group", "faults", "f", "durable", "links", "clients", "nodes"]
-const NODE_KEYS = ["id", "address", "key"]
+const NODE_KEYS = ["id", "address", "tls", "key"]
 
 /** Any value to a group, or to the first thing that is wrong with it. */
 export const parseGroup = (value: unknown, where: string): Group["Service"] | GroupInvalid => {
@@ -188,12 +190,21 @@ const addressesOf = (nodes: unknown, where: string): ReadonlyMap<NodeId, string>
         "give each node an address of its own"
       )
     }
-    addresses.set(id, address)
+    const tls = node["tls"] ?? false
+    if (typeof tls !== "boolean") {
+      throw new Wrong(`${here}: "tls"`, `${shown(tls)} is no boolean`, "write true or false")
+    }
+    addresses.set(id, tls ? `https://${address}` : address)
     owners.set(address, id)
   }
   return addresses
 }
 
+/** `host:port`, with a port that there is. */
+export const isAddress = (text: string): boolean => {
+  const port = Number(ADDRESS.exec(text)?.[2])
+  return port >= 1 && port <= 65_535
+}
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
 
 const addressOf = (address: unknown, where: string): string => {

@@ -12,6 +12,8 @@ export class Member extends Context.Service<
     readonly disk: Disk | undefined
     /** The operator vouches that this member never spoke: a missing or empty store is made. */
     readonly init: boolean
+    /** `host:port` to listen at; absent: where the group file has the node. */
+    readonly listen?: string
     /** Its private key, where methods are signed, and who verifies those of others. */
     readonly signer?: Signer
     readonly verifier?: Verifier

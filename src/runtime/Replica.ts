@@ -55,7 +55,7 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
     limits: LIMITS,
     protocols: protocols.map(({ spec }) => spec)
   })
-  const address = parts.group.addresses.get(parts.member.id)!
+  const address = parts.member.listen ?? parts.group.addresses.get(parts.member.id)!
   const listener = yield* Effect.mapError(
     parts.carrier.listen(address, {
       accept: (connection) => host.accept(connection),

@@ -5,101 +5,26 @@ import { Effect } from "effect"
 import { assert, describe, it, onTestFinished } from "vitest"
 import { Peer } from "../../gen/quorate/v1/link_pb.ts"
 import { LIMITS } from "../../src/base/limits.ts"
-import type {
-  Carrier,
-  Connection,
-  ConnectionEvents,
-  Door,
-  Listener
-} from "../../src/runtime/Carrier.ts"
+import type { Carrier } from "../../src/runtime/Carrier.ts"
 import { makeMemoryNetwork } from "../../src/runtime/memoryCarrier.ts"
 import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
+import { carrierTls } from "../support/certificates.ts"
+import { address, door, join, listen, Side } from "../support/connections.ts"
 import { freePorts } from "../support/processes.ts"
-
-/** One end, as its owner sees it. */
-class Side {
-  readonly frames: Array<Uint8Array> = []
-  closes: Array<string> = []
-  drains = 0
-  readonly departures: Array<string> = []
-  private readonly waiting: Array<() => void> = []
-  readonly events: ConnectionEvents = {
-    frame: (frame) => {
-      this.frames.push(frame)
-      this.wake()
-    },
-    drained: () => {
-      this.drains++
-      this.wake()
-    },
-    leaving: (why) => {
-      this.departures.push(why)
-      this.wake()
-    },
-    closed: (reason) => {
-      this.closes.push(reason)
-      this.wake()
-    }
-  }
-  private wake(): void {
-    for (const resolve of this.waiting.splice(0)) resolve()
-  }
-  async until(condition: () => boolean): Promise<void> {
-    while (!condition()) await new Promise<void>((resolve) => this.waiting.push(resolve))
-  }
-}
-
-const door = (accept: Door["accept"]): Door => ({
-  accept,
-  services: [],
-  unary: () => () => {},
-  greet: () => ({ code: "not_ready", detail: "" }),
-  garbage: () => {}
-})
-
-const address = async (): Promise<string> => `127.0.0.1:${(await freePorts(1))[0]}`
-
-const listen = async (carrier: Carrier["Service"], at: string, accept: Door["accept"]) => {
-  const listener = await Effect.runPromise(carrier.listen(at, door(accept)))
-  onTestFinished(() => Effect.runPromise(listener.close))
-  return listener
-}
-
-interface Pair {
-  readonly near: Side
-  readonly far: Side
-  readonly dialled: Connection
-  readonly accepted: Connection
-  readonly listener: Listener
-  readonly at: string
-}
-
-/** A connection over which each side has sent one frame, and trusts the other. */
-const join = async (carrier: Carrier["Service"], trusting = true): Promise<Pair> => {
-  const at = await address()
-  const near = new Side()
-  const far = new Side()
-  let accepted: Connection | undefined
-  const listener = await listen(carrier, at, (connection) => {
-    accepted = connection
-    connection.send(Uint8Array.of(2))
-    return far.events
-  })
-  const dialled = carrier.dial(at, near.events)
-  dialled.send(Uint8Array.of(1))
-  await near.until(() => near.frames.length === 1)
-  await far.until(() => far.frames.length === 1)
-  if (trusting) for (const connection of [dialled, accepted!]) connection.trust()
-  return { near, far, dialled, accepted: accepted!, listener, at }
-}
 
 const frame = (length: number): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (i * 31 + length) % 251)
 const SIZES = [0, 1, 127, 128, 16_383, 16_384, 70_000, LIMITS.batchBytesMax]
 
+const dialsSecurely = (carrier: Carrier["Service"]): Carrier["Service"] => ({
+  ...carrier,
+  dial: (at, events) => carrier.dial(`https://${at}`, events)
+})
+
 describe.each([
   ["memory", () => makeMemoryNetwork().carrier],
-  ["http2", () => makeConnectCarrier()]
+  ["http2", () => makeConnectCarrier()],
+  ["tls", () => dialsSecurely(makeConnectCarrier(LIMITS, carrierTls()))]
 ])("over %s", (_, make) => {
   it("frames of every size arrive whole and in order, both ways", async () => {
     const { near, far, dialled, accepted } = await join(make())

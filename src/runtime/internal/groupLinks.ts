@@ -5,7 +5,7 @@ import { type LinkStrength, STRENGTHS } from "../../link/linkHello.ts"
 import type { Group } from "../Group.ts"
 import { keyOf, shown, Wrong } from "./groupFields.ts"
 
-const LOOPBACK = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\]):[0-9]+$/i
+const LOOPBACK = /^(?:https:\/\/)?(localhost|127(\.[0-9]{1,3}){3}|\[::1\]):[0-9]+$/i
 /** Clients that a group file may list, 100 bytes each in memory. */
 const CLIENTS_MAX = 65_536
 

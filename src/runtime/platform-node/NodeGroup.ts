@@ -4,18 +4,22 @@ import { resolve } from "node:path"
 import { Effect, Layer } from "effect"
 import { hexOf } from "../../base/bytes.ts"
 import { isNodeId, type NodeId } from "../../base/NodeId.ts"
-import { Carrier } from "../Carrier.ts"
+import { Carrier, type NodeChannelOptions } from "../Carrier.ts"
 import { GroupInvalid, type ReplicaFailed, StoreInvalid } from "../Errors.ts"
-import { Group, parseGroup } from "../Group.ts"
+import { Group, isAddress, parseGroup } from "../Group.ts"
 import { Member } from "../Member.ts"
 import type { Signer } from "../../link/ports.ts"
 import { makeConnectCarrier } from "./connectCarrier.ts"
 import { FileDisk, openFileDisk } from "./fileDisk.ts"
 import { nodeVerifier, readSigner } from "./nodeKeys.ts"
 import { systemErrorText } from "./systemError.ts"
+import { isSecure } from "./tls.ts"
+import { type DialTlsFiles, type ListenTlsFiles, readDialTls, readListenTls } from "./tlsFiles.ts"
 import { openUnaryChannel } from "./unaryCarrier.ts"
 
 export { type GeneratedKey, generateKey, verify } from "./nodeKeys.ts"
+
+export type { DialTlsFiles, ListenTlsFiles } from "./tlsFiles.ts"
 
 export interface FileOptions {
   /**
@@ -24,6 +28,8 @@ export interface FileOptions {
    * the CPU.
    */
   readonly transport?: "link" | "unary"
+  /** For nodes with `"tls": true`, where the defaults of Node.js do not fit. */
+  readonly tls?: DialTlsFiles
 }
 
 /** For a client. Fails with one line that says what is wrong with the file. */
@@ -31,14 +37,28 @@ export const layerFile = (
   path: string,
   options?: FileOptions
 ): Layer.Layer<Group | Carrier, GroupInvalid> =>
-  Layer.merge(
-    Layer.effect(Group, readGroup(path)),
-    Layer.sync(Carrier, () =>
-      options?.transport === "unary"
-        ? { ...makeConnectCarrier(), unary: openUnaryChannel }
-        : makeConnectCarrier()
-    )
-  )
+  Layer.provideMerge(Layer.effect(Carrier, makeCarrier(path, options)), layerGroup(path))
+
+const layerGroup = (path: string) => Layer.effect(Group, readGroup(path))
+
+const makeCarrier = Effect.fnUntraced(function* (
+  path: string,
+  options: (FileOptions & { readonly listenTls?: ListenTlsFiles }) | undefined
+) {
+  const group = yield* Group
+  if (options?.tls !== undefined && ![...group.addresses.values()].some(isSecure)) {
+    return yield* new GroupInvalid({
+      where: path,
+      what: `"tls" was given, and group "${group.name}" has no node that is dialled with TLS`,
+      remedy: 'write "tls": true beside the addresses of those that are'
+    })
+  }
+  const dial = options?.tls && (yield* readDialTls(options.tls))
+  const listen = options?.listenTls && (yield* readListenTls(options.listenTls))
+  const carrier = makeConnectCarrier(undefined, { dial, listen })
+  if (options?.transport !== "unary") return carrier
+  return { ...carrier, unary: (channel: NodeChannelOptions) => openUnaryChannel(channel, dial) }
+})
 
 export interface MemberOptions {
   /**
@@ -52,6 +72,15 @@ export interface MemberOptions {
   readonly init?: boolean
   /** File with the node's private key (PEM): for groups with signed methods. */
   readonly key?: string
+  /**
+   * `host:port` to listen at, where it is not what the group file has: behind a proxy, or in a
+   * container. Default: the node's address.
+   */
+  readonly listen?: string
+  /** The node ends TLS itself, where no proxy before it does. */
+  readonly listenTls?: ListenTlsFiles
+  /** For dialling nodes with `"tls": true`, where the defaults of Node.js do not fit. */
+  readonly tls?: DialTlsFiles
 }
 
 /** For the process that is member `id`. Its data folder is locked until the scope ends. */
@@ -60,7 +89,10 @@ export const layerMember = (
   id: NodeId,
   options?: MemberOptions
 ): Layer.Layer<Group | Carrier | Member, GroupInvalid | StoreInvalid> =>
-  Layer.effect(Member, makeMember(path, id, options)).pipe(Layer.provideMerge(layerFile(path)))
+  Layer.effect(Member, makeMember(path, id, options)).pipe(
+    Layer.provideMerge(Layer.effect(Carrier, makeCarrier(path, options))),
+    Layer.provideMerge(layerGroup(path))
+  )
 
 const makeMember = Effect.fnUntraced(function* (
   path: string,
@@ -85,7 +117,8 @@ const makeMember = Effect.fnUntraced(function* (
   }
   const init = options?.init === true
   const signer = options?.key === undefined ? undefined : yield* readKey(group, id, options.key)
-  const same = { id, init, halted, verifier: nodeVerifier, ...(signer && { signer }) }
+  const listen = yield* checkListen(group, id, path, options)
+  const same = { id, init, halted, verifier: nodeVerifier, ...listen, ...(signer && { signer }) }
   if (!group.durable) return Member.of({ ...same, disk: undefined })
   if (options?.dataFolder === undefined) {
     return yield* new GroupInvalid({
@@ -97,6 +130,31 @@ const makeMember = Effect.fnUntraced(function* (
   const disk = yield* openDisk(options.dataFolder, init)
   return Member.of({ ...same, disk })
 })
+
+/** Where nodes and clients dial this node with TLS, the node or a proxy before it ends it. */
+const checkListen = (
+  group: Group["Service"],
+  id: NodeId,
+  where: string,
+  options: MemberOptions | undefined
+): Effect.Effect<{ readonly listen?: string }, GroupInvalid> => {
+  const { listen, listenTls } = options ?? {}
+  const fail = (what: string, remedy: string) => new GroupInvalid({ where, what, remedy })
+  if (listen !== undefined && !isAddress(listen)) {
+    return fail(`node ${id} cannot listen at "${listen}"`, 'write "host:port", port 1 to 65535')
+  }
+  if (listen !== undefined) return Effect.succeed({ listen })
+  const dialled = isSecure(group.addresses.get(id)!)
+  if (dialled && listenTls === undefined) {
+    const what = `node ${id} is dialled with TLS, and listens there itself without`
+    return fail(what, "give it listenTls, or the address behind the proxy that ends TLS (listen)")
+  }
+  if (!dialled && listenTls !== undefined) {
+    const what = `node ${id} has listenTls, and is dialled without TLS`
+    return fail(what, `write "tls": true beside its address, or leave listenTls out`)
+  }
+  return Effect.succeed({})
+}
 
 const readKey = (
   group: Group["Service"],

@@ -1,6 +1,7 @@
-/** The carrier of real hosts: Connect over HTTP/2 without TLS, one session per link. */
+/** The carrier of real hosts: Connect over HTTP/2, with TLS or without, one session per link. */
 import {
   constants,
+  createSecureServer,
   createServer,
   type Http2Server,
   type Http2ServerRequest,
@@ -16,22 +17,32 @@ import { FrameStream, LINK_CONTENT_TYPE, LINK_PATH } from "./frameStream.ts"
 import { makeSigner } from "./nodeKeys.ts"
 import {
   hostAndPort,
+  boundSession,
   isBreak,
   leavingText,
   letGo,
   networkErrorText,
   openSession,
-  sessionOptions,
-  widen
+  sessionOptions
 } from "./http2Sessions.ts"
 import { strangerRoutes } from "./strangerRoutes.ts"
+import { type DialTls, type ListenTls, onHandshakeFailure, serverOptions } from "./tls.ts"
 import { bringsIds, serveKnown } from "./unaryServer.ts"
 
-export const makeConnectCarrier = (limits: Limits = LIMITS): Carrier["Service"] => ({
-  dial: (address, events) => dial(address, events, limits),
+/** In PEM; absent: nodes are dialled with the authorities of Node.js, and this side has no TLS. */
+export interface CarrierTls {
+  readonly dial?: DialTls | undefined
+  readonly listen?: ListenTls | undefined
+}
+
+export const makeConnectCarrier = (
+  limits: Limits = LIMITS,
+  tls: CarrierTls = {}
+): Carrier["Service"] => ({
+  dial: (address, events) => dial(address, events, limits, tls.dial),
   listen: (address, door) =>
     Effect.callback((resume) => {
-      const server = new NodeServer(door, limits)
+      const server = new NodeServer(door, limits, tls.listen)
       server.listen(address, (failure) =>
         resume(failure === undefined ? Effect.succeed(server) : Effect.fail(failure))
       )
@@ -39,8 +50,13 @@ export const makeConnectCarrier = (limits: Limits = LIMITS): Carrier["Service"] 
   makeKey: makeSigner
 })
 
-const dial = (address: string, events: ConnectionEvents, limits: Limits): Connection => {
-  const { session, socket } = openSession(address, limits)
+const dial = (
+  address: string,
+  events: ConnectionEvents,
+  limits: Limits,
+  tls: DialTls | undefined
+): Connection => {
+  const { session, socket, unbegun } = openSession(address, limits, tls)
   const stream = session.request({
     ":method": "POST",
     ":path": LINK_PATH,
@@ -51,12 +67,13 @@ const dial = (address: string, events: ConnectionEvents, limits: Limits): Connec
     server: false,
     remote: address,
     limits,
+    unbegun,
     garbage: () => {}
   })
   stream.once("response", (headers) => {
     const type = headers["content-type"]
     if (headers[":status"] === 200 && type === LINK_CONTENT_TYPE) return
-    frames.fail(`what listens there answers with HTTP status ${headers[":status"]}: no node`)
+    frames.fail(statusText(Number(headers[":status"])))
   })
   session.on("error", (error) => frames.because(networkErrorText(error)))
   session.once("goaway", (code) => frames.leave(leavingText(code)))
@@ -70,6 +87,14 @@ const dial = (address: string, events: ConnectionEvents, limits: Limits): Connec
   return frames
 }
 
+/** For people: who answers a link so is no node, or a proxy that does not reach one. */
+const statusText = (status: number): string => {
+  const proxy = status === 502 || status === 503 || status === 504
+  return proxy
+    ? `a proxy answers with HTTP status ${status}: it does not reach the node`
+    : `what listens there answers with HTTP status ${status}: no node`
+}
+
 /** A node's address: links, calls with ids, strangers. */
 class NodeServer implements Listener {
   private readonly door: Door
@@ -79,13 +104,19 @@ class NodeServer implements Listener {
   private readonly sockets = new Set<Socket>()
   private refusing = false
 
-  constructor(door: Door, limits: Limits) {
+  constructor(door: Door, limits: Limits, tls: ListenTls | undefined) {
     this.door = door
     this.limits = limits
     const strangers = strangerRoutes(door, limits)
-    this.server = createServer(sessionOptions(limits), (request, response) =>
+    const serve = (request: Http2ServerRequest, response: Http2ServerResponse): void =>
       this.serve(request, response, strangers)
-    )
+    const options = sessionOptions(limits)
+    if (tls === undefined) this.server = createServer(options, serve)
+    else {
+      const secure = serverOptions(tls, limits.helloTimeoutMs)
+      this.server = createSecureServer({ ...options, ...secure }, serve)
+      onHandshakeFailure(this.server, door.garbage)
+    }
     // Links of clients and members, and as many callers without a link.
     this.server.maxConnections = 2 * (limits.routesMax + limits.membersMax)
     this.server.on("connection", (socket: Socket) => {
@@ -136,7 +167,7 @@ class NodeServer implements Listener {
     session.on("error", (error) => {
       if (!isBreak(error)) this.door.garbage(remote, networkErrorText(error))
     })
-    widen(session, this.limits)
+    boundSession(session, this.limits)
     if (this.refusing) session.close()
   }
 

@@ -31,6 +31,8 @@ export interface FrameStreamOptions {
   readonly server: boolean
   readonly remote: string
   readonly limits: Limits
+  /** Why the stream ended, where that was before the other side spoke HTTP/2. */
+  readonly unbegun?: () => string | undefined
   /** Bytes came in that are no Connect stream of ours. */
   readonly garbage: (what: string) => void
 }
@@ -61,9 +63,10 @@ export class FrameStream implements Connection {
     })
     this.reader = reader
     stream.on("data", (chunk: Uint8Array) => reader.take(chunk))
-    stream.on("end", () => this.end("the other side ended the stream"))
+    const unbegun = (): string | undefined => options.unbegun?.()
+    stream.on("end", () => this.end(unbegun() ?? "the other side ended the stream"))
     stream.on("error", (error: Error) => this.end(networkErrorText(error)))
-    stream.on("close", () => this.end(closeText(stream.rstCode)))
+    stream.on("close", () => this.end(unbegun() ?? closeText(stream.rstCode)))
   }
 
   get backlogBytes(): number {

@@ -21,11 +21,12 @@ import type { Cancel, ClientMessage, OneWay, Reply, Request } from "../../server
 import type { NodeChannel, NodeChannelOptions } from "../Carrier.ts"
 import { HEADER, proofHeader } from "./connectCode.ts"
 import { letGo, networkErrorText, openSession } from "./http2Sessions.ts"
+import type { DialTls } from "./tls.ts"
 import { counter, readBody } from "./unaryServer.ts"
 import { helloFromWire, helloToWire } from "./wireHello.ts"
 
-export const openUnaryChannel = (options: NodeChannelOptions): NodeChannel =>
-  new UnaryChannel(options)
+export const openUnaryChannel = (options: NodeChannelOptions, tls?: DialTls): NodeChannel =>
+  new UnaryChannel(options, tls)
 
 const GREET_PATH = "/quorate.v1.Peer/Greet"
 /** A body in an error. */
@@ -39,6 +40,7 @@ interface Open {
 
 class UnaryChannel implements NodeChannel {
   private readonly options: NodeChannelOptions
+  private readonly tls: DialTls | undefined
   private session: ClientHttp2Session | undefined
   private socket: Socket | undefined
   private ready = false
@@ -49,8 +51,9 @@ class UnaryChannel implements NodeChannel {
   private refusal: Goodbye | undefined
   private readonly open = new Map<string, Open>()
 
-  constructor(options: NodeChannelOptions) {
+  constructor(options: NodeChannelOptions, tls: DialTls | undefined) {
     this.options = options
+    this.tls = tls
     this.backoffMs = options.limits.redialMsMin
     this.dial()
   }
@@ -89,23 +92,33 @@ class UnaryChannel implements NodeChannel {
     this.timer = undefined
     this.why = undefined
     this.refusal = undefined
-    const { session, socket } = openSession(address, limits)
+    const { session, socket, unbegun } = openSession(address, limits, this.tls)
     this.session = session
     this.socket = socket
     session.once("connect", () => this.greet(session))
     session.on("error", (error) => this.because(networkErrorText(error)))
     session.once("goaway", () => {
-      this.because("the node stops")
+      this.because("the other side takes no new streams")
       this.ready = false
       session.close()
     })
-    session.once("close", () => this.lost())
+    session.once("close", () => {
+      this.because(unbegun() ?? "the connection ended")
+      this.lost()
+    })
   }
 
   private greet(session: ClientHttp2Session): void {
     const { hello, limits, check } = this.options
     const stream = session.request(headersOf(GREET_PATH, limits.helloTimeoutMs))
     stream.setTimeout(limits.helloTimeoutMs, () => stream.close(constants.NGHTTP2_CANCEL))
+    // Where TLS 1.3 refuses this side's certificate only the first stream hears of it, and Node
+    // ends the session without its socket.
+    stream.once("error", (error) => {
+      this.because(networkErrorText(error))
+      session.destroy()
+      if (session === this.session) this.socket?.destroy()
+    })
     stream.end(toBinary(HelloSchema, helloToWire(hello)))
     answerOf(stream, ERROR_BYTES_MAX, (answer) => {
       if (session !== this.session || this.closed) return
@@ -133,7 +146,7 @@ class UnaryChannel implements NodeChannel {
     this.ready = false
     this.session = undefined
     if (this.closed) return
-    this.options.down(this.why ?? "the connection ended", this.refusal)
+    this.options.down(this.why!, this.refusal)
     const { redialMsMax } = this.options.limits
     const waitMs = this.backoffMs * (0.5 + Math.random() / 2)
     this.backoffMs = Math.min(2 * this.backoffMs, redialMsMax)

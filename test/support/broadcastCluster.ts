@@ -1,0 +1,131 @@
+/** The reliable broadcast of the README on real sockets: four nodes and clients in this process. */
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { Effect, Exit, Layer, ManagedRuntime, Scope } from "effect"
+import { onTestFinished } from "vitest"
+import { Bracha } from "../../examples/reliable-broadcast/bracha.ts"
+import { ReliableBroadcast } from "../../examples/reliable-broadcast/gen/rb/v1/broadcast_quorate.ts"
+import { Quorum } from "../../src/index.ts"
+import { NodeGroup } from "../../src/runtime/platform-node/index.ts"
+import * as Replica from "../../src/runtime/Replica.ts"
+import { freePorts, temporaryFolder } from "./processes.ts"
+
+export const NODES = [1, 2, 3, 4] as const
+
+export interface ClusterShape {
+  /** `host:port` per node, for its peers; default: where it listens. */
+  readonly between?: ReadonlyArray<string>
+  /** The same for clients. */
+  readonly before?: ReadonlyArray<string>
+  /** Addresses have `"tls": true`. */
+  readonly tls?: { readonly between?: boolean; readonly before?: boolean }
+  /** Where the nodes listen; default: ports that were free. */
+  readonly listen?: ReadonlyArray<string>
+  readonly member?: NodeGroup.MemberOptions
+}
+
+const groupFile = (addresses: ReadonlyArray<string>, tls: boolean | undefined): string => {
+  const file = join(temporaryFolder(), "group.json")
+  const nodes = addresses.map((address, i) => ({ id: i + 1, address, ...(tls && { tls }) }))
+  const group = { group: "proxied", faults: "byzantine", durable: false, nodes }
+  writeFileSync(file, JSON.stringify(group))
+  return file
+}
+
+export const loopbackAddresses = async (): Promise<ReadonlyArray<string>> =>
+  (await freePorts(NODES.length)).map((port) => `127.0.0.1:${port}`)
+
+/** Stopped when the test ends. */
+export class BroadcastCluster {
+  readonly listen: ReadonlyArray<string>
+  readonly #file: string
+  readonly #members: string
+  readonly #scopes = new Map<number, Scope.Closeable>()
+  readonly #shape: ClusterShape
+
+  private constructor(shape: ClusterShape, listen: ReadonlyArray<string>) {
+    this.#shape = shape
+    this.listen = listen
+    const { between = listen, before = between, tls } = shape
+    this.#members = groupFile(between, tls?.between)
+    this.#file = groupFile(before, tls?.before)
+  }
+
+  static async start(shape: ClusterShape = {}): Promise<BroadcastCluster> {
+    const cluster = new BroadcastCluster(shape, shape.listen ?? (await loopbackAddresses()))
+    onTestFinished(async () => {
+      for (const scope of cluster.#scopes.values()) {
+        await Effect.runPromise(Scope.close(scope, Exit.void))
+      }
+    })
+    for (const id of NODES) await cluster.node(id)
+    return cluster
+  }
+
+  async node(id: number): Promise<void> {
+    const options = { listen: this.listen[id - 1]!, ...this.#shape.member }
+    const layer = Replica.layer(Bracha).pipe(
+      Layer.provide(NodeGroup.layerMember(this.#members, id, options))
+    )
+    const scope = Scope.makeUnsafe()
+    this.#scopes.set(id, scope)
+    await Effect.runPromise(Layer.buildWithScope(layer, scope))
+  }
+
+  /** Stopped when the test ends. */
+  client(options?: NodeGroup.FileOptions): BroadcastClient {
+    const runtime = ManagedRuntime.make(
+      ReliableBroadcast.layer.pipe(Layer.provide(NodeGroup.layerFile(this.#file, options)))
+    )
+    onTestFinished(() => runtime.dispose())
+    return new BroadcastClient(runtime)
+  }
+}
+
+export class BroadcastClient {
+  readonly #runtime: ManagedRuntime.ManagedRuntime<ReliableBroadcast, unknown>
+  #calls = 0
+
+  constructor(runtime: ManagedRuntime.ManagedRuntime<ReliableBroadcast, unknown>) {
+    this.#runtime = runtime
+  }
+
+  /** One broadcast: the text that a quorum delivered. */
+  async call(text: string, timeoutMs = 10_000): Promise<string> {
+    const call = ReliableBroadcast.use((rb) =>
+      rb.broadcast(
+        { text },
+        Quorum.matching((delivery) => delivery.text),
+        { timeoutMs }
+      )
+    )
+    return (await this.#runtime.runPromise(call)).text
+  }
+
+  /** `count` calls, `atOnce` at a time, each of `bytes`; fails unless each has its own answer. */
+  async load(count: number, { atOnce = 16, bytes = 16 } = {}): Promise<void> {
+    const one = async (): Promise<void> => {
+      const text = `${++this.#calls}`.padEnd(bytes, ".")
+      const answer = await this.call(text)
+      if (answer !== text) throw new Error(`"${text.slice(0, 40)}" got "${answer.slice(0, 40)}"`)
+    }
+    let begun = 0
+    const lane = async (): Promise<void> => {
+      while (begun++ < count) await one()
+    }
+    await Promise.all(Array.from({ length: atOnce }, lane))
+  }
+
+  /** Calls, one after the other, until `enough`; how many. */
+  async loadUntil(enough: () => boolean, atOnce = 8): Promise<number> {
+    let calls = 0
+    const lane = async (): Promise<void> => {
+      while (!enough()) {
+        await this.load(1, { atOnce: 1 })
+        calls++
+      }
+    }
+    await Promise.all(Array.from({ length: atOnce }, lane))
+    return calls
+  }
+}
