@@ -264,6 +264,13 @@ export class HostCore {
     return this.gate.length
   }
 
+  /** What waits, by queue. */
+  queues(): { readonly [queue: string]: number } {
+    const { inbox, gate, signing, verifying } = this
+    const proofs = { signing: signing?.waiting ?? 0, verifying: verifying?.waiting ?? 0 }
+    return { inbox: inbox.length, gate: gate.length, ...proofs }
+  }
+
   private push(input: Input): void {
     if (this.stopped) return
     this.inbox.push(input)
@@ -370,6 +377,7 @@ export class HostCore {
     if (message.kind !== "request") return
     const { session, index } = message
     const reply = { kind: "reply", session, index, body: NO_BYTES, code: "overloaded" } as const
+    this.watch?.refused(route, reply)
     this.ports.sendToClient(route, reply)
   }
 }

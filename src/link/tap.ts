@@ -31,7 +31,7 @@ type Happened =
       readonly kind: "ended"
       readonly call: number
       readonly method: string
-      readonly code: ErrorCode | "ok"
+      readonly code: ErrorCode | "ok" | "interrupted"
     }
   /** A message was handed to a link, or came over one. */
   | ({ readonly kind: "sent"; readonly to: Who; readonly message: Message["kind"] } & About)

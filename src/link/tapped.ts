@@ -194,7 +194,7 @@ export class ClientTap {
   }
 
   /** @returns what to tell when the call is over */
-  called(id: MethodId, method: string): (code: ErrorCode | "ok") => void {
+  called(id: MethodId, method: string): (code: ErrorCode | "ok" | "interrupted") => void {
     const call = ++this.calls
     this.place.name(id, method)
     this.place.say({ kind: "called", call, method })

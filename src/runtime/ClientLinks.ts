@@ -4,6 +4,7 @@ import type { CallPort } from "../link/callTypes.ts"
 import { Carrier } from "./Carrier.ts"
 import { Group } from "./Group.ts"
 import { GroupClient } from "./internal/groupClient.ts"
+import { observers } from "./internal/observed.ts"
 
 export class ClientLinks extends Context.Service<
   ClientLinks,
@@ -21,8 +22,9 @@ export class ClientLinks extends Context.Service<
     Effect.gen(function* () {
       const group = yield* Group
       const carrier = yield* Carrier
+      const on = yield* observers
       const client = yield* Effect.acquireRelease(
-        Effect.sync(() => new GroupClient({ group, carrier })),
+        Effect.sync(() => new GroupClient({ group, carrier, observers: on })),
         (it) => Effect.sync(() => it.close())
       )
       return ClientLinks.of({

@@ -31,3 +31,10 @@ export class StoreInvalid extends Data.TaggedError("StoreInvalid")<Line> {
     return line(this)
   }
 }
+
+/** An endpoint for metrics that cannot listen. */
+export class MetricsFailed extends Data.TaggedError("MetricsFailed")<Line> {
+  override get message(): string {
+    return line(this)
+  }
+}

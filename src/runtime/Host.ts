@@ -9,6 +9,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import { type Goodbye, type Hello, INCARNATION_BYTES, LINK_VERSION } from "../link/frame.ts"
 import { checkHello, checkStore } from "../link/hello.ts"
 import { HostCore } from "../link/hostCore.ts"
+import type { HostWatch } from "../link/hostWatch.ts"
 import type { LogCore, StoreInvalid } from "../link/logCore.ts"
 import type { Clock } from "../link/ports.ts"
 import type { Proofs } from "../link/proofs.ts"
@@ -40,6 +41,8 @@ export interface HostOptions {
   readonly interrupt: (token: number) => void
   /** In a group with keys. */
   readonly proofs?: Proofs
+  /** Looks on. */
+  readonly watch?: HostWatch | undefined
   /** One line for the operator. */
   readonly print: (line: string) => void
   /** The node went silent for good: it must be ended. */
@@ -93,6 +96,7 @@ export class Host {
       log: options.log,
       isEffect: options.isEffect,
       ...(options.proofs && { proofs: options.proofs }),
+      ...(options.watch && { watch: options.watch }),
       ports: {
         clock,
         sendToPeer: (peer, message) => this.peers.get(peer)?.send(message),

@@ -10,6 +10,7 @@ import { Group } from "./Group.ts"
 import { Host } from "./Host.ts"
 import { frozen } from "./internal/frozen.ts"
 import { linksNotice } from "./internal/groupLinks.ts"
+import { type ObservedNode, observeNode, observers, type Observers } from "./internal/observed.ts"
 import { makeClock, randomBytes } from "./internal/random.ts"
 import { Runs } from "./internal/runs.ts"
 import { Strangers } from "./internal/strangers.ts"
@@ -39,20 +40,27 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
     group: yield* Group,
     member: yield* Member,
     carrier: yield* Carrier,
-    development: (yield* NODE_ENV) === "development"
+    development: (yield* NODE_ENV) === "development",
+    observers: yield* observers
   }
   yield* checkProtocols(parts)
   yield* check(parts)
   const log = yield* openLog(parts)
   const runs = new Runs(yield* Effect.context<never>())
   const print = printer(yield* Effect.context<never>())
-  const host = yield* makeHost(parts, { log, runs, print })
+  const observed = observe(parts)
+  const host = yield* makeHost(parts, { log, runs, print, observed })
+  yield* Effect.acquireRelease(
+    Effect.sync(() => observed.begin(host)),
+    (end) => Effect.sync(end)
+  )
   const strangers = new Strangers({
     host,
     group: parts.group,
     self: parts.member.id,
     carrier: parts.carrier,
     limits: LIMITS,
+    observers: parts.observers,
     protocols: protocols.map(({ spec }) => spec)
   })
   const address = parts.member.listen ?? parts.group.addresses.get(parts.member.id)!
@@ -84,6 +92,7 @@ interface Parts {
   readonly member: Member["Service"]
   readonly carrier: Carrier["Service"]
   readonly development: boolean
+  readonly observers: Observers
 }
 const NODE_ENV = Effect.orElseSucceed(Config.String("NODE_ENV"), () => "")
 
@@ -162,16 +171,25 @@ const openLog = ({ group, member }: Parts): Effect.Effect<LogCore | undefined, R
     return log instanceof LogCore ? Effect.succeed(log) : new ReplicaFailed(log)
   })
 
+const observe = ({ protocols, group, member, development, observers: on }: Parts): ObservedNode =>
+  observeNode(on, {
+    group: group.name,
+    self: member.id,
+    protocols: protocols.map(({ spec }) => (development ? twice(frozen(spec)) : spec))
+  })
+
 const makeHost = (
-  { protocols, group, member, carrier, development }: Parts,
+  { group, member, carrier }: Parts,
   {
     log,
     runs,
-    print
+    print,
+    observed
   }: {
     readonly log: LogCore | undefined
     readonly runs: Runs
     readonly print: (line: string) => void
+    readonly observed: ObservedNode
   }
 ): Effect.Effect<Host, ReplicaFailed> =>
   Effect.suspend(() => {
@@ -193,7 +211,8 @@ const makeHost = (
       host = new Host({
         group,
         self: member.id,
-        protocols: protocols.map(({ spec }) => (development ? twice(frozen(spec)) : spec)),
+        protocols: observed.protocols,
+        watch: observed.watch,
         limits: LIMITS,
         clock: makeClock(),
         carrier,

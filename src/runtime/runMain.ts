@@ -2,13 +2,14 @@
 import { Cause, type Effect, Exit, Runtime } from "effect"
 import { CallFailed } from "../quorum/client/Errors.ts"
 import { ProtocolInvalid } from "../server/handlers.ts"
-import { GroupInvalid, ReplicaFailed, StoreInvalid } from "./Errors.ts"
+import { GroupInvalid, MetricsFailed, ReplicaFailed, StoreInvalid } from "./Errors.ts"
 
 /** Failures that are for the operator: one line, no stack. */
 const forPeople = (error: unknown): error is Error =>
   error instanceof GroupInvalid ||
   error instanceof ReplicaFailed ||
   error instanceof StoreInvalid ||
+  error instanceof MetricsFailed ||
   error instanceof CallFailed ||
   error instanceof ProtocolInvalid
 
@@ -20,8 +21,8 @@ const EXIT_INTERRUPTED = 130
  * Runs a program. SIGTERM and SIGINT interrupt it, once: its scopes close, nodes stop gracefully; a
  * second signal ends the process at once. Exit code: 0, or the `process.exitCode` that the program
  * set, at its end and after SIGTERM, 130 after SIGINT, 1 after a failure, of which standard error
- * has one line where it is `GroupInvalid`, `StoreInvalid`, `ReplicaFailed`, `CallFailed` or
- * `ProtocolInvalid`, and the whole cause where it is not.
+ * has one line where it is `GroupInvalid`, `StoreInvalid`, `ReplicaFailed`, `MetricsFailed`,
+ * `CallFailed` or `ProtocolInvalid`, and the whole cause where it is not.
  */
 export const runMain = <A, E>(program: Effect.Effect<A, E>): void =>
   run(program, { disableErrorReporting: true })

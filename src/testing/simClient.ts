@@ -173,7 +173,7 @@ export class SimClient {
       world.time.after(random.below(600), () => {
         if (this.#dead || call.result !== undefined) return
         this.#open--
-        over?.("cancelled")
+        over?.("interrupted")
         this.#core.cancel(id)
       })
     }

@@ -1,5 +1,5 @@
 /** A client of one group: the call table over links to all members. Plain code; a scope owns it. */
-import { NO_BYTES } from "../../base/bytes.ts"
+import { hexOf, NO_BYTES } from "../../base/bytes.ts"
 import type { ErrorCode } from "../../base/errorCode.ts"
 import { LIMITS, type Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
@@ -16,6 +16,7 @@ import type { Carrier, NodeChannel, NodeChannelOptions } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
 import { Dialer } from "./dialer.ts"
 import { Link, type LinkOwner } from "./link.ts"
+import { NOBODY, ObservedClient, type Observers } from "./observed.ts"
 import { makeClock, randomBytes } from "./random.ts"
 import { Turn } from "./turn.ts"
 
@@ -30,6 +31,8 @@ export interface GroupClientOptions {
   readonly group: Group["Service"]
   readonly carrier: Carrier["Service"]
   readonly limits?: Limits
+  /** Absent: nobody looks on. */
+  readonly observers?: Observers
 }
 
 export class GroupClient implements CallPort {
@@ -40,6 +43,8 @@ export class GroupClient implements CallPort {
   private readonly turn = new Turn(() => {})
   private readonly hello: Hello
   private readonly key: ClientKey
+  private readonly observed: ObservedClient
+  private readonly unobserve: () => void
   /** Methods whose requests are signed, of those called so far. */
   private readonly signed = new Set<MethodId>()
   private readonly channels = new Map<NodeId, NodeChannel>()
@@ -48,7 +53,7 @@ export class GroupClient implements CallPort {
   private wakeTimer: ReturnType<typeof setTimeout> | undefined
   private readonly ticker: ReturnType<typeof setInterval>
 
-  constructor({ group, carrier, limits = LIMITS }: GroupClientOptions) {
+  constructor({ group, carrier, limits = LIMITS, observers = NOBODY }: GroupClientOptions) {
     this.system = group.system
     this.limits = limits
     const signer = carrier.makeKey?.()
@@ -58,6 +63,8 @@ export class GroupClient implements CallPort {
       signer,
       random: randomBytes
     })
+    const client = { group: group.name, key: hexOf(this.key.publicKey) }
+    this.observed = new ObservedClient(observers, client)
     this.hello = {
       version: LINK_VERSION,
       group: group.name,
@@ -79,6 +86,7 @@ export class GroupClient implements CallPort {
         wake: (atMs) => this.wake(atMs)
       }
     })
+    this.unobserve = this.observed.begin(this.core)
     for (const [node, address] of group.addresses) {
       this.channels.set(node, this.channel(node, address, carrier))
     }
@@ -89,13 +97,13 @@ export class GroupClient implements CallPort {
   start<R, A>(spec: CallSpec<R, A> & { readonly name?: string }): () => void {
     if (spec.name !== undefined) this.names.set(spec.method, spec.name)
     if (spec.signed === true) this.signed.add(spec.method)
-    const id = this.core.start(spec)
-    return () => this.core.cancel(id)
+    return this.observed.start(this.core, spec)
   }
 
   /** Fails what is open with `cancelled` and lets go of everything. */
   close(): void {
     this.core.close()
+    this.unobserve()
     clearTimeout(this.wakeTimer)
     clearInterval(this.ticker)
     for (const channel of this.channels.values()) channel.close()
@@ -111,7 +119,10 @@ export class GroupClient implements CallPort {
       goodbye === undefined || !FOR_GOOD.has(goodbye.code)
         ? core.linkDown(node, why)
         : core.linkRefused(node, goodbye.code, goodbye.detail)
-    const reply = (it: Reply): void => core.onReply(node, it)
+    const reply = (it: Reply): void => {
+      this.observed.tap?.received(node, it)
+      core.onReply(node, it)
+    }
     const methodName = (id: MethodId): string | undefined => this.names.get(id)
     const options = { address, hello, limits, check, methodName, up, down, reply }
     if (carrier.unary !== undefined) return carrier.unary(options)
@@ -120,7 +131,9 @@ export class GroupClient implements CallPort {
 
   private send(node: NodeId, message: ClientMessage): boolean {
     const isSigned = message.kind === "request" && this.signed.has(message.method)
-    return this.channels.get(node)?.send(isSigned ? this.key.prove(message) : message) ?? false
+    const taken = this.channels.get(node)?.send(isSigned ? this.key.prove(message) : message)
+    if (taken === true) this.observed.tap?.sent(node, message)
+    return taken ?? false
   }
 
   private wake(atMs: number): void {

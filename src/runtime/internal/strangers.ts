@@ -15,6 +15,7 @@ import type { Carrier, UnaryCall, UnaryIds, UnaryReply } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
 import type { Host } from "../Host.ts"
 import { GroupClient } from "./groupClient.ts"
+import type { Observers } from "./observed.ts"
 
 export interface StrangersOptions {
   readonly host: Host
@@ -22,6 +23,7 @@ export interface StrangersOptions {
   readonly self: NodeId
   readonly carrier: Carrier["Service"]
   readonly limits: Limits
+  readonly observers: Observers
   readonly protocols: ReadonlyArray<ProtocolSpec>
 }
 type Done = (reply: UnaryReply) => void
@@ -122,8 +124,8 @@ export class Strangers {
   }
 
   private stranger(call: UnaryCall, method: MethodSpec, done: Done): () => void {
-    const { group, carrier, limits } = this.options
-    this.client ??= new GroupClient({ group, carrier, limits })
+    const { group, carrier, limits, observers } = this.options
+    this.client ??= new GroupClient({ group, carrier, limits, observers })
     const everywhere = method.call === "multiparty" || method.call === "multicast"
     return this.client.start<Uint8Array, Uint8Array>({
       name: method.fullName,
