@@ -138,7 +138,7 @@ const check = ({ protocols, group, member }: Parts): Effect.Effect<void, Replica
   if (proven !== undefined && group.keys.size === 0) {
     return fail(
       `${proven.fullName} needs signatures, and the group's nodes have no keys`,
-      'give each node of the group file a "key": NodeGroup.generateKey() makes one'
+      'give each node of the group file a "key": npx quorate keygen makes them'
     )
   }
   if (proven !== undefined && (member.signer === undefined || member.verifier === undefined)) {

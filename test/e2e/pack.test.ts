@@ -91,9 +91,16 @@ const broadcast = async (fileOf: (file: string) => string): Promise<void> => {
   for (const server of servers) assert.strictEqual((await server.stop("SIGTERM")).code, 0)
 }
 
+/** The command, by its name, as npx finds it. */
+const makeKeys = async (): Promise<void> => {
+  await inApp("quorate", "keygen", "--group", "demo", "--nodes", "4", "--out", "keys")
+  assert.lengthOf(readdirSync(join(app, "keys")), 5)
+}
+
 it("installed elsewhere as the set-up says, a proto generates, compiles and runs", async () => {
   await packAndInstall()
   for (const tarball of tarballs()) await lint(tarball)
+  await makeKeys()
   await generateAndCheck()
   await broadcast((file) => file)
   await follow("compile")

@@ -70,7 +70,7 @@ export interface MemberOptions {
    * its folder must not start with an empty one.
    */
   readonly init?: boolean
-  /** File with the node's private key (PEM): for groups with signed methods. */
+  /** File with the node's private key (PEM): for proven links and signed methods. */
   readonly key?: string
   /**
    * `host:port` to listen at, where it is not what the group file has: behind a proxy, or in a
@@ -172,7 +172,7 @@ const readKey = (
     }
     const signer = readSigner(pem)
     if (signer === undefined) {
-      return fail("it holds no ed25519 private key in PEM", "make one with NodeGroup.generateKey()")
+      return fail("it holds no ed25519 private key in PEM", "make one with npx quorate keygen")
     }
     const key = hexOf(signer.publicKey)
     const told = group.keys.get(id)
