@@ -102,8 +102,28 @@ export interface Limits {
    * is left free. A request beyond it is `overloaded`, a one-way is dropped.
    */
   readonly unverifiedBytesMax: number
-  /** Equivocations kept as evidence; a newer one replaces the oldest. */
+  /**
+   * Equivocations kept as evidence, one of each author, lane, index, phase and round. Beyond it the
+   * author with most of them loses one, those without signatures first.
+   */
   readonly evidenceMax: number
+  /**
+   * What a member may send, beside a burst of as much as `rateBurstMs` allows. Beyond it its link
+   * is read later, and nothing of it is lost. More than one core of a node can do.
+   */
+  readonly memberMessagesPerSecond: number
+  readonly memberBytesPerSecond: number
+  /** The same of a client's link. A call beyond it is `overloaded`, a one-way dropped. */
+  readonly clientMessagesPerSecond: number
+  readonly clientBytesPerSecond: number
+  readonly rateBurstMs: number
+  /**
+   * Faults of a member, of which one is forgotten each second: malformed words, false signatures,
+   * equivocations. One more keeps it out for `penaltyMsMin`, then twice as long each time.
+   */
+  readonly faultsMax: number
+  readonly penaltyMsMin: number
+  readonly penaltyMsMax: number
   /** Sessions of one kind of call in one client. When all windows are full, calls wait in order. */
   readonly clientSessionsMax: number
   /** A client's session without calls for longer takes no more: the next call opens a new one. */
@@ -192,6 +212,14 @@ export const LIMITS: Limits = {
   parkedMax: 1024,
   unverifiedBytesMax: 67_108_864,
   evidenceMax: 64,
+  memberMessagesPerSecond: 262_144,
+  memberBytesPerSecond: 268_435_456,
+  clientMessagesPerSecond: 65_536,
+  clientBytesPerSecond: 67_108_864,
+  rateBurstMs: 2_000,
+  faultsMax: 64,
+  penaltyMsMin: 1_000,
+  penaltyMsMax: 60_000,
   clientSessionsMax: 8,
   clientIdleMsMax: 30_000,
   callsOpenMax: 65_536,
@@ -239,6 +267,11 @@ export const checkLimits = (l: Limits): void => {
   assert(l.retryMsMin <= l.retryMsMax && l.redialMsMin <= l.redialMsMax, "back-off must not shrink")
   assert(l.epochLingerMs > l.retryMsMax, "who tries again must still find the epoch")
   assert(l.fetchStallMs > l.fetchTimeoutMs, "a fetch must outlive one slow peer")
+  const burst = l.rateBurstMs / 1_000
+  assert(l.memberBytesPerSecond * burst >= l.tailBytesMax, "a member's backlog is no spam")
+  assert(l.clientMessagesPerSecond * burst >= 2 * l.callsOpenMax, "a client may link twice at once")
+  assert(l.clientBytesPerSecond * burst >= 2 * l.clientBytesMax, "a client may link twice at once")
+  assert(l.penaltyMsMin <= l.penaltyMsMax && l.faultsMax >= 0, "penalties must not shrink")
   assert(l.shutdownMs < 2_000, "a stop takes less than two seconds")
 }
 checkLimits(LIMITS)

@@ -9,39 +9,21 @@ import type { System } from "../quorum/QuorumSystem.ts"
 import { Engine } from "../server/engine.ts"
 import type { EpochStanding } from "../server/epoch.ts"
 import type { Input, Route } from "../server/Input.ts"
-import type { ClientMessage, PeerMessage, Reply, Word } from "../server/Message.ts"
-import type { Output, Report } from "../server/Output.ts"
+import type { ClientMessage, PeerMessage, Word } from "../server/Message.ts"
+import type { Output } from "../server/Output.ts"
 import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import { Deliveries } from "./deliveries.ts"
 import { Fifo } from "./fifo.ts"
 import type { HostWatch } from "./hostWatch.ts"
 import type { LogCore, StoreInvalid } from "./logCore.ts"
-import type { Clock } from "./ports.ts"
+import { undecodable } from "./logScan.ts"
+import { defaultPolicy, Penalties, type PenaltyPolicy } from "./penalties.ts"
 import type { Proofs } from "./proofs.ts"
+import type { HostPorts } from "./hostPorts.ts"
 import { keep } from "./keep.ts"
 import { decodeRecord, encodeRecord } from "./recordCodec.ts"
 import { methodsOf, type Outgoing, refuseSigned, Signing } from "./signing.ts"
 import { type Incoming, incomingOf, Verifying } from "./verifying.ts"
-
-export interface HostPorts {
-  readonly clock: Clock
-  /** Hands a message to the link to `peer`; called only while the peer is up. */
-  readonly sendToPeer: (peer: NodeId, message: PeerMessage) => void
-  /** Hands a reply to a client's link; dropped where the link is gone. */
-  readonly sendToClient: (route: Route, reply: Reply) => void
-  /** Run an entry handler's Effect; its end comes back as `ran(token, …)`. */
-  readonly run: (token: number, effect: unknown) => void
-  readonly interrupt: (token: number) => void
-  /** Where the epoch stands at a member: `of` this node, durably, or as the member says. */
-  readonly epoch?: (of: NodeId, standing: EpochStanding) => void
-  readonly report: (what: Report, detail: string) => void
-  /** The node is silent from now on. */
-  readonly halt: (reason: string) => void
-  /** Call `drain` once, soon. */
-  readonly wake: () => void
-  /** Call `timeUp` at this time, by `clock`; replaces what was asked before. */
-  readonly wakeAt: (atMs: number) => void
-}
 
 /** What a host needs of an engine. */
 export type HostEngine = Pick<
@@ -64,6 +46,8 @@ export interface HostOptions {
   readonly proofs?: Proofs
   /** Looks on; absent: nobody does. */
   readonly watch?: HostWatch
+  /** Absent: what suits the fault model. */
+  readonly policy?: PenaltyPolicy
   /** For the simulator: puts something between host and engine. */
   readonly makeEngine?: (make: () => Engine) => HostEngine
 }
@@ -76,8 +60,11 @@ interface Gated {
   readonly output: Output
 }
 
+export type { HostPorts } from "./hostPorts.ts"
+
 export class HostCore {
   readonly engine: HostEngine
+  readonly penalties: Penalties
   private readonly limits: Limits
   private readonly log: LogCore | undefined
   private readonly ports: HostPorts
@@ -109,11 +96,18 @@ export class HostCore {
   constructor(options: HostOptions) {
     this.limits = options.limits
     this.log = options.log
-    this.ports = options.ports
+    const { ports } = options
+    this.ports = ports
     this.watch = options.watch
     this.deliveries = new Deliveries(options.self, options.protocols)
     const { proofs, limits, self } = options
+    const { system, policy = defaultPolicy(system.model) } = options
     const methods = methodsOf(options.protocols)
+    this.penalties = new Penalties({
+      ...{ system, limits, policy, proofs },
+      penalise: (penalty) => ports.penalise?.(penalty),
+      report: (detail) => ports.report("penalty", detail)
+    })
     if (proofs === undefined) refuseSigned(methods)
     else {
       const send = (message: Outgoing): void => this.send(message)
@@ -173,16 +167,31 @@ export class HostCore {
 
   /** Never refused: what a link acknowledged was given to the engine. Links bound it. */
   receive(from: NodeId, message: PeerMessage): void {
-    this.take(from, { kind: "message", atMs: this.ports.clock.nowMs(), from, message })
+    const atMs = this.ports.clock.nowMs()
+    this.penalties.heard(from, bytesOf(message), atMs)
+    this.take(from, { kind: "message", atMs, from, message })
   }
 
   fromClient(route: Route, message: ClientMessage, client = ""): void {
     const atMs = this.ports.clock.nowMs()
+    // Those who call without a link are as one.
+    const link = client === "" ? 0 : route
+    if (!this.penalties.asked(link, bytesOf(message), atMs)) return this.refuse(route, message)
     // What waits for a stuck disk is bounded too.
     const unproven = (this.verifying?.waiting ?? 0) + (this.signing?.waiting ?? 0)
     const waiting = Math.max(this.inbox.length, this.gate.length, unproven)
     if (waiting >= this.limits.inboxMax) return this.refuse(route, message)
     if (!this.take(-route, incomingOf(atMs, route, message, client))) this.refuse(route, message)
+  }
+
+  /** Why no link of the member is taken now. */
+  refuses(peer: NodeId): ReturnType<Penalties["refuses"]> {
+    return this.penalties.refuses(peer, this.ports.clock.nowMs())
+  }
+
+  /** A client's link is gone. */
+  clientGone(route: Route): void {
+    this.penalties.gone(route)
   }
 
   private take(from: number, input: Incoming): boolean {
@@ -353,6 +362,10 @@ export class HostCore {
         return ports.epoch?.(output.of, output.standing)
       case "report":
         return ports.report(output.what, output.detail)
+      case "fault": {
+        const { of, fault, evidence } = output
+        return this.penalties.fault(of, fault, ports.clock.nowMs(), evidence)
+      }
       case "halt":
         return this.halt(output.reason)
       case "store":
@@ -382,8 +395,7 @@ export class HostCore {
   }
 }
 
-const undecodable = (position: number): StoreInvalid => ({
-  where: `log record ${position}`,
-  what: "its checksum holds, but it is no record of this version",
-  remedy: "start the version that wrote it, or restore the data folder from a copy"
-})
+/** Of a message, beside its body. */
+const HEADER_BYTES = 64
+const bytesOf = (message: PeerMessage | ClientMessage): number =>
+  HEADER_BYTES + ("body" in message ? message.body.length : 0)

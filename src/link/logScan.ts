@@ -88,6 +88,12 @@ const newer = (where: string, version: number): StoreInvalid => ({
   remedy: "start it with the newer version of Quorate that wrote it"
 })
 
+export const undecodable = (position: number): StoreInvalid => ({
+  where: `log record ${position}`,
+  what: "its checksum holds, but it is no record of this version",
+  remedy: "start the version that wrote it, or restore the data folder from a copy"
+})
+
 const damaged = (disk: Disk, name: string, offset: number, what: string): StoreInvalid => ({
   where: `${disk.where}/${name} at byte ${offset}`,
   what: `the log is damaged: ${what}`,

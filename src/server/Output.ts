@@ -5,6 +5,7 @@
  */
 import type { NodeId } from "../base/NodeId.ts"
 import type { EpochStanding } from "./epoch.ts"
+import type { Evidence } from "./evidence.ts"
 import type { Route } from "./Input.ts"
 import type { Delivered, LogRecord } from "./LogRecord.ts"
 import type { PeerMessage, Reply } from "./Message.ts"
@@ -25,7 +26,35 @@ export type Output =
   | { readonly kind: "epoch"; readonly of: NodeId; readonly standing: EpochStanding }
   /** Worth telling the operator: a poisoned instance, a lost one, equivocation. */
   | { readonly kind: "report"; readonly what: Report; readonly detail: string }
+  /** A member did what no correct one does; with `evidence` also others can tell. */
+  | {
+      readonly kind: "fault"
+      readonly of: NodeId
+      readonly fault: Fault
+      readonly evidence?: Evidence
+    }
   /** This node must stop: our application, `deliver` or `evolve` threw. */
   | { readonly kind: "halt"; readonly reason: string }
 
-export type Report = "poisoned" | "lost" | "cut" | "equivocation" | "bad_signature" | "ignored"
+/** What no correct member does. */
+export type Fault =
+  | "malformed"
+  /** A message that is not about what its envelope says. */
+  | "key_mismatch"
+  | "bad_signature"
+  /** In another's name, where that takes a signature. */
+  | "unsigned_author"
+  | "equivocation"
+  /** The link was not kept to: its rules, or its credit. */
+  | "bad_link"
+  /** It claimed to be who its key is not. */
+  | "false_identity"
+
+export type Report =
+  | "poisoned"
+  | "lost"
+  | "cut"
+  | "equivocation"
+  | "bad_signature"
+  | "penalty"
+  | "ignored"

@@ -21,6 +21,7 @@ import { fits, read, votable } from "./incoming.ts"
 import type { Delivered } from "./LogRecord.ts"
 import type { Word } from "./Message.ts"
 import { AuthorMistake, textOf } from "./authorMistake.ts"
+import { EvidenceKept } from "./evidence.ts"
 import { type Deed, plan } from "./plan.ts"
 import type { HandlerResult } from "./Protocol.ts"
 import type { Signed } from "./Proof.ts"
@@ -50,21 +51,8 @@ export interface Saying {
   readonly to: ReadonlyArray<NodeId> | undefined
 }
 
-/** One author, one (lane, index, phase, round), two values. */
-export interface Evidence {
-  readonly author: number
-  readonly lane: LaneKey
-  readonly index: number
-  readonly method: number
-  readonly round: number
-  readonly first: Uint8Array
-  readonly second: Uint8Array
-  /** In a signed phase: theirs, which convince anyone. */
-  readonly signatures?: readonly [Uint8Array, Uint8Array]
-}
-
 export class Agreement {
-  readonly evidence: Array<Evidence> = []
+  readonly evidence: EvidenceKept
   readonly core: Core
   private readonly recovery: Recovery
   readonly answers: Answers
@@ -77,6 +65,7 @@ export class Agreement {
 
   constructor(core: Core, recovery: Recovery, answers: Answers, execution: Execution) {
     this.core = core
+    this.evidence = new EvidenceKept(core.limits.evidenceMax)
     this.recovery = recovery
     this.answers = answers
     this.execution = execution
@@ -101,15 +90,16 @@ export class Agreement {
     const { body } = word
     if (bytesEqual(before.body, body)) return this.core.count("duplicate")
     const { method, instance, round, rank } = cast
-    if (this.evidence.length >= this.core.limits.evidenceMax) this.evidence.shift()
     const author = this.core.system.member(rank)
     const [lane, index] = [instance.lane.key, instance.index]
     const kept = { author, lane, index, method: method.id, round, first: before.body, second: body }
     const first = before.word?.signature
     const signed = first && word.signature && ([first, word.signature] as const)
-    this.evidence.push(signed === undefined ? kept : { ...kept, signatures: signed })
+    const evidence = signed === undefined ? kept : { ...kept, signatures: signed }
+    if (!this.evidence.add(evidence)) return this.core.count("equivocation")
     const where = `${laneText(lane)}/${index} ${method.spec.name} round ${round}`
     this.core.report("equivocation", `node ${author} said two values at ${where}`)
+    this.core.blame(author, "equivocation", evidence)
   }
 
   private valueOf(method: Method, message: object, body: Uint8Array) {

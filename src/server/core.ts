@@ -5,12 +5,13 @@ import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { EpochLife } from "./epoch.ts"
+import type { Evidence } from "./evidence.ts"
 import type { Handlers, Protocol } from "./handlers.ts"
 import type { Lane, ProtocolLane } from "./lanes.ts"
 import { isSession, type LaneKey } from "./laneKey.ts"
 import type { LogEntry } from "./LogRecord.ts"
 import type { Request, Word } from "./Message.ts"
-import type { Output, Report } from "./Output.ts"
+import type { Fault, Output, Report } from "./Output.ts"
 import { Parked } from "./parked.ts"
 import type { Says } from "./says.ts"
 import type { Sessions } from "./sessions.ts"
@@ -103,6 +104,10 @@ export class Core {
   report(what: Report, detail: string): void {
     this.count(what)
     this.outbox.emit({ kind: "report", what, detail })
+  }
+
+  blame(of: NodeId, fault: Fault, evidence?: Evidence): void {
+    this.outbox.emit({ kind: "fault", of, fault, ...(evidence && { evidence }) })
   }
 
   /** Our own application or `evolve` broke its promise: nothing more leaves this node. */

@@ -6,10 +6,11 @@ import { assert, unreachable } from "../base/assert.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
-import { Agreement, type Evidence } from "./agreement.ts"
+import { Agreement } from "./agreement.ts"
 import { Answers } from "./answers.ts"
 import { checkpoint } from "./checkpoint.ts"
 import { Core, type Counters } from "./core.ts"
+import type { Evidence } from "./evidence.ts"
 import { Execution } from "./execution.ts"
 import { type EarlyVote, EarlyVotes } from "./early.ts"
 import { EpochLife } from "./epoch.ts"
@@ -21,7 +22,7 @@ import { type Instance, ProtocolLane, viewOf } from "./lanes.ts"
 import { type LaneKey, laneText } from "./laneKey.ts"
 import type { LogRecord } from "./LogRecord.ts"
 import type { PeerMessage, Word } from "./Message.ts"
-import type { Output } from "./Output.ts"
+import type { Fault, Output } from "./Output.ts"
 import type { IsEffect, ProtocolSpec } from "./Protocol.ts"
 import { Recovery } from "./recovery.ts"
 import { Replay } from "./replay.ts"
@@ -189,11 +190,11 @@ export class Engine {
     const { core } = this
     const rank = core.system.rank(from)
     if (rank < 0 || rank === core.rank) return core.count("no_peer")
-    if (!countable(word)) return core.count("malformed")
+    if (!countable(word)) return this.wrong(from, "malformed")
     const method = core.handlers.byId.get(word.method)
     const known = method !== undefined && fits(method, word)
     const first = this.recovery.took(from, word, known && !method.standing)
-    if (!known) return core.count("malformed")
+    if (!known) return this.wrong(from, "malformed")
     if (word.forged === true) return this.forged(from, method, word)
     if (word.author !== undefined && word.author !== from) return this.relayed(rank, method, word)
     const lane = core.lane(word.lane)
@@ -213,10 +214,17 @@ export class Engine {
     this.vote(lane.instance(word.index), method, rank, word)
   }
 
+  /** Counted, and blamed on who said it: no correct member does. */
+  private wrong(node: NodeId, fault: Fault): void {
+    this.core.count(fault)
+    this.core.blame(node, fault)
+  }
+
   private forged(from: NodeId, method: Method, word: Word): void {
     const where = `${laneText(word.lane)}/${word.index} ${method.spec.name} round ${word.round}`
     const author = word.author === undefined || word.author === from ? "" : `, for ${word.author}`
     this.core.report("bad_signature", `node ${from}${author} at ${where}`)
+    this.core.blame(from, "bad_signature")
   }
 
   /**
@@ -225,7 +233,9 @@ export class Engine {
    */
   private relayed(sender: number, method: Method, word: Word): void {
     const { core } = this
-    if (method.spec.signed !== true) return core.count("unsigned_author")
+    if (method.spec.signed !== true) {
+      return this.wrong(core.system.member(sender), "unsigned_author")
+    }
     const rank = core.system.rank(word.author!)
     const lane = core.lane(word.lane)
     const instance = lane === undefined ? undefined : votable(lane, word.index)
@@ -322,7 +332,7 @@ export class Engine {
     const { core } = this
     if (instance.ended) return core.count("late_word")
     const message = read(method, word)
-    if (typeof message === "string") return core.count(message)
+    if (typeof message === "string") return this.wrong(core.system.member(rank), message)
     const row = instance.row(method.slot, word.round, rank, core)
     if (row === undefined) return core.count("old_round")
     this.agreement.cast({ method, instance, row, round: word.round, rank, message, word })
@@ -358,7 +368,7 @@ export class Engine {
   }
   /** Equivocations, the latest few. */
   get evidence(): ReadonlyArray<Evidence> {
-    return this.agreement.evidence
+    return this.agreement.evidence.all
   }
   /** Entries of every table, for bounds and tests. */
   size(): { readonly [table: string]: number } {

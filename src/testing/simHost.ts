@@ -4,6 +4,7 @@ import type { Prng } from "../base/prng.ts"
 import { decodeMessage, encodeMessage } from "../link/envelope.ts"
 import { HostCore, type HostEngine, type HostOptions, type HostPorts } from "../link/hostCore.ts"
 import type { LogCore } from "../link/logCore.ts"
+import type { PenaltyPolicy } from "../link/penalties.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Engine } from "../server/engine.ts"
 import type { Route } from "../server/Input.ts"
@@ -11,26 +12,18 @@ import type { PeerMessage, Reply } from "../server/Message.ts"
 import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import type { Adversary } from "./byzantine.ts"
 import type { Checkers } from "./Checkers.ts"
+import type { Decorate } from "./decorate.ts"
 import { frozen } from "../runtime/internal/frozen.ts"
 import { twice } from "../runtime/internal/twice.ts"
 import { ProcessKilled, untilKilled } from "./killed.ts"
 import type { SimDisk } from "./simDisk.ts"
 import type { SimProofs } from "./simProofs.ts"
 import type { Endpoint, HostNetwork, NetworkPort, SimHello } from "./simNetwork.ts"
+import { SimPenalties } from "./simPenalties.ts"
 import { SimStore } from "./simStore.ts"
 import { tappedHost } from "./simTap.ts"
 import { isClientMessage, isPeerMessage } from "./speakers.ts"
 import { EPOCH_MS, type World } from "./world.ts"
-
-/** Puts something between the parts of a node: how a test plants a bug. */
-export interface Decorate {
-  /** Asked at each boot; `correct`: the node neither lies nor has lost its disk. */
-  readonly spec?: (spec: ProtocolSpec, node: NodeId, correct: boolean) => ProtocolSpec
-  readonly system?: (system: System, node: NodeId) => System
-  readonly log?: (log: LogCore, node: NodeId) => LogCore
-  readonly ports?: (ports: HostPorts, node: NodeId) => HostPorts
-  readonly engine?: (engine: Engine, node: NodeId) => HostEngine
-}
 
 /** A process that was killed on purpose is started again after this time. */
 const KILLED_DOWN_MS = 60
@@ -39,6 +32,8 @@ const REFUSED_MS = 5_000
 
 /** Runs an entry handler's Effect to its end, at once. */
 export type RunEffect = (effect: unknown) => HandlerResult | { readonly failure: string } | "async"
+
+export type { Decorate } from "./decorate.ts"
 
 export interface SimHostOptions {
   readonly world: World
@@ -67,6 +62,8 @@ export interface SimHostOptions {
   readonly mayPoison: boolean
   /** Where methods are signed. */
   readonly signs?: SimProofs | undefined
+  /** Absent: what suits the fault model. */
+  readonly policy?: PenaltyPolicy | undefined
 }
 
 /** One node: the host core of production over a simulated disk, through all its lives. */
@@ -75,6 +72,7 @@ export class SimHost {
   readonly #options: SimHostOptions
   /** Absent in a group without durability. */
   readonly #store: SimStore | undefined
+  readonly penalties: SimPenalties
   /** The store each member showed first in this life. */
   readonly #shown = new Map<NodeId, string>()
   /** Members whose link now up shows another store. */
@@ -97,6 +95,7 @@ export class SimHost {
     this.#options = options
     this.node = options.node
     const { disk } = options
+    this.penalties = new SimPenalties(options)
     this.#store = disk && new SimStore({ ...options, disk })
     if (disk !== undefined) disk.kills = (count) => this.#kills("disk", count)
   }
@@ -157,6 +156,7 @@ export class SimHost {
     this.#life++
     this.#alive = false
     this.#core = undefined
+    this.penalties.crashed()
     world.happened("crash", this.node, disk?.unsyncedBytes ?? 0)
     disk?.crash()
     if (disk === undefined) checkers.forgot(this.node)
@@ -225,6 +225,7 @@ export class SimHost {
       log,
       isEffect,
       announced: this.#options.announced === true,
+      ...(this.#options.policy && { policy: this.#options.policy }),
       ...(proofs && { proofs }),
       ports: decorate.ports?.(ports, this.node) ?? ports,
       ...(engine && { makeEngine: (make: () => Engine) => engine(make()) })
@@ -286,6 +287,8 @@ export class SimHost {
           checkers.fail(`node ${this.node} poisoned an instance: ${detail}`)
         }
       },
+      penalise: (penalty) =>
+        this.penalties.penalise(penalty, nowMs(), (route) => this.#clients.get(route)!),
       halt: (reason) => {
         world.happened("halted", this.node, 0)
         if (this.#options.disk?.refused === true) return later(0, () => this.#stopFailed())
@@ -337,13 +340,17 @@ export class SimHost {
         this.#clients.set(route, peer)
       },
       closed: (peer) => {
+        this.penalties.forget(peer)
         if (this.#refused.delete(peer)) return
         if (peer <= NODE_ID_MAX) return core.peerDown(peer)
-        this.#clients.delete(this.#routes.get(peer) ?? 0)
+        const route = this.#routes.get(peer) ?? 0
+        this.#clients.delete(route)
+        core.clientGone(route)
         this.#routes.delete(peer)
       },
       receive: (peer, bytes) => {
-        if (!this.#refused.has(peer)) this.#receive(core, peer, bytes)
+        const read = () => this.#refused.has(peer) || this.#receive(core, peer, bytes)
+        this.penalties.receive(peer, read)
       }
     }
   }
@@ -353,6 +360,10 @@ export class SimHost {
     const { world, network, disk } = this.#options
     const first = this.#shown.get(peer) ?? core.engine.stores.get(peer) ?? storeId
     this.#shown.set(peer, first)
+    if (core.refuses(peer) !== undefined) {
+      this.#refused.add(peer)
+      return network.cut(this.node, peer, REFUSED_MS)
+    }
     if (disk === undefined || first === storeId) {
       this.#options.checkers.order.linkUp(this.node, peer)
       return core.peerUp(peer, storeId)

@@ -3,6 +3,7 @@ import { assert } from "../base/assert.ts"
 import { checkLimits, LIMITS, type Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import { Prng } from "../base/prng.ts"
+import type { PenaltyPolicy } from "../link/penalties.ts"
 import type { Tap } from "../link/tap.ts"
 import type { FaultModel } from "../quorum/FaultModel.ts"
 import { makeSystem, type System } from "../quorum/QuorumSystem.ts"
@@ -65,6 +66,8 @@ export interface SimulateOptions {
   /** Absent: entry handlers' Effects run without services. */
   readonly runEffect?: RunEffect
   readonly decorate?: Decorate
+  /** What nodes do about spam, faults and proven lies; absent: what suits the model. */
+  readonly policy?: PenaltyPolicy
   /** Of every run; the others are drawn. */
   readonly limits?: Partial<Limits>
   readonly trace?: Trace
@@ -280,7 +283,8 @@ class Run {
       skewMs: () => random.below(skewMax),
       ...(kills && { kills }),
       mayPoison,
-      signs: this.#signs
+      signs: this.#signs,
+      policy: this.#options.policy
     })
   }
 

@@ -1,0 +1,294 @@
+/**
+ * What a node does about those who take more than their part, or do what no correct one does:
+ * reports, throttles, disconnects, bans, by policy. Time is a parameter; nothing is dropped here.
+ *
+ * A correct member is never cut off: a rate only slows it down, a fault is what no correct member
+ * does, a ban takes two signatures of its key. And whatever is wrong, no more members than may be
+ * faulty are kept out at once: a node keeps links to a quorum.
+ */
+import { assert } from "../base/assert.ts"
+import type { Limits } from "../base/limits.ts"
+import type { NodeId } from "../base/NodeId.ts"
+import type { FaultModel } from "../quorum/FaultModel.ts"
+import type { System } from "../quorum/QuorumSystem.ts"
+import type { Evidence } from "../server/evidence.ts"
+import type { Route } from "../server/Input.ts"
+import type { Fault } from "../server/Output.ts"
+import { evidenceJobs } from "./evidence.ts"
+import { Meter } from "./meter.ts"
+import type { Proofs } from "./proofs.ts"
+
+export interface PenaltyPolicy {
+  /**
+   * Who sends more than its rate. `throttle`: a member's link is read no further for a while; a
+   * client's calls are `overloaded`. `disconnect`: also, a client that goes on all the same is cut.
+   */
+  readonly onSpam: "report" | "throttle" | "disconnect"
+  /** A member that does, again and again, what no correct one does. */
+  readonly onFault: "report" | "disconnect"
+  /** A member of which two signed words prove that it lies; in a crash group always `report`. */
+  readonly onProof: "report" | "ban"
+}
+
+export const defaultPolicy = (model: FaultModel): PenaltyPolicy =>
+  model === "crash"
+    ? { onSpam: "throttle", onFault: "report", onProof: "report" }
+    : { onSpam: "disconnect", onFault: "disconnect", onProof: "report" }
+
+/** What the rim has to do. */
+export type Penalty =
+  /** Reads the link no further until then; nothing of it is lost. */
+  | { readonly kind: "slow"; readonly member: NodeId; readonly untilMs: number }
+  /** Ends the link; until then {@link Penalties.refuses} others. */
+  | {
+      readonly kind: "cut"
+      readonly member: NodeId
+      readonly untilMs: number
+      readonly detail: string
+    }
+  | { readonly kind: "cutClient"; readonly route: Route; readonly detail: string }
+
+export interface PenaltiesParts {
+  readonly system: System
+  readonly limits: Limits
+  readonly policy: PenaltyPolicy
+  /** Where methods are signed. */
+  readonly proofs: Proofs | undefined
+  readonly penalise: (penalty: Penalty) => void
+  /** One line for the operator. */
+  readonly report: (detail: string) => void
+}
+
+interface Member {
+  readonly node: NodeId
+  readonly meter: Meter
+  readonly faults: Meter
+  slowUntilMs: number
+  outUntilMs: number
+  /** How long it is kept out next time. */
+  nextMs: number
+  quietUntilMs: number
+}
+interface Client {
+  readonly meter: Meter
+  /** Of what was refused. */
+  readonly beyond: Meter
+  quietUntilMs: number
+}
+
+/** What an operator is told of one sender, at most so often. */
+const REPORT_MS = 10_000
+const FOR_EVER = Number.POSITIVE_INFINITY
+
+export class Penalties {
+  readonly counters = {
+    slowed: 0,
+    refused: 0,
+    faults: 0,
+    cut: 0,
+    clientsCut: 0,
+    banned: 0,
+    /** Would have been kept out, but so many already are. */
+    spared: 0
+  }
+  private readonly parts: PenaltiesParts
+  private readonly members: ReadonlyMap<NodeId, Member>
+  /** By their routes. At most `routesMax`: who owes nothing goes first, then who came first. */
+  private readonly clients = new Map<Route, Client>()
+  private readonly banned = new Set<NodeId>()
+
+  constructor(parts: PenaltiesParts) {
+    this.parts = parts
+    const { limits, system } = parts
+    const rate = {
+      messagesPerSecond: limits.memberMessagesPerSecond,
+      bytesPerSecond: limits.memberBytesPerSecond,
+      burstMs: limits.rateBurstMs
+    }
+    const faults = { messagesPerSecond: 1, bytesPerSecond: 1, burstMs: 1_000 * limits.faultsMax }
+    const members = system.members.map((node): [NodeId, Member] => [
+      node,
+      {
+        node,
+        meter: new Meter(rate),
+        faults: new Meter(faults),
+        slowUntilMs: 0,
+        outUntilMs: 0,
+        nextMs: limits.penaltyMsMin,
+        quietUntilMs: 0
+      }
+    ])
+    this.members = new Map(members)
+  }
+
+  /** A member's message: it is taken, however much it is. */
+  heard(node: NodeId, bytes: number, atMs: number): void {
+    const member = this.members.get(node)
+    if (member === undefined) return
+    const aheadMs = member.meter.take(bytes, atMs)
+    if (aheadMs > 0) this.slow(member, aheadMs, atMs)
+  }
+
+  /** A client's message: whether it is taken. */
+  asked(route: Route, bytes: number, atMs: number): boolean {
+    const client = this.clients.get(route) ?? this.newcomer(route, atMs)
+    if (client.meter.allows(bytes, atMs)) return true
+    this.counters.refused++
+    const { onSpam } = this.parts.policy
+    const persists = client.beyond.take(bytes, atMs) > 0
+    if (persists && onSpam === "disconnect") {
+      this.counters.clientsCut++
+      this.gone(route)
+      this.parts.penalise({ kind: "cutClient", route, detail: `${SPAM}, and goes on` })
+      return false
+    }
+    if (atMs >= client.quietUntilMs) {
+      client.quietUntilMs = atMs + REPORT_MS
+      const done = onSpam === "report" ? "nothing is done about it" : "what is beyond is overloaded"
+      this.parts.report(`a client (route ${route}) ${SPAM}: ${done}`)
+    }
+    return onSpam === "report"
+  }
+
+  /** The client's link is gone. */
+  gone(route: Route): void {
+    this.clients.delete(route)
+  }
+
+  /** A member did what no correct one does. */
+  fault(node: NodeId, fault: Fault, atMs: number, evidence?: Evidence): void {
+    const member = this.members.get(node)
+    if (member === undefined) return
+    this.counters.faults++
+    if (evidence?.signatures !== undefined) this.prove(member, evidence)
+    if (member.faults.idle(atMs)) member.nextMs = this.parts.limits.penaltyMsMin
+    if (member.faults.take(0, atMs) === 0 || this.isOut(member, atMs)) return
+    const times = `node ${node} did what no correct member does, again and again, last ${fault}`
+    if (this.parts.policy.onFault === "report") {
+      return this.tell(member, atMs, `${times}: ${LOOK}`)
+    }
+    if (!this.mayKeepOut(member, atMs)) {
+      this.counters.spared++
+      return this.tell(member, atMs, `${times}; ${SPARED}`)
+    }
+    const { nextMs } = member
+    member.outUntilMs = atMs + nextMs
+    member.nextMs = Math.min(2 * nextMs, this.parts.limits.penaltyMsMax)
+    this.counters.cut++
+    this.tell(member, atMs, `${times}: it is kept out for ${nextMs} ms; ${LOOK}`)
+    const detail = `what no correct member does came from node ${node}, last ${fault}`
+    this.parts.penalise({ kind: "cut", member: node, untilMs: member.outUntilMs, detail })
+  }
+
+  /** Why a link of this member is refused now, for people; `banned`: until an operator says so. */
+  refuses(
+    node: NodeId,
+    atMs: number
+  ): { readonly banned: boolean; readonly detail: string } | undefined {
+    if (this.banned.has(node)) {
+      return { banned: true, detail: `node ${node} is banned here: ask this node's operator` }
+    }
+    const member = this.members.get(node)
+    if (member === undefined || member.outUntilMs <= atMs) return undefined
+    const leftMs = Math.ceil(member.outUntilMs - atMs)
+    return { banned: false, detail: `node ${node} is kept out for another ${leftMs} ms` }
+  }
+
+  /** By an operator, or with proof. */
+  ban(node: NodeId, why: string): void {
+    const member = this.members.get(node)
+    assert(member !== undefined, "a ban is of a member")
+    if (this.banned.has(node)) return
+    this.banned.add(node)
+    this.counters.banned++
+    this.parts.report(
+      `node ${node} is banned: ${why}; lift the ban once its operator has mended it`
+    )
+    const detail = `node ${node} is banned: ${why}`
+    this.parts.penalise({ kind: "cut", member: node, untilMs: FOR_EVER, detail })
+  }
+
+  /** By an operator: the member begins anew, with no faults. */
+  lift(node: NodeId): void {
+    this.banned.delete(node)
+    const member = this.members.get(node)
+    if (member !== undefined) member.outUntilMs = 0
+  }
+
+  /** Members that are kept out now. */
+  out(atMs: number): ReadonlyArray<NodeId> {
+    const members = [...this.members.values()]
+    return members.filter((member) => this.isOut(member, atMs)).map(({ node }) => node)
+  }
+
+  /** Clients that are remembered, for bounds and tests. */
+  get clientCount(): number {
+    return this.clients.size
+  }
+
+  private isOut({ node, outUntilMs }: Member, atMs: number): boolean {
+    return outUntilMs > atMs || this.banned.has(node)
+  }
+
+  /** More faulty members than the group withstands: to keep out one more takes its quorums away. */
+  private mayKeepOut({ node }: Member, atMs: number): boolean {
+    const others = this.out(atMs).filter((other) => other !== node)
+    return others.length < this.parts.system.faults
+  }
+
+  /** A member answers for what its key signed: two values in one place, and it is a liar. */
+  private prove(member: Member, evidence: Evidence): void {
+    const { policy, proofs, system } = this.parts
+    if (policy.onProof !== "ban" || system.model === "crash" || proofs === undefined) return
+    const jobs = evidenceJobs(proofs, evidence)
+    if (jobs === undefined) return
+    proofs.verifier.verify(jobs, (valid) => {
+      if (!valid.every(Boolean) || this.banned.has(member.node)) return
+      // Those who are kept out for a while only come back: a proof weighs more.
+      if (this.banned.size < system.faults) return this.ban(member.node, "it signed two values")
+      this.counters.spared++
+      this.parts.report(`node ${member.node} signed two values; ${SPARED}`)
+    })
+  }
+
+  private slow(member: Member, aheadMs: number, atMs: number): void {
+    if (atMs < member.slowUntilMs) return
+    const { policy, limits, penalise } = this.parts
+    member.slowUntilMs = atMs + Math.max(aheadMs, limits.tickMs)
+    this.counters.slowed++
+    const done = policy.onSpam === "report" ? "nothing is done about it" : "its link is slowed down"
+    this.tell(member, atMs, `node ${member.node} ${SPAM}: ${done}`)
+    if (policy.onSpam === "report") return
+    penalise({ kind: "slow", member: member.node, untilMs: member.slowUntilMs })
+  }
+
+  private tell(member: Member, atMs: number, line: string): void {
+    if (atMs < member.quietUntilMs) return
+    member.quietUntilMs = atMs + REPORT_MS
+    this.parts.report(line)
+  }
+
+  private newcomer(route: Route, atMs: number): Client {
+    const { limits } = this.parts
+    if (this.clients.size >= limits.routesMax) this.makeRoom(atMs)
+    const rate = {
+      messagesPerSecond: limits.clientMessagesPerSecond,
+      bytesPerSecond: limits.clientBytesPerSecond,
+      burstMs: limits.rateBurstMs
+    }
+    const client = { meter: new Meter(rate), beyond: new Meter(rate), quietUntilMs: 0 }
+    this.clients.set(route, client)
+    return client
+  }
+
+  private makeRoom(atMs: number): void {
+    for (const [route, { meter }] of this.clients) if (meter.idle(atMs)) this.clients.delete(route)
+    if (this.clients.size < this.parts.limits.routesMax) return
+    const [oldest] = this.clients.keys()
+    this.clients.delete(oldest!)
+  }
+}
+
+const SPAM = "sends more than its rate allows"
+const LOOK = "look at its program's version and at its machine"
+const SPARED = "it stays, as no more members may be kept out than the group withstands faulty ones"
