@@ -17,7 +17,7 @@ import { Fifo } from "./fifo.ts"
 import type { HostWatch } from "./hostWatch.ts"
 import type { LogCore, StoreInvalid } from "./logCore.ts"
 import { undecodable } from "./logScan.ts"
-import { defaultPolicy, Penalties, type PenaltyPolicy } from "./penalties.ts"
+import { bytesOf, defaultPolicy, Penalties, type PenaltyPolicy } from "./penalties.ts"
 import type { Proofs } from "./proofs.ts"
 import type { HostPorts } from "./hostPorts.ts"
 import { keep } from "./keep.ts"
@@ -394,8 +394,3 @@ export class HostCore {
     this.ports.sendToClient(route, reply)
   }
 }
-
-/** Of a message, beside its body. */
-const HEADER_BYTES = 64
-const bytesOf = (message: PeerMessage | ClientMessage): number =>
-  HEADER_BYTES + ("body" in message ? message.body.length : 0)

@@ -13,6 +13,7 @@ import type { FaultModel } from "../quorum/FaultModel.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import type { Evidence } from "../server/evidence.ts"
 import type { Route } from "../server/Input.ts"
+import type { ClientMessage, PeerMessage } from "../server/Message.ts"
 import type { Fault } from "../server/Output.ts"
 import { evidenceJobs } from "./evidence.ts"
 import { Meter } from "./meter.ts"
@@ -34,6 +35,12 @@ export const defaultPolicy = (model: FaultModel): PenaltyPolicy =>
   model === "crash"
     ? { onSpam: "throttle", onFault: "report", onProof: "report" }
     : { onSpam: "disconnect", onFault: "disconnect", onProof: "report" }
+
+/** Of a message, beside its body. */
+const HEADER_BYTES = 64
+/** What a message counts as, against a rate. */
+export const bytesOf = (message: PeerMessage | ClientMessage): number =>
+  HEADER_BYTES + ("body" in message ? message.body.length : 0)
 
 /** What the rim has to do. */
 export type Penalty =

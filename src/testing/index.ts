@@ -16,5 +16,5 @@ export {
 } from "./simulate.ts"
 export type { Promises } from "./Checkers.ts"
 export type { CallChoice } from "./simClient.ts"
-export type { Decorate } from "./simHost.ts"
+export type { Decorate } from "./simHostOptions.ts"
 export { type EpochsOptions, type EpochsRun, simulateEpochs } from "./simulateEpochs.ts"

@@ -1,7 +1,10 @@
 import { Cause, type Context, Effect, Exit } from "effect"
 import type { FailCode } from "../base/errorCode.ts"
 import type { Step } from "../server/Directive.ts"
-import type { RunEffect } from "./simHost.ts"
+import type { HandlerResult } from "../server/Protocol.ts"
+
+/** Runs an entry handler's Effect to its end, at once. */
+export type RunEffect = (effect: unknown) => HandlerResult | { readonly failure: string } | "async"
 
 /** What an entry handler's Effect fails with: the fields of `Failed` of src/runtime. */
 interface Refusal {

@@ -1,70 +1,25 @@
-import type { Limits } from "../base/limits.ts"
 import { NODE_ID_MAX, type NodeId } from "../base/NodeId.ts"
-import type { Prng } from "../base/prng.ts"
 import { decodeMessage, encodeMessage } from "../link/envelope.ts"
 import { HostCore, type HostEngine, type HostOptions, type HostPorts } from "../link/hostCore.ts"
 import type { LogCore } from "../link/logCore.ts"
-import type { PenaltyPolicy } from "../link/penalties.ts"
-import type { System } from "../quorum/QuorumSystem.ts"
 import type { Engine } from "../server/engine.ts"
 import type { Route } from "../server/Input.ts"
 import type { PeerMessage, Reply } from "../server/Message.ts"
-import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.ts"
-import type { Adversary } from "./byzantine.ts"
-import type { Checkers } from "./Checkers.ts"
-import type { Decorate } from "./decorate.ts"
 import { frozen } from "../runtime/internal/frozen.ts"
 import { twice } from "../runtime/internal/twice.ts"
 import { ProcessKilled, untilKilled } from "./killed.ts"
-import type { SimDisk } from "./simDisk.ts"
-import type { SimProofs } from "./simProofs.ts"
-import type { Endpoint, HostNetwork, NetworkPort, SimHello } from "./simNetwork.ts"
+import type { Endpoint, NetworkPort, SimHello } from "./simNetwork.ts"
 import { SimPenalties } from "./simPenalties.ts"
+import type { SimHostOptions } from "./simHostOptions.ts"
 import { SimStore } from "./simStore.ts"
 import { tappedHost } from "./simTap.ts"
 import { isClientMessage, isPeerMessage } from "./speakers.ts"
-import { EPOCH_MS, type World } from "./world.ts"
+import { EPOCH_MS } from "./world.ts"
 
 /** A process that was killed on purpose is started again after this time. */
 const KILLED_DOWN_MS = 60
 /** A member that shows another store than before is kept away this long, then refused again. */
 const REFUSED_MS = 5_000
-
-/** Runs an entry handler's Effect to its end, at once. */
-export type RunEffect = (effect: unknown) => HandlerResult | { readonly failure: string } | "async"
-
-export type { Decorate } from "./decorate.ts"
-
-export interface SimHostOptions {
-  readonly world: World
-  /** That of the world, or the part of it that one of two copies of a node sees. */
-  readonly network: HostNetwork
-  readonly node: NodeId
-  readonly system: System
-  readonly spec: ProtocolSpec
-  readonly limits: Limits
-  readonly random: Prng
-  /** Absent in a group without durability. */
-  readonly disk: SimDisk | undefined
-  readonly checkers: Checkers
-  /** Byzantine nodes have one, but for those whose lie is to run twice. */
-  readonly adversary: Adversary | undefined
-  readonly isEffect: IsEffect
-  readonly runEffect: RunEffect
-  readonly decorate: Decorate
-  /** What the node's clock is ahead of virtual time, in each of its lives. */
-  readonly skewMs: () => number
-  /** Asked after each step of the engine and each operation of the disk; true: dies there. */
-  readonly kills?: (node: NodeId, what: "step" | "disk", count: number) => boolean
-  /** Other epochs of the group come before. */
-  readonly announced?: boolean
-  /** Handlers that throw are part of the run. */
-  readonly mayPoison: boolean
-  /** Where methods are signed. */
-  readonly signs?: SimProofs | undefined
-  /** Absent: what suits the fault model. */
-  readonly policy?: PenaltyPolicy | undefined
-}
 
 /** One node: the host core of production over a simulated disk, through all its lives. */
 export class SimHost {
@@ -357,20 +312,21 @@ export class SimHost {
 
   /** In a durable group a member is known by the store that it showed first. */
   #peerUp(core: HostCore, peer: NodeId, storeId: string): void {
-    const { world, network, disk } = this.#options
+    const { world, disk } = this.#options
     const first = this.#shown.get(peer) ?? core.engine.stores.get(peer) ?? storeId
     this.#shown.set(peer, first)
-    if (core.refuses(peer) !== undefined) {
-      this.#refused.add(peer)
-      return network.cut(this.node, peer, REFUSED_MS)
-    }
+    if (core.refuses(peer) !== undefined) return this.#refuse(peer)
     if (disk === undefined || first === storeId) {
       this.#options.checkers.order.linkUp(this.node, peer)
       return core.peerUp(peer, storeId)
     }
-    this.#refused.add(peer)
     world.happened("refused the store of", this.node, peer)
-    network.cut(this.node, peer, REFUSED_MS)
+    this.#refuse(peer)
+  }
+
+  #refuse(peer: NodeId): void {
+    this.#refused.add(peer)
+    this.#options.network.cut(this.node, peer, REFUSED_MS)
   }
 
   #hello(core: HostCore): SimHello {
