@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { assert, it } from "vitest"
 import { GroupInvalid } from "../src/runtime/Errors.ts"
 import { Group, type GroupConfig, parseGroup } from "../src/runtime/Group.ts"
-import { linksNotice, mayCall, mayLink } from "../src/runtime/internal/groupLinks.ts"
+import { linksNotice, listenProblem, mayCall, mayLink } from "../src/runtime/internal/groupLinks.ts"
 
 const config: GroupConfig = {
   group: "demo",
@@ -215,6 +215,24 @@ it("has plaintext links on one machine, authenticated ones elsewhere, or what it
     const told = refusal(linked([...near, address], false))
     const what = "is not on this machine, and nodes have no keys; make keys with npx quorate keygen"
     assert.include(told, `g.json: node 4's address ${address} ${what}`)
+  }
+})
+
+it("has them whether nodes are dialled with TLS or not", () => {
+  const secure = (addresses: ReadonlyArray<string>) => {
+    const group = linked(addresses, true)
+    return parsed({ ...group, nodes: group.nodes.map((node) => ({ ...node, tls: true })) }).links
+  }
+  assert.deepEqual([near, far].map(secure), ["plaintext", "authenticated"])
+})
+
+it("lets a node listen for other machines only where the file says how links are kept", () => {
+  const problem = (listen: string, more: object) =>
+    listenProblem(parsed(linked(near, true, more)), listen)
+  assert.match(problem("0.0.0.0:1", {})!.what, /^0\.0\.0\.0:1 is reached from other machines, /)
+  assert.isUndefined(problem("127.0.0.1:9", {}))
+  for (const links of ["plaintext", "authenticated"]) {
+    assert.isUndefined(problem("0.0.0.0:1", { links }))
   }
 })
 

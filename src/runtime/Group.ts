@@ -57,6 +57,8 @@ export class Group extends Context.Service<
     /** Ed25519 public keys, 32 bytes each: of all members, or of none. */
     readonly keys: ReadonlyMap<NodeId, Uint8Array>
     readonly links: LinkStrength
+    /** Whether the file says so; else it is the default of where its nodes are. */
+    readonly linksTold: boolean
     /** Of those that may call, in hexadecimal; `undefined`: any client may. */
     readonly clients: ReadonlySet<string> | undefined
     /** SHA-256 over name, faults, f, durable, node ids and keys; hosts of others are refused. */
@@ -126,9 +128,10 @@ const groupOf = (config: Record<string, unknown>, where: string): Group["Service
   const system = makeSystem(parsed.members, faults, parsed.faults)
   const keys = keysOf(nodes as ReadonlyArray<Record<string, unknown>>, where)
   const links = linksOf(config["links"], { addresses, keys }, where)
+  const linksTold = config["links"] !== undefined
   const clients = clientsOf(config["clients"], links, where)
   const digest = digestOf({ name, faults, durable, system, keys })
-  return { name, system, addresses, faults, durable, keys, links, clients, digest }
+  return { name, system, addresses, faults, durable, keys, links, linksTold, clients, digest }
 }
 
 /** After `addressesOf`: the nodes are objects with ids. */

@@ -5,7 +5,10 @@ import { type LinkStrength, STRENGTHS } from "../../link/linkHello.ts"
 import type { Group } from "../Group.ts"
 import { keyOf, shown, Wrong } from "./groupFields.ts"
 
-const LOOPBACK = /^(?:https:\/\/)?(localhost|127(\.[0-9]{1,3}){3}|\[::1\]):[0-9]+$/i
+const LOOPBACK = /^(https:\/\/)?(localhost|127(\.[0-9]{1,3}){3}|\[::1\]):[0-9]+$/i
+/** Whether nobody but processes of this machine reaches the address. */
+const isNear = (address: string): boolean => LOOPBACK.test(address)
+
 /** Clients that a group file may list, 100 bytes each in memory. */
 const CLIENTS_MAX = 65_536
 
@@ -16,7 +19,7 @@ interface Nodes {
 
 /** What `links` says; without it, as safe as the group's nodes allow. */
 export const linksOf = (links: unknown, nodes: Nodes, where: string): LinkStrength => {
-  const far = [...nodes.addresses].find(([, address]) => !LOOPBACK.test(address))
+  const far = [...nodes.addresses].find(([, address]) => !isNear(address))
   if (links === undefined && far === undefined) return "plaintext"
   const strength = links === undefined ? "authenticated" : STRENGTHS.find((one) => one === links)
   if (strength === undefined) {
@@ -64,10 +67,20 @@ export const mayLink = (group: Linked, hostKey: Uint8Array): boolean => {
   return mayCall(group, hostKey) || [...group.keys.values()].some((key) => hexOf(key) === hex)
 }
 
+/** Why a node may not listen there; `undefined`: it may. Plaintext off loopback is asked for. */
+export const listenProblem = (
+  { links, linksTold }: Pick<Group["Service"], "links" | "linksTold">,
+  listen: string
+): { readonly what: string; readonly remedy: string } | undefined => {
+  if (links !== "plaintext" || linksTold || isNear(listen)) return undefined
+  const what = `${listen} is reached from other machines, and links are plaintext by default only`
+  return { what, remedy: 'write "links": "authenticated" in the group file, or "plaintext"' }
+}
+
 /** For the operator, when a node starts; `undefined`: nothing to say. */
 export const linksNotice = ({ addresses, links }: Linked): string | undefined => {
   if (links !== "plaintext") return undefined
-  const near = [...addresses.values()].every((address) => LOOPBACK.test(address))
+  const near = [...addresses.values()].every(isNear)
   const who = near ? "any process of this machine" : "whoever reaches an address of the group"
   return `links are plaintext: ${who} can read all, and speak as any member or client`
 }

@@ -7,6 +7,7 @@ import { isNodeId, type NodeId } from "../../base/NodeId.ts"
 import { Carrier, type NodeChannelOptions } from "../Carrier.ts"
 import { GroupInvalid, type ReplicaFailed, StoreInvalid } from "../Errors.ts"
 import { Group, isAddress, parseGroup } from "../Group.ts"
+import { listenProblem } from "../internal/groupLinks.ts"
 import { Member } from "../Member.ts"
 import type { Signer } from "../../link/ports.ts"
 import { makeConnectCarrier } from "./connectCarrier.ts"
@@ -30,6 +31,11 @@ export interface FileOptions {
   readonly transport?: "link" | "unary"
   /** For nodes with `"tls": true`, where the defaults of Node.js do not fit. */
   readonly tls?: DialTlsFiles
+  /**
+   * File with the client's private key (PEM): for groups that list their clients. Absent: a new key
+   * at each start.
+   */
+  readonly key?: string
 }
 
 /** For a client. Fails with one line that says what is wrong with the file. */
@@ -37,13 +43,23 @@ export const layerFile = (
   path: string,
   options?: FileOptions
 ): Layer.Layer<Group | Carrier, GroupInvalid> =>
-  Layer.provideMerge(Layer.effect(Carrier, makeCarrier(path, options)), layerGroup(path))
+  Layer.provideMerge(Layer.effect(Carrier, makeClientCarrier(path, options)), layerGroup(path))
+
+const makeClientCarrier = Effect.fnUntraced(function* (
+  path: string,
+  options: FileOptions | undefined
+) {
+  const carrier = yield* makeCarrier(path, options)
+  if (options?.key === undefined) return carrier
+  const signer = yield* readKey(options.key)
+  return { ...carrier, makeKey: () => signer }
+})
 
 const layerGroup = (path: string) => Layer.effect(Group, readGroup(path))
 
 const makeCarrier = Effect.fnUntraced(function* (
   path: string,
-  options: (FileOptions & { readonly listenTls?: ListenTlsFiles }) | undefined
+  options: (Omit<FileOptions, "key"> & { readonly listenTls?: ListenTlsFiles }) | undefined
 ) {
   const group = yield* Group
   if (options?.tls !== undefined && ![...group.addresses.values()].some(isSecure)) {
@@ -116,7 +132,8 @@ const makeMember = Effect.fnUntraced(function* (
         })
   }
   const init = options?.init === true
-  const signer = options?.key === undefined ? undefined : yield* readKey(group, id, options.key)
+  const signer =
+    options?.key === undefined ? undefined : yield* readMemberKey(group, id, options.key)
   const listen = yield* checkListen(group, id, path, options)
   const same = { id, init, halted, verifier: nodeVerifier, ...listen, ...(signer && { signer }) }
   if (!group.durable) return Member.of({ ...same, disk: undefined })
@@ -143,7 +160,10 @@ const checkListen = (
   if (listen !== undefined && !isAddress(listen)) {
     return fail(`node ${id} cannot listen at "${listen}"`, 'write "host:port", port 1 to 65535')
   }
-  if (listen !== undefined) return Effect.succeed({ listen })
+  if (listen !== undefined) {
+    const problem = listenProblem(group, listen)
+    return problem === undefined ? Effect.succeed({ listen }) : fail(problem.what, problem.remedy)
+  }
   const dialled = isSecure(group.addresses.get(id)!)
   if (dialled && listenTls === undefined) {
     const what = `node ${id} is dialled with TLS, and listens there itself without`
@@ -156,31 +176,42 @@ const checkListen = (
   return Effect.succeed({})
 }
 
-const readKey = (
-  group: Group["Service"],
-  id: NodeId,
-  path: string
-): Effect.Effect<Signer, GroupInvalid> =>
+const unusable = (path: string, what: string, remedy: string) =>
+  new GroupInvalid({ where: resolve(path), what, remedy })
+
+/** The private key in a file. */
+const readKey = (path: string): Effect.Effect<Signer, GroupInvalid> =>
   Effect.suspend(() => {
-    const fail = (what: string, remedy: string) =>
-      Effect.fail(new GroupInvalid({ where: resolve(path), what, remedy }))
     let pem: string
     try {
       pem = readFileSync(path, "utf8")
     } catch (error) {
-      return fail(`it cannot be read: ${systemErrorText(error)}`, "name the file of the node's key")
+      const what = `it cannot be read: ${systemErrorText(error)}`
+      return unusable(path, what, "name the file of a private key")
     }
-    const signer = readSigner(pem)
-    if (signer === undefined) {
-      return fail("it holds no ed25519 private key in PEM", "make one with npx quorate keygen")
-    }
-    const key = hexOf(signer.publicKey)
-    const told = group.keys.get(id)
-    if (told !== undefined && hexOf(told) === key) return Effect.succeed(signer)
-    const named = told === undefined ? "no key" : `key ${hexOf(told)}`
-    const what = `its public key is ${key}, and the group file has ${named} for node ${id}`
-    return fail(what, `name node ${id}'s own file, or write "key": "${key}" in every group file`)
+    const none = "it holds no ed25519 private key in PEM"
+    return Effect.succeed(readSigner(pem)).pipe(
+      Effect.filterOrFail(
+        (signer) => signer !== undefined,
+        () => unusable(path, none, "make one with npx quorate keygen")
+      )
+    )
   })
+
+const readMemberKey = Effect.fnUntraced(function* (
+  group: Group["Service"],
+  id: NodeId,
+  path: string
+) {
+  const signer = yield* readKey(path)
+  const key = hexOf(signer.publicKey)
+  const told = group.keys.get(id)
+  if (told !== undefined && hexOf(told) === key) return signer
+  const named = told === undefined ? "no key" : `key ${hexOf(told)}`
+  const what = `its public key is ${key}, and the group file has ${named} for node ${id}`
+  const remedy = `name node ${id}'s own file, or write "key": "${key}" in every group file`
+  return yield* unusable(path, what, remedy)
+})
 
 const openDisk = (folder: string, init: boolean) =>
   Effect.acquireRelease(
