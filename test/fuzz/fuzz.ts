@@ -43,7 +43,10 @@ const KEPT_PER_MILLE = 20
 const KEPT_BYTES_MAX = 1_024
 const SMALL_BYTES = 1_024
 const LARGE_MAX = 3
-/** Beyond it an input is tried again, so that a collection is not taken for its cost. */
+/**
+ * Of a target of cost 1. Beyond it an input is tried again, so that a collection is not taken for
+ * its cost.
+ */
 const SLOW_MS = 20
 const AGAIN = 5
 export const FINDINGS = fileURLToPath(new URL("./findings/", import.meta.url))

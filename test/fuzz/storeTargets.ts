@@ -137,6 +137,8 @@ const ODD: ReadonlyArray<unknown> = [
   ...[[], {}, [[]], { id: 1 }, "\n", "é".repeat(70), "crash", "byzantine", "0".repeat(64)]
 ]
 
+const PROPERTY = { configurable: true, enumerable: true, writable: true }
+
 /** The group with one of its values, at any depth, in another's place, gone, twice or odd. */
 const mutateJson = (random: Prng, bytes: Uint8Array): Uint8Array => {
   let root: unknown
@@ -158,10 +160,13 @@ const mutateJson = (random: Prng, bytes: Uint8Array): Uint8Array => {
   for (let left = 1 + random.below(2); left > 0; left--) {
     const { holder, key } = random.pick(places)
     const other = random.pick(places)
+    const put = (at: string, value: unknown): unknown =>
+      // Not assigned: a key may be `__proto__`.
+      Object.defineProperty(holder, at, { ...PROPERTY, value })
     const changes = [
       () => (holder[key] = random.pick(ODD)),
       () => (holder[key] = structuredClone(other.holder[other.key])),
-      () => (holder[random.pick(["f", "key", "id", "__proto__", "x"])] = random.pick(ODD)),
+      () => put(random.pick(["f", "key", "id", "__proto__", "x"]), random.pick(ODD)),
       () => delete holder[key],
       () => Array.isArray(holder) && holder.push(structuredClone(holder[Number(key)]))
     ]

@@ -73,7 +73,7 @@ describe("P9: in the call table", () => {
   })
 })
 
-const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary"]
+const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary", "slow lines"]
 describeRim.each(KINDS)("P9: over %s", (kind) => {
   itRim.live("a client of another group fails at once, though it would wait long", () =>
     Effect.gen(function* () {

@@ -90,7 +90,7 @@ describe("P10: in the call table", () => {
   })
 })
 
-const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary"]
+const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary", "slow lines"]
 describeRim.each(KINDS)("P10: over %s", (kind) => {
   const held = Deferred.makeUnsafe<void>()
   let inside = 0

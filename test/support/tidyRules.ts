@@ -54,8 +54,8 @@ export const BANS: ReadonlyArray<Ban> = [
     instead: "a test runs, or it goes: what is known to fail is listed in a file"
   },
   {
-    // The fault proxy delays: that is what it is for.
-    where: /^test\/(?!support\/faultProxy\.ts)|\.test\.ts$/,
+    // These two delay and disturb in time: that is what they are for.
+    where: /^test\/(?!support\/(faultProxy|realRun)\.ts)|\.test\.ts$/,
     names: /^(setTimeout|setInterval|sleep|\.sleep|Effect\.delay|Atomics\.wait)$/,
     instead:
       "wait for the thing itself: vi.waitFor, an event, a line; AbortSignal.timeout bounds it"

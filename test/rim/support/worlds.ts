@@ -1,5 +1,9 @@
-/** A group and a carrier for tests: over memory, or over HTTP/2 on ports that were free. */
+/**
+ * A group and a carrier for tests: over memory, or over HTTP/2 on ports that were free, also with
+ * slow lines in between.
+ */
 import { Effect, Layer } from "effect"
+import { onTestFinished } from "vitest"
 import { Carrier } from "../../../src/runtime/Carrier.ts"
 import { Group, type GroupConfig } from "../../../src/runtime/Group.ts"
 import { Member } from "../../../src/runtime/Member.ts"
@@ -8,9 +12,11 @@ import { makeConnectCarrier } from "../../../src/runtime/platform-node/connectCa
 import { openUnaryChannel } from "../../../src/runtime/platform-node/unaryCarrier.ts"
 import * as Replica from "../../../src/runtime/Replica.ts"
 import type { Protocol } from "../../../src/runtime/Service.ts"
+import type { Prng } from "../../../src/base/prng.ts"
+import { type Drawn, FaultProxy } from "../../support/faultProxy.ts"
 import { freePorts } from "../../support/processes.ts"
 
-export type Kind = "memory" | "http2" | "unary"
+export type Kind = "memory" | "http2" | "unary" | "slow lines"
 
 /** What a test's nodes and clients live in. */
 export interface World {
@@ -24,6 +30,26 @@ export interface World {
     id: number,
     ...protocols: ReadonlyArray<Protocol<any, never>>
   ) => Layer.Layer<never, Replica.ReplicaFailed>
+}
+
+/** What passes takes its time, on each connection another. */
+const slow = (random: Prng): Drawn => ({
+  up: { delayMs: random.below(6), bytesPerMs: 20 + random.below(200) },
+  down: { delayMs: random.below(6), bytesPerMs: 20 + random.below(200) }
+})
+
+const carrierOf = async (kind: Kind, { nodes }: GroupConfig): Promise<Carrier["Service"]> => {
+  if (kind === "memory") return makeMemoryNetwork().carrier
+  const real = makeConnectCarrier()
+  if (kind !== "slow lines") return real
+  const lines = new Map<string, FaultProxy>()
+  onTestFinished(async () => {
+    await Promise.all([...lines.values()].map((line) => line.close()))
+  })
+  for (const { address } of nodes) {
+    lines.set(address, await FaultProxy.open({ target: address, draw: slow }))
+  }
+  return { ...real, dial: (to, events) => real.dial(lines.get(to)?.address ?? to, events) }
 }
 
 export const makeWorld = (
@@ -40,7 +66,7 @@ export const makeWorld = (
       nodes: ports.map((port, i) => ({ id: i + 1, address: `127.0.0.1:${port}` })),
       ...rest
     }
-    const carrier = kind === "memory" ? makeMemoryNetwork().carrier : makeConnectCarrier()
+    const carrier = await carrierOf(kind, config)
     const group = Layer.orDie(Group.layer(config))
     const layer = Layer.merge(group, Layer.succeed(Carrier, carrier))
     const client =
