@@ -15,6 +15,7 @@ import { type Group, parseGroup } from "../../src/runtime/Group.ts"
 import { Host } from "../../src/runtime/Host.ts"
 import { GroupClient } from "../../src/runtime/internal/groupClient.ts"
 import { makeClock, randomBytes } from "../../src/runtime/internal/random.ts"
+import { NOBODY } from "../../src/runtime/internal/observed.ts"
 import { Runs } from "../../src/runtime/internal/runs.ts"
 import { Strangers } from "../../src/runtime/internal/strangers.ts"
 import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
@@ -134,7 +135,9 @@ export class RealGroup {
     const invalid = host.boot()
     if (invalid !== undefined) throw new Error(`${invalid.where}: ${invalid.what}`)
     const protocols = [options.spec]
-    const strangers = new Strangers({ host, group, self: id, carrier, limits, protocols })
+    const strangers = new Strangers({
+      ...{ host, group, self: id, carrier, limits, protocols, observers: NOBODY }
+    })
     const listener = await Effect.runPromise(
       carrier.listen(group.addresses.get(id)!, {
         accept: (connection) => host.accept(connection),
