@@ -1,6 +1,7 @@
 /** Reads of an application, its snapshots, and nodes that take those of others. */
 import { describe, expect, it } from "vitest"
-import { sha256 } from "../src/base/sha256.ts"
+import { blobOf } from "../src/base/blob.ts"
+import { LIMITS } from "../src/base/limits.ts"
 import { Nodes } from "./support/engines.ts"
 import { ask, ledgerOf, put, undoable } from "./support/ledger.ts"
 
@@ -105,7 +106,7 @@ describe("a snapshot", () => {
     const looking = ledgerOf((context) => {
       const { index, bytes, digest } = context.snapshot()
       if (index === 2) {
-        expect(sha256(bytes)).toEqual(digest)
+        expect(blobOf(bytes, LIMITS.fetchChunkBytes).digest).toEqual(digest)
         digests.push(digest)
       }
       return script(context)

@@ -20,7 +20,7 @@ export { KeyValue }
 const WINDOW = 1024
 /** Of a command's keys and values together: a proposal of it fits a message in any alphabet. */
 const COMMAND_CHARS_MAX = 262_144
-/** Around a state in its message. A larger state is not handed over: who needs it stays behind. */
+/** Around a state in its message. A larger one is fetched instead. */
 const AROUND_BYTES = 32
 /** Who has the state may be away as well. */
 const ASK_AGAIN_MS = 1_000
@@ -56,6 +56,8 @@ export const Paxos = KeyValue.protocol(
     timers: {
       ask: ({ state, lanes, store, forward, arm, wait }) => {
         if (lanes.slots.own > state.missing) return wait
+        // Nobody makes a state for a replica that is fetching one.
+        if (lanes.slots.fetching > 0) return arm("ask", ASK_AGAIN_MS)
         const missing = { attempt: state.attempt + 1, slot: state.missing }
         return [
           store({ record: { case: "missing", value: missing } }),
@@ -117,28 +119,35 @@ export const Paxos = KeyValue.protocol(
       index: () => 1,
       round: (m) => m.attempt,
       each: (context) => {
-        const { message, author, self, state, snapshot, store, forward, ignore } = context
+        const { message, author, self, state, snapshot, store, offer, forward, ignore } = context
+        const made = snapshot()
+        const { index: slot, bytes, digest, length } = made
+        if (slot < message.slot) return ignore("missing here too")
+        const answer = state.answer + 1
+        const answered = store({ record: { case: "answered", value: answer } })
+        if (length > context.bodyBytesMax - AROUND_BYTES) {
+          return [
+            answered,
+            offer(made),
+            forward.install({ answer, slot, digest, length }, { to: author })
+          ]
+        }
         // One answers: without the leader nothing goes on anyway.
         if (self !== state.leader && author !== state.leader) return ignore("asked by another")
-        const { index, bytes } = snapshot()
-        if (index < message.slot) return ignore("missing here too")
-        const bytesMax = context.bodyBytesMax - AROUND_BYTES
-        if (bytes.length > bytesMax) return ignore("a state too large to hand over")
-        const answer = state.answer + 1
-        return [
-          store({ record: { case: "answered", value: answer } }),
-          forward.install({ answer, slot: index, state: bytes }, { to: author })
-        ]
+        return [answered, forward.install({ answer, slot, state: bytes }, { to: author })]
       }
     },
     install: {
       lane: "states",
       index: () => 1,
       round: (m) => m.answer,
-      each: ({ message, state, lanes, install, ignore }) =>
-        lanes.slots.own > state.missing
-          ? ignore("nothing is missing")
-          : install({ index: message.slot, bytes: message.state })
+      each: ({ message, author, state, lanes, install, fetch, ignore }) => {
+        const { slot: index, state: bytes, digest, length } = message
+        if (lanes.slots.own > state.missing) return ignore("nothing is missing")
+        return length === 0
+          ? install({ index, bytes })
+          : fetch({ index, digest, length, from: author })
+      }
     }
   }
 )

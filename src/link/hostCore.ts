@@ -3,6 +3,7 @@
  * depends on is durable (P11). Plain synchronous code; the rim and the simulator both drive it.
  */
 import { NO_BYTES } from "../base/bytes.ts"
+import type { Sha256 } from "../base/blob.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
@@ -13,6 +14,7 @@ import type { ClientMessage, PeerMessage, Word } from "../server/Message.ts"
 import type { Output } from "../server/Output.ts"
 import type { HandlerResult, IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import { Deliveries } from "./deliveries.ts"
+import { Fetches } from "./fetches.ts"
 import { Fifo } from "./fifo.ts"
 import type { HostWatch } from "./hostWatch.ts"
 import type { LogCore, StoreInvalid } from "./logCore.ts"
@@ -42,6 +44,8 @@ export interface HostOptions {
   /** Other epochs of the group come before: it begins announced. */
   readonly announced?: boolean
   readonly ports: HostPorts
+  /** Absent: the one that needs no host. */
+  readonly sha256?: Sha256
   /** Keys, and who signs and verifies; needed where a method is signed. */
   readonly proofs?: Proofs
   /** Looks on; absent: nobody does. */
@@ -65,6 +69,7 @@ export type { HostPorts } from "./hostPorts.ts"
 export class HostCore {
   readonly engine: HostEngine
   readonly penalties: Penalties
+  readonly fetches: Fetches
   private readonly limits: Limits
   private readonly log: LogCore | undefined
   private readonly ports: HostPorts
@@ -100,8 +105,11 @@ export class HostCore {
     this.ports = ports
     this.watch = options.watch
     this.deliveries = new Deliveries(options.self, options.protocols)
-    const { proofs, limits, self } = options
+    const { proofs, limits, self, sha256 } = options
     const { system, policy = defaultPolicy(system.model) } = options
+    const { clock, ask } = ports
+    const hand = (input: Input): void => this.push(input)
+    this.fetches = new Fetches({ limits, clock, ask, sha256, hand })
     const methods = methodsOf(options.protocols)
     this.penalties = new Penalties({
       ...{ system, limits, policy, proofs },
@@ -113,7 +121,7 @@ export class HostCore {
       const send = (message: Outgoing): void => this.send(message)
       const wake = (): void => this.wake()
       this.signing = new Signing({ self, proofs, methods, send, wake })
-      this.verifying = new Verifying({ limits, proofs, methods, hand: (input) => this.push(input) })
+      this.verifying = new Verifying({ limits, proofs, methods, hand })
     }
     const sign = (word: Word): Uint8Array => this.signing!.now(word)
     const make = (): Engine => new Engine(proofs === undefined ? options : { ...options, sign })
@@ -222,6 +230,7 @@ export class HostCore {
   /** To be called every `tickMs`. */
   tick(): void {
     this.ticked = true
+    if (!this.stopped) this.fetches.tick()
     this.wake()
   }
 
@@ -351,6 +360,10 @@ export class HostCore {
         const failure = this.deliveries.handIn(output.delivered)
         return failure === undefined ? undefined : this.halt(failure)
       }
+      case "offer":
+        return this.fetches.offer(output.blob)
+      case "fetch":
+        return this.fetches.start(output)
       case "run":
         return ports.run(output.token, output.effect)
       case "interrupt":

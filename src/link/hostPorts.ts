@@ -4,6 +4,7 @@ import type { EpochStanding } from "../server/epoch.ts"
 import type { Route } from "../server/Input.ts"
 import type { PeerMessage, Reply } from "../server/Message.ts"
 import type { Report } from "../server/Output.ts"
+import type { FetchAsk } from "./fetchCore.ts"
 import type { Penalty } from "./penalties.ts"
 import type { Clock } from "./ports.ts"
 
@@ -18,6 +19,8 @@ export interface HostPorts {
   readonly interrupt: (token: number) => void
   /** Where the epoch stands at a member: `of` this node, durably, or as the member says. */
   readonly epoch?: (of: NodeId, standing: EpochStanding) => void
+  /** Asks a peer for a range; `fetches.answered` takes the answer. Absent: nothing is fetched. */
+  readonly ask?: (ask: FetchAsk) => void
   readonly report: (what: Report, detail: string) => void
   /** Absent: nobody is slowed down or cut off. */
   readonly penalise?: (penalty: Penalty) => void

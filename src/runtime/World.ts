@@ -3,10 +3,10 @@ import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/prot
 import type { Effect } from "effect"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
-import type { Snapshot } from "../server/application.ts"
 import type { CallId, Directive, Step } from "../server/Directive.ts"
 import type { LaneView } from "../server/handlers.ts"
 import type { LaneSpec } from "../server/Protocol.ts"
+import type { Snapshot, WantedState } from "../server/snapshot.ts"
 import type { CallName, Common, ForwardOptions } from "./Context.ts"
 import type { InputInit, KeyOf, OutputInit } from "./Method.ts"
 
@@ -197,6 +197,19 @@ interface Applies<Q> {
   readonly snapshot: () => Snapshot
   /** Puts another node's state in place of the application's; an older one changes nothing. */
   readonly install: (snapshot: Pick<Snapshot, "index" | "bytes">) => Directive
+  /**
+   * Lets members fetch a snapshot that fits no message. They need its index, digest and length,
+   * which do fit. Given up once nobody has asked for a while, and by a restart.
+   */
+  readonly offer: (snapshot: Snapshot) => Directive
+  /**
+   * Fetches a state from members that offer it, then puts it in place as `install` does. Again for
+   * the same digest: from these members too; for another one while this lasts: nothing. Ends in the
+   * hook `installed`; where it cannot be had, in `behind`. A restart forgets it: `booted`.
+   */
+  readonly fetch: (
+    state: WantedState & { readonly from: NodeId | ReadonlyArray<NodeId> }
+  ) => Directive
   /** Undoes what ran tentatively from `index` on, and forgets what was to. */
   readonly rollback: (index: number) => Directive
 }

@@ -1,5 +1,6 @@
 import type { FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
+import type { Snapshot } from "./snapshot.ts"
 import type { Certificate, SignedRequest, SignedWord } from "./Proof.ts"
 
 /**
@@ -82,6 +83,16 @@ export type Directive =
     }
   /** Another node's state after `index` takes the place of the application's. */
   | { readonly kind: "install"; readonly index: number; readonly bytes: Uint8Array }
+  /** Members may fetch this state, until none does any more. */
+  | { readonly kind: "offer"; readonly snapshot: Snapshot }
+  /** The state of that digest is fetched from who offers it, and installed. */
+  | {
+      readonly kind: "fetch"
+      readonly index: number
+      readonly digest: Uint8Array
+      readonly length: number
+      readonly from: NodeId | ReadonlyArray<NodeId>
+    }
   /** Hands this phase message in again once `key` is woken. */
   | { readonly kind: "park"; readonly key: string | number }
   | { readonly kind: "wake"; readonly key: string | number }

@@ -3,7 +3,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { EpochStanding } from "./epoch.ts"
 import type { LogRecord } from "./LogRecord.ts"
 import type { LaneKey } from "./laneKey.ts"
-import type { OneWay, PeerMessage, Request } from "./Message.ts"
+import type { MethodId, OneWay, PeerMessage, Request } from "./Message.ts"
 import type { HandlerResult } from "./Protocol.ts"
 
 /** A client's link as the host numbers it: replies go back over it. Never reused in a process. */
@@ -56,6 +56,14 @@ export type Input =
       readonly atMs: number
       readonly token: number
       readonly result: HandlerResult | { readonly failure: string }
+    }
+  /** What an output `fetch` asked for, or why it cannot be had. */
+  | {
+      readonly kind: "fetched"
+      readonly atMs: number
+      readonly protocol: MethodId
+      readonly digest: Uint8Array
+      readonly result: Uint8Array | string
     }
   /** The log has no room, or has room again: calls that would make it grow are `overloaded`. */
   | { readonly kind: "logFull"; readonly atMs: number; readonly full: boolean }

@@ -3,12 +3,13 @@
  * own and of earlier steps is durable (P11). The host keeps them in one queue and releases a
  * prefix.
  */
+import type { Blob } from "../base/blob.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { EpochStanding } from "./epoch.ts"
 import type { Evidence } from "./evidence.ts"
 import type { Route } from "./Input.ts"
 import type { Delivered, LogRecord } from "./LogRecord.ts"
-import type { PeerMessage, Reply } from "./Message.ts"
+import type { MethodId, PeerMessage, Reply } from "./Message.ts"
 
 export type Output =
   /** At most one a step, and its first output. */
@@ -20,6 +21,19 @@ export type Output =
   /** Run an entry handler's Effect; `interrupt` when nobody waits for it any more. */
   | { readonly kind: "run"; readonly token: number; readonly effect: unknown }
   | { readonly kind: "interrupt"; readonly token: number }
+  /** Give it to members that ask for it, until none does. */
+  | { readonly kind: "offer"; readonly blob: Blob }
+  /**
+   * Fetch the blob of that digest from these members, which offer it; again: from these too. One
+   * at a time of a protocol; ends in the input `fetched`.
+   */
+  | {
+      readonly kind: "fetch"
+      readonly protocol: MethodId
+      readonly digest: Uint8Array
+      readonly length: number
+      readonly from: ReadonlyArray<NodeId>
+    }
   /** From now on tell clients, in hellos, that no session opened at or below it runs here. */
   | { readonly kind: "horizon"; readonly horizonMs: number }
   /** Where the epoch stands at a member: at this node, durably, or as the member says. */
@@ -58,3 +72,4 @@ export type Report =
   | "bad_signature"
   | "penalty"
   | "ignored"
+  | "fetch_failed"

@@ -5,7 +5,6 @@
 import { assert } from "../base/assert.ts"
 import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
 import { decodePlain, encodePlain } from "../base/plainData.ts"
-import { sha256 } from "../base/sha256.ts"
 import type { CallId } from "./Directive.ts"
 import { textOf } from "./authorMistake.ts"
 import { CallView } from "./callView.ts"
@@ -14,6 +13,7 @@ import type { ProtocolLane } from "./lanes.ts"
 import { COUNT_MAX, type LaneKey, laneOfBytes, SESSION_BYTES } from "./laneKey.ts"
 import type { ApplicationSpec, ApplyContext, IsEffect } from "./Protocol.ts"
 import type { Answer } from "./sessions.ts"
+import { type Digesting, Snapshot } from "./snapshot.ts"
 
 /** One command of an index, and the call that its result answers. */
 export interface Item {
@@ -76,23 +76,6 @@ interface Ahead {
   readonly runs: Array<Run>
 }
 
-/** The state after `index`, for a node that cannot be told what made it. */
-export class Snapshot {
-  readonly index: number
-  readonly bytes: Uint8Array
-  private hash: Uint8Array | undefined
-
-  constructor(index: number, bytes: Uint8Array) {
-    this.index = index
-    this.bytes = bytes
-  }
-  /** SHA-256 of the bytes: the same at every node that has applied as much. */
-  get digest(): Uint8Array {
-    this.hash ??= sha256(this.bytes)
-    return this.hash
-  }
-}
-
 /** A read that waits for `lane.applied`. */
 export interface Read {
   readonly index: number
@@ -109,6 +92,7 @@ export class Application {
   /** Lowest index first. */
   readonly reads: Array<Read> = []
   private readonly bodyBytesMax: number
+  private readonly digesting: Digesting
   /** What lies above `lane.applied` in it can be undone. */
   private state: unknown
   /** Decided, and not run to the end. */
@@ -129,11 +113,13 @@ export class Application {
     readonly lane: ProtocolLane
     readonly spec: ApplicationSpec
     readonly bodyBytesMax: number
+    readonly digesting: Digesting
   }) {
     this.protocol = parts.protocol
     this.lane = parts.lane
     this.spec = parts.spec
     this.bodyBytesMax = parts.bodyBytesMax
+    this.digesting = parts.digesting
     this.state = parts.spec.initial()
     this.skip(parts.spec.appliedIndex?.() ?? 0)
   }
@@ -308,7 +294,10 @@ export class Application {
     const index = this.lane.applied
     // In the middle of a batch the state is between two indexes, and says how far.
     const fits = this.latest?.index === index && this.done === 0
-    if (!fits) this.latest = new Snapshot(index, encodePlain([this.done, this.state]))
+    if (!fits) {
+      const bytes = encodePlain([this.done, this.state])
+      this.latest = new Snapshot(index, bytes, this.digesting)
+    }
     return this.latest!
   }
 

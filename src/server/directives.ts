@@ -2,6 +2,7 @@
 import type { FailCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { CallId, Command, Directive, Target } from "./Directive.ts"
+import type { Snapshot } from "./snapshot.ts"
 import type { Certificate, SignedRequest, SignedWord } from "./Proof.ts"
 
 interface OfCall {
@@ -9,6 +10,7 @@ interface OfCall {
 }
 const WAIT: Directive = Object.freeze({ kind: "wait" })
 type Key = string | number
+type Fetch = Omit<Extract<Directive, { kind: "fetch" }>, "kind">
 
 /** Those that are the same for every method. Types of messages are the rim's. */
 export const DIRECTIVES = {
@@ -39,6 +41,14 @@ export const DIRECTIVES = {
     kind: "install",
     index,
     bytes
+  }),
+  offer: (snapshot: Snapshot): Directive => ({ kind: "offer", snapshot }),
+  fetch: ({ index, digest, length, from }: Fetch): Directive => ({
+    kind: "fetch",
+    index,
+    digest,
+    length,
+    from
   }),
   deliver: (message: object): Directive => ({ kind: "deliver", message }),
   floor: (lane: string, index: number): Directive => ({ kind: "floor", lane, index }),

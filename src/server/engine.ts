@@ -3,6 +3,7 @@
  * plain data. No clock, no randomness, no IO, no promise. docs/ARCHITECTURE.md has the why.
  */
 import { assert, unreachable } from "../base/assert.ts"
+import type { Sha256 } from "../base/blob.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
@@ -39,6 +40,8 @@ export interface EngineOptions {
   readonly isEffect: IsEffect
   /** Signs an own word for a proof; absent where no phase is signed. */
   readonly sign?: Sign
+  /** For the digests of snapshots; absent: the one that needs no host. */
+  readonly sha256?: Sha256
   /** Other epochs of the group come before this one: it begins announced, not active. */
   readonly announced?: boolean
 }
@@ -82,6 +85,8 @@ export class Engine {
       recovery: this.recovery,
       isEffect: options.isEffect,
       answers,
+      sha256: options.sha256,
+      behind: (lane, own) => this.hooks.ofLane("behind", lane, { own }),
       installed: (lane, index) => this.hooks.ofLane("installed", lane, { index })
     })
     this.agreement = new Agreement(this.core, this.recovery, answers, this.execution)
@@ -141,6 +146,8 @@ export class Engine {
         return requests.cancel(input.session, input.index)
       case "ran":
         return void (this.execution.ran(input) || requests.ran(input))
+      case "fetched":
+        return this.execution.fetched(input)
       case "logFull":
         core.logFull = input.full
         return

@@ -2,15 +2,15 @@
  * Runs what is decided, on each protocol's application: the vote never waits for it, up to
  * `applyAheadMax` indexes.
  */
-import { NO_BYTES } from "../base/bytes.ts"
+import { bytesEqual, NO_BYTES } from "../base/bytes.ts"
+import type { NodeId } from "../base/NodeId.ts"
 import {
   Application,
   type Applied,
   type Batch,
   type CallName,
   type Read,
-  sameBatch,
-  type Snapshot
+  sameBatch
 } from "./application.ts"
 import type { Answers } from "./answers.ts"
 import type { Core } from "./core.ts"
@@ -23,13 +23,17 @@ import { failureOf, textOf } from "./authorMistake.ts"
 import type { IsEffect } from "./Protocol.ts"
 import type { Recovery } from "./recovery.ts"
 import type { Answer } from "./sessions.ts"
+import type { Digesting, Snapshot, WantedState } from "./snapshot.ts"
 
 interface Parts {
   readonly core: Core
   readonly recovery: Recovery
   readonly isEffect: IsEffect
   readonly answers: Answers
+  readonly sha256: Digesting["sha256"]
   readonly installed: (lane: LaneKey, index: number) => void
+  /** Of a state that could not be fetched: `own` is behind it. */
+  readonly behind: (lane: LaneKey, own: number) => void
 }
 
 export class Execution {
@@ -47,8 +51,10 @@ export class Execution {
       const lane = lanes.get(protocol.lane ?? "")
       const spec = protocol.spec.world?.application
       if (spec === undefined || lane === undefined) continue
-      const { bodyBytesMax } = limits
-      this.applications.set(protocol.id, new Application({ protocol, lane, spec, bodyBytesMax }))
+      const { bodyBytesMax, fetchChunkBytes: chunkBytes } = limits
+      const digesting = { chunkBytes, sha256: parts.sha256 }
+      const application = new Application({ protocol, lane, spec, bodyBytesMax, digesting })
+      this.applications.set(protocol.id, application)
     }
   }
 
@@ -167,6 +173,37 @@ export class Execution {
     if (!this.installed(entry)) return this.core.report("ignored", "a snapshot nobody can read")
     this.core.outbox.log(entry)
     this.parts.installed(lane.key, index)
+  }
+
+  offer(blob: Snapshot): void {
+    const { outbox, limits } = this.core
+    if (blob.length <= limits.fetchBytesMax) return outbox.emit({ kind: "offer", blob })
+    const what = `a state of ${blob.length} bytes is not offered`
+    this.core.report("fetch_failed", `${what}: at most ${limits.fetchBytesMax} are fetched`)
+  }
+
+  /** One at a time: what is wanted stands until it is here or cannot be had. */
+  fetch(application: Application, wanted: WantedState, from: ReadonlyArray<NodeId>): void {
+    const { lane, protocol } = application
+    const { index, digest, length } = wanted
+    if (index <= lane.applied) return this.core.count("install_old")
+    const { wanted: before = wanted } = lane
+    if (before.index !== index || !bytesEqual(before.digest, digest))
+      return this.core.count("fetch_busy")
+    lane.wanted = wanted
+    this.core.outbox.emit({ kind: "fetch", protocol: protocol.id, digest, length, from })
+  }
+
+  fetched({ protocol, digest, result }: Extract<Input, { kind: "fetched" }>): void {
+    const application = this.applications.get(protocol)
+    const wanted = application?.lane.wanted
+    if (application === undefined || wanted === undefined) return
+    if (!bytesEqual(wanted.digest, digest)) return
+    const { lane } = application
+    lane.wanted = undefined
+    if (typeof result !== "string") this.install(application, wanted.index, result)
+    else this.core.report("fetch_failed", `${laneText(lane.key)}/${wanted.index}: ${result}`)
+    if (lane.applied < wanted.index) this.parts.behind(lane.key, wanted.index + 1)
   }
 
   /** Also at boot, from the log. */

@@ -5,7 +5,6 @@
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
-import type { Snapshot } from "./application.ts"
 import { encodePlain } from "../base/plainData.ts"
 import { type ContextClasses, contextClasses } from "./contextClasses.ts"
 import { DIRECTIVES, forwardTo, replyTo } from "./directives.ts"
@@ -21,6 +20,7 @@ import type {
   MethodSpec,
   ProtocolSpec
 } from "./Protocol.ts"
+import type { Snapshot } from "./snapshot.ts"
 
 /** A protocol that cannot run: the author's mistake, found before the node starts. */
 export class ProtocolInvalid extends Error {
@@ -81,6 +81,8 @@ export interface LaneView {
   readonly own: number
   /** Highest index that the application has run. */
   readonly applied: number
+  /** The index after which a state is being fetched; 0: none is. */
+  readonly fetching: number
 }
 
 /** What handlers look at of the engine they run in. */

@@ -15,6 +15,7 @@ import type { LaneKept } from "./LogRecord.ts"
 import type { Word } from "./Message.ts"
 import type { LaneSpec } from "./Protocol.ts"
 import type { Says } from "./says.ts"
+import type { WantedState } from "./snapshot.ts"
 
 /** One author's message in a phase, as kept. */
 export interface CastVote {
@@ -235,6 +236,8 @@ export abstract class Lane {
 export class ProtocolLane extends Lane {
   /** Highest index that the application has run. */
   applied = 0
+  /** The application's state that is being fetched. */
+  wanted: WantedState | undefined
   /** Finished above `own`. At most `window`. */
   private readonly ahead = new Set<number>()
   readonly standing: boolean
@@ -296,5 +299,8 @@ export const viewOf = (lane: () => ProtocolLane): LaneView => ({
   },
   get applied() {
     return lane().applied
+  },
+  get fetching() {
+    return lane().wanted?.index ?? 0
   }
 })

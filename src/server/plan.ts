@@ -78,6 +78,8 @@ const planOne = (on: Agreement, owner: Owner, directive: Directive): Deed => {
     case "rollback":
     case "read":
     case "install":
+    case "offer":
+    case "fetch":
       return planApplication(on, owner, directive)
     case "park": {
       const { cast } = owner

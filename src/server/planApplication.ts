@@ -1,10 +1,12 @@
 /** The directives that are for the application, checked and encoded: see plan.ts. */
+import { DIGEST_BYTES } from "../base/blob.ts"
 import type { Agreement, Owner } from "./agreement.ts"
 import { type Application, callName, type Item } from "./application.ts"
 import { AuthorMistake, bounded, tooLarge } from "./authorMistake.ts"
 import type { Command, Directive } from "./Directive.ts"
 import { COUNT_MAX } from "./laneKey.ts"
 import type { Deed } from "./plan.ts"
+import { Snapshot } from "./snapshot.ts"
 
 type Of<K> = Extract<Directive, { kind: K }>
 
@@ -12,7 +14,7 @@ type Of<K> = Extract<Directive, { kind: K }>
 export const planApplication = (
   on: Agreement,
   owner: Owner,
-  directive: Of<"apply" | "rollback" | "read" | "install">
+  directive: Of<"apply" | "rollback" | "read" | "install" | "offer" | "fetch">
 ): Deed => {
   const application = on.execution.of(owner.method.protocol)
   if (application === undefined)
@@ -32,6 +34,13 @@ export const planApplication = (
       const body = bounded(on.core, directive.bytes)
       return () => on.execution.install(application, index, body)
     }
+    case "offer": {
+      const { snapshot } = directive
+      if (!(snapshot instanceof Snapshot)) throw new AuthorMistake("offers what is no snapshot")
+      return () => on.execution.offer(snapshot)
+    }
+    case "fetch":
+      return planFetch(on, application, directive)
   }
 }
 
@@ -83,6 +92,24 @@ const planRead = (
   return () => {
     if (!on.execution.read(application, name, query, index)) on.answers.refuse(call, "overloaded")
   }
+}
+
+/** What comes from a message is a peer's word: where it names no state, nothing is fetched. */
+const planFetch = (
+  { core, execution }: Agreement,
+  application: Application,
+  { index, digest, length, from }: Of<"fetch">
+): Deed => {
+  const { system, self, limits } = core
+  const peers = (typeof from === "number" ? [from] : from).filter((node) => node !== self)
+  const stranger = peers.find((node) => system.rank(node) < 0)
+  if (stranger !== undefined) throw new AuthorMistake(`fetches from node ${stranger}, no member`)
+  const named = digest instanceof Uint8Array && digest.length === DIGEST_BYTES
+  const sized = Number.isSafeInteger(length) && length >= 0 && length <= limits.fetchBytesMax
+  const at = counted(index)
+  if (!named || !sized || peers.length === 0)
+    return () => core.report("ignored", "a state that nobody can have")
+  return () => execution.fetch(application, { index: at, digest, length }, peers)
 }
 
 const counted = (index: number): number => {

@@ -41,13 +41,20 @@ const slow = Slots.protocol(
     }
   },
   {
-    submit: ({ read, snapshot, install, wait, call }) => {
+    submit: ({ read, snapshot, install, offer, fetch, lanes, wait, call }) => {
       is<ReturnType<typeof snapshot>["bytes"], Uint8Array>(true)
       if (call.index === 1) return install(snapshot())
       // @ts-expect-error Type 'string' is not assignable to type 'number'
       read({ below: "" })
       // @ts-expect-error Property 'bytes' is missing
       install({ index: 1 })
+      // @ts-expect-error Property 'digest' is missing: not any bytes are offered
+      offer({ index: 1, bytes: new Uint8Array() })
+      // @ts-expect-error Property 'from' is missing
+      fetch({ index: 1, digest: new Uint8Array(), length: 1 })
+      const { index, digest, length } = snapshot()
+      if (call.index === 3) return [offer(snapshot()), fetch({ index, digest, length, from: 2 })]
+      is<typeof lanes.slots.fetching, number>(true)
       return call.index === 2 ? read({ below: 1 }, { index: 7 }) : wait
     },
     accept: {
