@@ -9,6 +9,7 @@ import { frozen } from "../runtime/internal/frozen.ts"
 import { twice } from "../runtime/internal/twice.ts"
 import { ProcessKilled, untilKilled } from "./killed.ts"
 import type { Endpoint, NetworkPort, SimHello } from "./simNetwork.ts"
+import { servedBy } from "./simFetches.ts"
 import { SimPenalties } from "./simPenalties.ts"
 import type { SimHostOptions } from "./simHostOptions.ts"
 import { SimStore } from "./simStore.ts"
@@ -96,6 +97,7 @@ export class SimHost {
     this.#core = core
     if (log === undefined) checkers.keepsOut(this.node, core.horizonMs)
     network.attach(this.node, this.#port(core))
+    world.fetches.attach(this.node, this, servedBy(core, this.#options))
     const tick = (): void => {
       if (life !== this.#life) return
       core.tick()
@@ -116,6 +118,7 @@ export class SimHost {
     disk?.crash()
     if (disk === undefined) checkers.forgot(this.node)
     network.detach(this.node)
+    world.fetches.detach(this.node, this)
   }
 
   /** The next write is refused; the node halts, and is started again `downMs` later. */
@@ -236,6 +239,10 @@ export class SimHost {
         } else later(random.below(5), () => this.#core?.ran(token, result))
       },
       interrupt: () => {},
+      ask: (ask) =>
+        world.fetches.ask(this.node, ask, random, (result) =>
+          later(0, () => this.#core?.fetches.answered(ask.id, result))
+        ),
       report: (what, detail) => {
         world.happened(`${what} ${detail}`, this.node, 0)
         if (what === "poisoned" && !mayPoison && correct()) {

@@ -1,6 +1,7 @@
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Prng } from "../base/prng.ts"
+import type { FetchAnswer } from "../link/fetchStore.ts"
 import type { HostEngine, HostPorts } from "../link/hostCore.ts"
 import type { LogCore } from "../link/logCore.ts"
 import type { PenaltyPolicy } from "../link/penalties.ts"
@@ -23,6 +24,8 @@ export interface Decorate {
   readonly log?: (log: LogCore, node: NodeId) => LogCore
   readonly ports?: (ports: HostPorts, node: NodeId) => HostPorts
   readonly engine?: (engine: Engine, node: NodeId) => HostEngine
+  /** What the node gives to one that fetches from it; `undefined`: nothing, ever. */
+  readonly fetch?: (answer: FetchAnswer, node: NodeId) => FetchAnswer | undefined
 }
 
 export interface SimHostOptions {

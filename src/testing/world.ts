@@ -1,5 +1,6 @@
 import type { Tap } from "../link/tap.ts"
 import type { EventHash } from "./hash.ts"
+import { SimFetches } from "./simFetches.ts"
 import type { Endpoint, SimNetwork } from "./simNetwork.ts"
 import type { VirtualTime } from "./virtualTime.ts"
 
@@ -10,6 +11,7 @@ export const EPOCH_MS = 1_767_225_600_000
 export interface World {
   readonly time: VirtualTime
   readonly network: SimNetwork
+  readonly fetches: SimFetches
   /** What nodes and clients write down; absent: nothing. */
   readonly tap: Tap | undefined
   /** Notes an event for the hash and the trace. */
@@ -30,6 +32,7 @@ export const makeWorld = (
 ): World => ({
   time,
   network,
+  fetches: new SimFetches(time, network),
   tap,
   happened: (what, who, value) => {
     hash.int(time.nowMs)

@@ -1,6 +1,8 @@
 /** A replica that the others have left behind fetches the state, and goes on from there. */
 import { describe, expect, it } from "vitest"
 import { Paxos } from "../../apps/paxos/protocol.ts"
+import { bytesEqual } from "../../src/base/bytes.ts"
+import type { Limits } from "../../src/base/limits.ts"
 import { methodId, type Request } from "../../src/server/Message.ts"
 import { Nodes, request } from "../support/engines.ts"
 
@@ -22,8 +24,8 @@ class Group extends Nodes {
   readonly lost = new Map<number, number>()
   private calls = 0
 
-  constructor(n: number) {
-    super(spec, n, "crash")
+  constructor(n: number, limits: Partial<Limits> = {}) {
+    super(spec, n, "crash", limits)
   }
   override input(id: number, input: Parameters<Nodes["input"]>[1]): void {
     if (input.kind === "message" && input.message.kind === "word") {
@@ -52,6 +54,18 @@ class Group extends Nodes {
   }
   later(): void {
     this.atMs += 1_000
+    this.settle()
+  }
+  /** What the node asks its host to fetch now, is fetched from who offers it. */
+  fetched(id: number, result?: string): void {
+    const fetch = this.outputs.findLast((o) => o.from === id && o.output.kind === "fetch")?.output
+    if (fetch?.kind !== "fetch") throw new Error("nothing is fetched")
+    const { protocol, digest, from } = fetch
+    const blobs = this.outputs.flatMap(({ from: by, output }) =>
+      output.kind === "offer" && from.includes(by) ? [output.blob] : []
+    )
+    const blob = blobs.find((offered) => bytesEqual(offered.digest, digest))!
+    this.input(id, { kind: "fetched", protocol, digest, result: result ?? blob.bytes })
     this.settle()
   }
   lane(id: number) {
@@ -116,5 +130,47 @@ describe("a replica that is told that it is behind", () => {
       expect(group.lane(id).applied).toBe(6)
     }
     expect(group.engines.get(2)!.counters["install_old"]).toBeUndefined()
+  })
+
+  describe("by a state that fits no message", () => {
+    const group = (): Group => {
+      const limits = { bodyBytesMax: 500, batchBytesMax: 2048, batchBytesTarget: 512 }
+      const all = new Group(3, limits)
+      all.lost.set(3, 42)
+      all.put(42)
+      all.told(3)
+      all.settle()
+      return all
+    }
+    const asks = (all: Group): number => {
+      const words = all.logs.get(3)!.flatMap(({ entries }) => entries)
+      const fetch = methodId(spec.methods.find(({ name }) => name === "fetch")!.fullName)
+      return words.filter((entry) => entry.kind === "word" && entry.method === fetch).length
+    }
+
+    it("fetches it from all that offer it, and asks for no other meanwhile", () => {
+      const all = group()
+      const from = all.outputs.flatMap(({ output }) => (output.kind === "fetch" ? output.from : []))
+      expect(from).toEqual([1, 2])
+      for (let i = 0; i < 5; i++) all.later()
+      expect(asks(all)).toBe(1)
+      all.fetched(3)
+      expect(all.lane(3)).toMatchObject({ applied: 42, own: 43 })
+      all.boot(3)
+      expect(all.lane(3)).toMatchObject({ applied: 42, own: 43 })
+    })
+
+    it("asks again where nobody has it any more, and after a restart", () => {
+      const all = group()
+      all.fetched(3, "nobody is left to ask")
+      all.later()
+      expect(asks(all)).toBe(2)
+      all.boot(3)
+      for (const other of [1, 2]) all.link(other, 3)
+      all.later()
+      expect(asks(all)).toBe(3)
+      all.fetched(3)
+      expect(all.lane(3).applied).toBe(42)
+    })
   })
 })

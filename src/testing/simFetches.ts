@@ -1,0 +1,98 @@
+import type { NodeId } from "../base/NodeId.ts"
+import type { Prng } from "../base/prng.ts"
+import type { FetchAsk, FetchResult } from "../link/fetchCore.ts"
+import type { FetchAnswer, FetchRange } from "../link/fetchStore.ts"
+import type { HostCore } from "../link/hostCore.ts"
+import type { Decorate } from "./simHostOptions.ts"
+import { garbled } from "./inventions.ts"
+import type { SimNetwork } from "./simNetwork.ts"
+import type { VirtualTime } from "./virtualTime.ts"
+
+/** What a node answers; `undefined`: it says nothing, ever. */
+export type ServeFetch = (peer: NodeId, range: FetchRange) => FetchAnswer | undefined
+
+/** An ask or an answer takes 1 … this long; some are slow, and some of these too slow. */
+const DELAY_MS_MAX = 20
+const SLOW_PER_MILLE = 50
+const SLOW_MS_MAX = 3_000
+
+/** Calls beside the links: they break with the connection of the two, and come in any order. */
+export class SimFetches {
+  readonly #time: VirtualTime
+  readonly #network: SimNetwork
+  /** By node. Two where one identity runs twice. */
+  readonly #doors = new Map<NodeId, Map<object, ServeFetch>>()
+
+  constructor(time: VirtualTime, network: SimNetwork) {
+    this.#time = time
+    this.#network = network
+  }
+
+  /** The node lives, and serves. */
+  attach(node: NodeId, owner: object, serve: ServeFetch): void {
+    const doors = this.#doors.get(node) ?? new Map<object, ServeFetch>()
+    this.#doors.set(node, doors.set(owner, serve))
+  }
+
+  detach(node: NodeId, owner: object): void {
+    this.#doors.get(node)?.delete(owner)
+  }
+
+  /** @param done at most once, and never within this call */
+  ask(from: NodeId, ask: FetchAsk, random: Prng, done: (result: FetchResult) => void): void {
+    const { peer } = ask
+    const broken = (): boolean => {
+      if (this.#network.isUp(from, peer)) return false
+      // Half of the breaks are noticed.
+      if (random.chance(500)) this.#time.after(random.below(100), () => done(UNREACHABLE))
+      return true
+    }
+    this.#after(random, () => {
+      const doors = [...(this.#doors.get(peer)?.values() ?? [])]
+      if (broken() || doors.length === 0) return
+      const answer = random.pick(doors)(from, ask)
+      if (answer === undefined) return
+      this.#after(random, () => {
+        if (!broken()) done(answer)
+      })
+    })
+  }
+
+  #after(random: Prng, then: () => void): void {
+    const slow = random.chance(SLOW_PER_MILLE)
+    this.#time.after(1 + random.below(slow ? SLOW_MS_MAX : DELAY_MS_MAX), then)
+  }
+}
+
+const UNREACHABLE: FetchResult = { kind: "unreachable" }
+
+/** Half of what a node gives that lies is something else. */
+export const servedBy =
+  (
+    core: HostCore,
+    {
+      node,
+      adversary,
+      random,
+      decorate
+    }: {
+      readonly node: NodeId
+      readonly adversary: object | undefined
+      readonly random: Prng
+      readonly decorate: Decorate
+    }
+  ): ServeFetch =>
+  (peer, range) => {
+    const answer = core.fetches.serve(peer, range)
+    if (adversary !== undefined && random.chance(500)) return lyingAnswer(random, answer)
+    return decorate.fetch === undefined ? answer : decorate.fetch(answer, node)
+  }
+
+/** What a member that lies gives instead. */
+export const lyingAnswer = (random: Prng, answer: FetchAnswer): FetchAnswer | undefined => {
+  if (random.chance(200)) return undefined
+  if (random.chance(200)) return { kind: "later", waitMs: random.below(10_000) }
+  if (answer.kind !== "given") return { kind: "given", bytes: garbled(random, new Uint8Array(99)) }
+  if (random.chance(200)) return { kind: "not_offered" }
+  return { kind: "given", bytes: garbled(random, answer.bytes) }
+}
