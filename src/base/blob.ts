@@ -1,7 +1,7 @@
 /**
  * How a large piece of bytes is named, so that each part of it can be checked alone: it is cut into
- * chunks, and its digest is the SHA-256 of its list, which holds the SHA-256 of each. Docs: docs/PROTOCOL.md,
- * "Fetches".
+ * chunks, and its digest is the SHA-256 of its list, which holds the SHA-256 of each. The bytes are
+ * in docs/PROTOCOL.md, "Fetches".
  */
 import { sha256 } from "./sha256.ts"
 

@@ -23,7 +23,8 @@ import { bytesOf, defaultPolicy, Penalties, type PenaltyPolicy } from "./penalti
 import type { Proofs } from "./proofs.ts"
 import type { HostPorts } from "./hostPorts.ts"
 import { keep } from "./keep.ts"
-import { decodeRecord, encodeRecord } from "./recordCodec.ts"
+import { encodeRecord } from "./recordCodec.ts"
+import { replayLog } from "./replayLog.ts"
 import { methodsOf, type Outgoing, refuseSigned, Signing } from "./signing.ts"
 import { type Incoming, incomingOf, Verifying } from "./verifying.ts"
 
@@ -133,7 +134,7 @@ export class HostCore {
     const { log, ports, limits } = this
     const atMs = ports.clock.nowMs()
     if (log !== undefined) {
-      const invalid = this.replay(log)
+      const invalid = replayLog(log, (record) => this.step({ kind: "replay", record }))
       if (invalid !== undefined) return invalid
       log.listen({
         durable: () => this.wake(),
@@ -145,18 +146,6 @@ export class HostCore {
     this.step({ kind: "booted", atMs, horizonMs })
     this.release()
     return undefined
-  }
-
-  private replay(log: LogCore): StoreInvalid | undefined {
-    let position = 0
-    let invalid: StoreInvalid | undefined
-    const unreadable = log.replay((bytes) => {
-      position++
-      const record = invalid === undefined ? decodeRecord(bytes) : undefined
-      if (record !== undefined) this.step({ kind: "replay", record })
-      else invalid ??= undecodable(position)
-    })
-    return unreadable ?? invalid
   }
 
   peerUp(peer: NodeId, storeId: string): void {
