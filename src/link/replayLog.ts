@@ -1,6 +1,7 @@
 /** A log read back at boot, record by record. */
 import type { LogRecord } from "../server/LogRecord.ts"
 import type { LogCore, StoreInvalid } from "./logCore.ts"
+import { undecodable } from "./logScan.ts"
 import { decodeRecord } from "./recordCodec.ts"
 
 /** @returns what is wrong with it; records behind that are not handed over */
@@ -18,9 +19,3 @@ export const replayLog = (
   })
   return unreadable ?? invalid
 }
-
-const undecodable = (position: number): StoreInvalid => ({
-  where: `log record ${position}`,
-  what: "its checksum holds, but it is no record of this version",
-  remedy: "start the version that wrote it, or restore the data folder from a copy"
-})

@@ -126,6 +126,22 @@ export class Core {
     return lanes.flatMap((lane) => lane.open.values().flatMap((instance) => instance.words()))
   }
 
+  /** Entries of the shared tables. */
+  size(): { readonly [table: string]: number } {
+    const sessions = this.sessions.all()
+    const sum = (counts: ReadonlyArray<number>): number => counts.reduce((a, b) => a + b, 0)
+    return {
+      sessions: sessions.length,
+      answers: sum(sessions.map((s) => s.answers.size)),
+      instances: sum([...sessions, ...this.lanes.values()].map((lane) => lane.open.size)),
+      running: sum(sessions.map((s) => s.running.size)),
+      parked: this.parked.count,
+      tail: this.says.count,
+      tailBytes: this.says.bytes,
+      clientBytes: this.sessions.bytes
+    }
+  }
+
   /** No word of the instance changes anything here any more. */
   finished(key: LaneKey, index: number): boolean {
     const lane = this.lane(key)

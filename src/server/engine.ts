@@ -379,22 +379,11 @@ export class Engine {
   }
   /** Entries of every table, for bounds and tests. */
   size(): { readonly [table: string]: number } {
-    const { core } = this
-    const sessions = core.sessions.all()
-    const lanes = [...core.lanes.values()]
-    const sum = (counts: ReadonlyArray<number>): number => counts.reduce((a, b) => a + b, 0)
     return {
-      sessions: sessions.length,
-      answers: sum(sessions.map((s) => s.answers.size)),
-      instances: sum([...sessions, ...lanes].map((lane) => lane.open.size)),
-      running: sum(sessions.map((s) => s.running.size)),
+      ...this.core.size(),
       early: this.early.count,
       sought: this.sought.count,
       crowdedOut: this.crowdedOut.size,
-      parked: core.parked.count,
-      tail: core.says.count,
-      tailBytes: core.says.bytes,
-      clientBytes: core.sessions.bytes,
       runs: this.requests.running,
       ...this.execution.size()
     }
