@@ -124,6 +124,15 @@ export interface Limits {
   readonly faultsMax: number
   readonly penaltyMsMin: number
   readonly penaltyMsMax: number
+  /** Connections to a node's port from one address, half of all. One more is cut at once. */
+  readonly connectionsPerAddressMax: number
+  /** Of one address, beside a burst of `rateBurstMs`. One more is cut at once. */
+  readonly handshakesPerSecond: number
+  /** Streams whose handshake is not done: of one address, and in all. One more is refused. */
+  readonly unprovenPerAddressMax: number
+  readonly unprovenMax: number
+  /** Addresses that are remembered. Those without connections are forgotten first. */
+  readonly addressesMax: number
   /** Sessions of one kind of call in one client. When all windows are full, calls wait in order. */
   readonly clientSessionsMax: number
   /** A client's session without calls for longer takes no more: the next call opens a new one. */
@@ -220,6 +229,11 @@ export const LIMITS: Limits = {
   faultsMax: 64,
   penaltyMsMin: 1_000,
   penaltyMsMax: 60_000,
+  connectionsPerAddressMax: 2048,
+  handshakesPerSecond: 512,
+  unprovenPerAddressMax: 256,
+  unprovenMax: 1024,
+  addressesMax: 8192,
   clientSessionsMax: 8,
   clientIdleMsMax: 30_000,
   callsOpenMax: 65_536,
@@ -248,6 +262,10 @@ export const LIMITS: Limits = {
   shutdownMs: 1_000
 }
 
+/** Connections to a node's port: links of clients and members, and as many without a link. */
+export const portConnectionsMax = ({ routesMax, membersMax }: Limits): number =>
+  2 * (routesMax + membersMax)
+
 /** Relations between the limits; a set of limits that breaks one is a bug, found at load. */
 export const checkLimits = (l: Limits): void => {
   assert(l.batchBytesMax > l.bodyBytesMax + 1024, "a batch must hold the largest body")
@@ -271,6 +289,9 @@ export const checkLimits = (l: Limits): void => {
   assert(l.memberBytesPerSecond * burst >= l.tailBytesMax, "a member's backlog is no spam")
   assert(l.clientMessagesPerSecond * burst >= 2 * l.callsOpenMax, "a client may link twice at once")
   assert(l.clientBytesPerSecond * burst >= 2 * l.clientBytesMax, "a client may link twice at once")
+  assert(l.connectionsPerAddressMax <= portConnectionsMax(l) / 2, "one address must not fill it")
+  assert(l.addressesMax > portConnectionsMax(l), "a connection's address is never forgotten")
+  assert(l.unprovenMax >= 2 * l.unprovenPerAddressMax, "one address must not take all streams")
   assert(l.penaltyMsMin <= l.penaltyMsMax && l.faultsMax >= 0, "penalties must not shrink")
   assert(l.shutdownMs < 2_000, "a stop takes less than two seconds")
 }

@@ -73,6 +73,8 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     ["bytes on the way in links", links, l.linkBytes],
     ["members' messages that are verified", peers, VERIFIED * (waiting + l.bodyBytesMax)],
     ["bytes of clients' messages that are verified", l.unverifiedBytesMax, VERIFIED],
+    ["rates of members and clients", links, 2 * ENTRY_BYTES],
+    ["addresses that are remembered", l.addressesMax, 2 * ENTRY_BYTES],
     ["equivocations kept", l.evidenceMax, 2 * l.bodyBytesMax]
   ]
   return rows.map(([what, count, bytesEach, table]) => ({

@@ -11,7 +11,7 @@ import { Effect } from "effect"
 import { assert, describe, it, onTestFinished } from "vitest"
 import { LIMITS } from "../../src/base/limits.ts"
 import {
-  type CarrierTls,
+  type CarrierOptions,
   makeConnectCarrier
 } from "../../src/runtime/platform-node/connectCarrier.ts"
 import type { DialTls, ListenTls } from "../../src/runtime/platform-node/tls.ts"
@@ -46,7 +46,8 @@ const listening = async (tls: ListenTls | undefined, limits = LIMITS) => {
 }
 
 /** Why a dial failed. */
-const failure = async (at: string, tls: CarrierTls["dial"], limits = LIMITS): Promise<string> => {
+type Dialling = CarrierOptions["dial"]
+const failure = async (at: string, tls: Dialling, limits = LIMITS): Promise<string> => {
   const near = new Side()
   makeConnectCarrier(limits, { dial: tls }).dial(at, near.events)
   await near.until(() => near.closes.length > 0)

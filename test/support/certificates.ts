@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { CarrierTls } from "../../src/runtime/platform-node/connectCarrier.ts"
+import type { CarrierOptions } from "../../src/runtime/platform-node/connectCarrier.ts"
 
 export interface Certificate {
   /** Files. */
@@ -61,7 +61,7 @@ export const testCertificate = () => {
 }
 
 /** Mutual TLS with that certificate at both ends. */
-export const carrierTls = (): CarrierTls => {
+export const carrierTls = (): CarrierOptions => {
   const { authority, certificate } = testCertificate()
   return {
     dial: { ca: authority.pem, ...certificate.pem },

@@ -59,7 +59,9 @@ const layerGroup = (path: string) => Layer.effect(Group, readGroup(path))
 
 const makeCarrier = Effect.fnUntraced(function* (
   path: string,
-  options: (Omit<FileOptions, "key"> & { readonly listenTls?: ListenTlsFiles }) | undefined
+  options:
+    | (Omit<FileOptions, "key"> & Pick<MemberOptions, "listenTls" | "sharedAddress">)
+    | undefined
 ) {
   const group = yield* Group
   if (options?.tls !== undefined && ![...group.addresses.values()].some(isSecure)) {
@@ -71,7 +73,10 @@ const makeCarrier = Effect.fnUntraced(function* (
   }
   const dial = options?.tls && (yield* readDialTls(options.tls))
   const listen = options?.listenTls && (yield* readListenTls(options.listenTls))
-  const carrier = makeConnectCarrier(undefined, { dial, listen })
+  const carrier = makeConnectCarrier(undefined, {
+    ...{ dial, listen },
+    sharedAddress: options?.sharedAddress
+  })
   if (options?.transport !== "unary") return carrier
   return { ...carrier, unary: (channel: NodeChannelOptions) => openUnaryChannel(channel, dial) }
 })
@@ -97,6 +102,11 @@ export interface MemberOptions {
   readonly listenTls?: ListenTlsFiles
   /** For dialling nodes with `"tls": true`, where the defaults of Node.js do not fit. */
   readonly tls?: DialTlsFiles
+  /**
+   * All connections come from one address, as behind a proxy: what is bounded by address is bounded
+   * in all alone. Default: false.
+   */
+  readonly sharedAddress?: boolean
 }
 
 /** For the process that is member `id`. Its data folder is locked until the scope ends. */

@@ -11,7 +11,8 @@ import {
 } from "node:http2"
 import type { Socket } from "node:net"
 import { Effect } from "effect"
-import { LIMITS, type Limits } from "../../base/limits.ts"
+import { LIMITS, type Limits, portConnectionsMax } from "../../base/limits.ts"
+import { Admission } from "../../link/admission.ts"
 import type { Carrier, Connection, ConnectionEvents, Door, Listener } from "../Carrier.ts"
 import { FrameStream, LINK_CONTENT_TYPE, LINK_PATH } from "./frameStream.ts"
 import { makeSigner } from "./nodeKeys.ts"
@@ -29,20 +30,26 @@ import { strangerRoutes } from "./strangerRoutes.ts"
 import { type DialTls, type ListenTls, onHandshakeFailure, serverOptions } from "./tls.ts"
 import { bringsIds, serveKnown } from "./unaryServer.ts"
 
-/** In PEM; absent: nodes are dialled with the authorities of Node.js, and this side has no TLS. */
-export interface CarrierTls {
+export interface CarrierOptions {
+  /**
+   * All connections come from one address, as behind a proxy: what is bounded by address is bounded
+   * in all alone.
+   */
+  readonly sharedAddress?: boolean | undefined
+  /** TLS is in PEM; absent: nodes are dialled with the authorities of Node.js. */
   readonly dial?: DialTls | undefined
+  /** Absent: this side has no TLS. */
   readonly listen?: ListenTls | undefined
 }
 
 export const makeConnectCarrier = (
   limits: Limits = LIMITS,
-  tls: CarrierTls = {}
+  options: CarrierOptions = {}
 ): Carrier["Service"] => ({
-  dial: (address, events) => dial(address, events, limits, tls.dial),
+  dial: (address, events) => dial(address, events, limits, options.dial),
   listen: (address, door) =>
     Effect.callback((resume) => {
-      const server = new NodeServer(door, limits, tls.listen)
+      const server = new NodeServer(door, limits, options)
       server.listen(address, (failure) =>
         resume(failure === undefined ? Effect.succeed(server) : Effect.fail(failure))
       )
@@ -89,6 +96,7 @@ const dial = (
 
 /** For people: who answers a link so is no node, or a proxy that does not reach one. */
 const statusText = (status: number): string => {
+  if (status === TOO_MANY) return "the node takes no more links from here for now"
   const proxy = status === 502 || status === 503 || status === 504
   return proxy
     ? `a proxy answers with HTTP status ${status}: it does not reach the node`
@@ -100,13 +108,15 @@ class NodeServer implements Listener {
   private readonly door: Door
   private readonly limits: Limits
   private readonly server: Http2Server
+  private readonly admission: Admission
   private readonly sessions = new Set<ServerHttp2Session>()
   private readonly sockets = new Set<Socket>()
   private refusing = false
 
-  constructor(door: Door, limits: Limits, tls: ListenTls | undefined) {
+  constructor(door: Door, limits: Limits, { listen: tls, sharedAddress }: CarrierOptions) {
     this.door = door
     this.limits = limits
+    this.admission = new Admission(limits, sharedAddress)
     const strangers = strangerRoutes(door, limits)
     const serve = (request: Http2ServerRequest, response: Http2ServerResponse): void =>
       this.serve(request, response, strangers)
@@ -117,12 +127,8 @@ class NodeServer implements Listener {
       this.server = createSecureServer({ ...options, ...secure }, serve)
       onHandshakeFailure(this.server, door.garbage)
     }
-    // Links of clients and members, and as many callers without a link.
-    this.server.maxConnections = 2 * (limits.routesMax + limits.membersMax)
-    this.server.on("connection", (socket: Socket) => {
-      this.sockets.add(socket)
-      socket.once("close", () => this.sockets.delete(socket))
-    })
+    this.server.maxConnections = portConnectionsMax(limits)
+    this.server.on("connection", (socket: Socket) => this.connected(socket))
     this.server.on("session", (session) => this.opened(session))
   }
 
@@ -160,6 +166,21 @@ class NodeServer implements Listener {
     done()
   })
 
+  private connected(socket: Socket): void {
+    // A socket that is gone already has none.
+    const address = socket.remoteAddress ?? ""
+    const refused = this.admission.connected(address, performance.now())
+    if (refused !== undefined) {
+      socket.destroy()
+      return this.door.garbage(address, refused)
+    }
+    this.sockets.add(socket)
+    socket.once("close", () => {
+      this.sockets.delete(socket)
+      this.admission.disconnected(address)
+    })
+  }
+
   private opened(session: ServerHttp2Session): void {
     const remote = `${session.socket.remoteAddress}:${session.socket.remotePort}`
     this.sessions.add(session)
@@ -168,7 +189,18 @@ class NodeServer implements Listener {
       if (!isBreak(error)) this.door.garbage(remote, networkErrorText(error))
     })
     boundSession(session, this.limits)
+    this.mustBegin(session, remote)
     if (this.refusing) session.close()
+  }
+
+  /** Who dials and asks for nothing only holds a connection. */
+  private mustBegin(session: ServerHttp2Session, remote: string): void {
+    const timer = setTimeout(() => {
+      this.door.garbage(remote, "nothing was asked in time")
+      session.destroy()
+    }, this.limits.helloTimeoutMs)
+    session.once("stream", () => clearTimeout(timer))
+    session.once("close", () => clearTimeout(timer))
   }
 
   private serve(
@@ -188,10 +220,17 @@ class NodeServer implements Listener {
   private link(stream: ServerHttp2Stream): void {
     const socket = stream.session?.socket
     const remote = `${socket?.remoteAddress}:${socket?.remotePort}`
+    const address = socket?.remoteAddress ?? ""
+    const refused = this.admission.begun(address)
+    if (refused !== undefined) {
+      this.door.garbage(remote, refused)
+      return stream.respond({ ":status": TOO_MANY }, { endStream: true })
+    }
     const frames = new FrameStream(stream, {
       server: true,
       remote,
       limits: this.limits,
+      settled: () => this.admission.settled(address),
       garbage: (what) => this.door.garbage(remote, what)
     })
     stream.respond({ ":status": constants.HTTP_STATUS_OK, "content-type": LINK_CONTENT_TYPE })
@@ -199,6 +238,8 @@ class NodeServer implements Listener {
     stream.session?.once("goaway", (code) => frames.leave(leavingText(code)))
   }
 }
+
+const TOO_MANY = constants.HTTP_STATUS_TOO_MANY_REQUESTS
 
 const isLink = ({ url, method, headers }: Http2ServerRequest): boolean =>
   url === LINK_PATH && method === "POST" && headers["content-type"] === LINK_CONTENT_TYPE

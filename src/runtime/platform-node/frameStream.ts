@@ -33,6 +33,8 @@ export interface FrameStreamOptions {
   readonly limits: Limits
   /** Why the stream ended, where that was before the other side spoke HTTP/2. */
   readonly unbegun?: () => string | undefined
+  /** Once: the other side has proven who it is, or the stream is over. */
+  readonly settled?: () => void
   /** Bytes came in that are no Connect stream of ours. */
   readonly garbage: (what: string) => void
 }
@@ -49,6 +51,7 @@ export class FrameStream implements Connection {
   private closing = false
   private left = false
   private over = false
+  private isSettled = false
   /** The first reason is the one that is told. */
   private why: string | undefined
 
@@ -79,6 +82,7 @@ export class FrameStream implements Connection {
   }
 
   trust(): void {
+    this.settle()
     this.reader.bytesMax = this.options.limits.batchBytesMax + FIELD_BYTES_MAX
   }
 
@@ -129,9 +133,16 @@ export class FrameStream implements Connection {
     else this.events?.frame(frame)
   }
 
+  private settle(): void {
+    if (this.isSettled) return
+    this.isSettled = true
+    this.options.settled?.()
+  }
+
   private end(reason: string): void {
     if (this.over) return
     this.over = true
+    this.settle()
     this.because(reason)
     this.close()
     this.events?.closed(this.why ?? reason)
