@@ -1,6 +1,6 @@
 /** The handshake of two honest hosts, and all that either may refuse before any attack. */
 import { describe, expect, it } from "vitest"
-import { LINK_VERSION } from "../src/link/frame.ts"
+import { LINK_VERSION } from "../src/link/groupHello.ts"
 import type { Handshake, HandshakeStep, LinkSession, Proven } from "../src/link/handshake.ts"
 import { isAtLeast, type LinkStrength, STRENGTHS } from "../src/link/linkHello.ts"
 import { nodeCrypto } from "../src/runtime/platform-node/nodeCrypto.ts"

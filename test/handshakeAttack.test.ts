@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest"
 import { NO_BYTES } from "../src/base/bytes.ts"
 import { Prng } from "../src/base/prng.ts"
-import { LINK_VERSION } from "../src/link/frame.ts"
+import { LINK_VERSION } from "../src/link/groupHello.ts"
 import type { Handshake, HandshakeParts, HandshakeStep } from "../src/link/handshake.ts"
 import {
   decodeLinkHello,

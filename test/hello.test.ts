@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import type { Hello } from "../src/link/frame.ts"
+import type { Hello } from "../src/link/groupHello.ts"
 import { checkHello } from "../src/link/hello.ts"
 import { helloOf } from "./support/link.ts"
 
@@ -14,9 +14,9 @@ describe("two hellos", () => {
   const refused: ReadonlyArray<readonly [string, Hello, string, string]> = [
     [
       "versions",
-      helloOf(2, { version: 2 }),
+      helloOf(2, { version: 9 }),
       "unsupported_version",
-      "node 2 speaks link version 2, node 1 speaks 1: run one version of Quorate on both"
+      "node 2 speaks link version 9, node 1 speaks 2: run one version of Quorate on both"
     ],
     [
       "groups",

@@ -7,6 +7,7 @@ import { decodeFrame, encodeFrame } from "../src/link/frame.ts"
 import { HEADER } from "../src/runtime/platform-node/connectCode.ts"
 import { sessionKey } from "../src/server/laneKey.ts"
 import { methodId } from "../src/server/Message.ts"
+import { linkHello } from "./support/link.ts"
 import { readSource } from "./support/repo.ts"
 
 const { text } = readSource("docs/PROTOCOL.md")
@@ -28,29 +29,32 @@ describe("the protocol page", () => {
   const method = methodId("kv.v1.Store/Get")
 
   it("shows frames as they are", () => {
-    const [hello, request, reply, bare, ...rest] = examples.map((bytes) => decodeFrame(bytes)!)
+    const [hello, open, request, reply, bare, ...rest] = examples.map((it) => decodeFrame(it)!)
     expect(rest).toEqual([])
-    expect(hello).toMatchObject({
-      sequence: 1,
-      acknowledged: 0,
-      content: { kind: "hello", hello: { version: 1, group: "demo", node: 2 } }
-    })
-    expect(request).toMatchObject({
+    expect(hello).toEqual({ sequence: 1, acknowledged: 0, credit: 0, content: linkHello() })
+    expect(open).toMatchObject({
       sequence: 2,
       acknowledged: 1,
+      content: { kind: "open", channel: 1, hello: { version: 2, group: "demo", node: 2 } }
+    })
+    expect(request).toMatchObject({
+      sequence: 3,
+      acknowledged: 2,
       content: {
+        channel: 1,
         messages: [{ kind: "request", session, index: 1, ackedBelow: 1, method, deadlineMs: 5000 }]
       }
     })
     expect(reply).toMatchObject({
-      sequence: 2,
-      acknowledged: 2,
-      content: { messages: [{ kind: "reply", session, index: 1 }] }
+      sequence: 3,
+      acknowledged: 3,
+      content: { channel: 1, messages: [{ kind: "reply", session, index: 1 }] }
     })
     expect(bare).toEqual({
-      sequence: 3,
-      acknowledged: 2,
-      content: { kind: "messages", messages: [] }
+      sequence: 4,
+      acknowledged: 3,
+      credit: 0,
+      content: { kind: "messages", channel: 0, messages: [] }
     })
     expect(examples.map((bytes) => encodeFrame(decodeFrame(bytes)!))).toEqual(examples)
     expect(text).toContain(method.toString(16))

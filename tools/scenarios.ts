@@ -7,6 +7,8 @@ const SMALL = {
   bodyBytesMax: 512,
   batchBytesMax: 2048,
   batchBytesTarget: 512,
+  fragmentBytes: 256,
+  creditBytes: 4096,
   linkBytes: 8192,
   cursorBytesMax: 1024,
   logSegmentBytes: 4096

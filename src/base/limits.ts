@@ -14,8 +14,26 @@ export interface Limits {
   /** A batch is handed to the carrier once it holds this much, even within a turn. */
   readonly batchBytesTarget: number
   readonly batchEnvelopesTarget: number
-  /** Sent and not acknowledged, per link. Beyond it the link is cut and both sides start again. */
+  /**
+   * Sent and not acknowledged, per link: beyond it nothing more is sent. And per channel, what
+   * waits or is not acknowledged: beyond it the channel is closed, and opened anew.
+   */
   readonly linkBytes: number
+  /** Frames of one channel that its receiver has not worked off. The sender waits beyond it. */
+  readonly creditBytes: number
+  /** A body above it travels in parts of this size, between which other groups have their turns. */
+  readonly fragmentBytes: number
+  /** Groups that share one link. One more is refused. */
+  readonly channelsMax: number
+  /** Written to a connection, not taken by its socket. Frames wait beyond it, and pass it once. */
+  readonly backlogBytesMax: number
+  /** A link that says nothing says so after this time. */
+  readonly keepAliveMs: number
+  /** A link on which nothing came for this time is dead. */
+  readonly silenceMsMax: number
+  /** A link is replaced by a new one, with new keys, after this time, or this much sent. */
+  readonly linkAgeMsMax: number
+  readonly streamBytesMax: number
   /** Said words on the way to one peer, not yet taken. The cursor waits beyond it. */
   readonly cursorBytesMax: number
   /** Calls of one session between `ackedBelow` and the newest. A call above it is `window`. */
@@ -194,6 +212,14 @@ export const LIMITS: Limits = {
   batchBytesTarget: 16_384,
   batchEnvelopesTarget: 64,
   linkBytes: 16_777_216,
+  creditBytes: 2_097_152,
+  fragmentBytes: 65_536,
+  channelsMax: 64,
+  backlogBytesMax: 262_144,
+  keepAliveMs: 15_000,
+  silenceMsMax: 45_000,
+  linkAgeMsMax: 86_400_000,
+  streamBytesMax: 1_073_741_824,
   cursorBytesMax: 4_194_304,
   windowCalls: 1024,
   sessionsMax: 4096,
@@ -271,6 +297,10 @@ export const checkLimits = (l: Limits): void => {
   assert(l.batchBytesMax > l.bodyBytesMax + 1024, "a batch must hold the largest body")
   assert(l.batchBytesTarget <= l.batchBytesMax, "a batch must be flushed before it is too large")
   assert(l.linkBytes >= 2 * l.batchBytesMax, "a link must carry two batches")
+  assert(l.creditBytes >= 2 * l.fragmentBytes, "credit must hold a fragment, and be told in time")
+  assert(l.fragmentBytes + 1024 <= l.batchBytesMax, "a frame must hold a fragment")
+  assert(l.creditBytes >= 4 * (l.batchBytesTarget + l.fragmentBytes), "credit must hold batches")
+  assert(l.silenceMsMax >= 2 * l.keepAliveMs, "a live link must be heard in time")
   assert(l.cursorBytesMax + 2 * l.batchBytesMax <= l.linkBytes, "words alone must never cut a link")
   assert(l.cursorBytesMax >= l.bodyBytesMax, "the cursor must be able to send the largest word")
   assert(l.tailBytesMax >= 2 * l.cursorBytesMax, "the tail must hold what is on the way to a peer")

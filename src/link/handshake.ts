@@ -15,7 +15,8 @@
 import { assert } from "../base/assert.ts"
 import { bytesEqual, hexOf, NO_BYTES, secretsEqual } from "../base/bytes.ts"
 import { isSmallOrder } from "../base/ed25519.ts"
-import { type Goodbye, LINK_VERSION } from "./frame.ts"
+import type { Goodbye } from "./goodbye.ts"
+import { LINK_VERSION } from "./groupHello.ts"
 import {
   decodeLinkHello,
   decodeLinkProof,
@@ -30,8 +31,8 @@ import type { Crypto, Exchange, Signer } from "./ports.ts"
 import { Opener, Sealer, type SealedStrength } from "./sealing.ts"
 
 interface Common {
-  readonly suite: Crypto
-  /** With this host's key; absent where it has none: plaintext links only. */
+  /** With this host's key; both absent where it has none: plaintext links only. */
+  readonly suite?: Crypto
   readonly signer?: Signer
   /** Versions it speaks, the best one first; default: the one there is. */
   readonly versions?: ReadonlyArray<number>
@@ -152,10 +153,11 @@ export const dialerHandshake = (options: DialerOptions): Handshake => {
       const what = `the host at this address has key ${here}, and ${meant} was dialled`
       throw refusal("unauthenticated", what, "check its address and key in the group file")
     }
-    const agreed = agree(options, own, theirs, { dialer: own.bytes, acceptor: parts.hello! })
-    checkProof(options.suite, agreed, parts.proof!)
-    const proof = proofOf(options, agreed)
-    return { send: { proof }, session: { ...session, proven: provenBy(options, agreed, strength) } }
+    const keys = keyed(options)
+    const agreed = agree(keys, own, theirs, { dialer: own.bytes, acceptor: parts.hello! })
+    checkProof(keys.suite, agreed, parts.proof!)
+    const proof = proofOf(keys, agreed)
+    return { send: { proof }, session: { ...session, proven: provenBy(keys, agreed, strength) } }
   }
   return guarded(() => ({ hello: own.bytes }), take)
 }
@@ -167,7 +169,7 @@ export const acceptorHandshake = (options: AcceptorOptions): Handshake => {
       if (parts.hello !== undefined || parts.proof === undefined) {
         throw malformed("something else where the proof was due")
       }
-      checkProof(options.suite, waiting.agreed, parts.proof)
+      checkProof(keyed(options).suite, waiting.agreed, parts.proof)
       return { session: waiting.session }
     }
     const theirs = helloIn(parts)
@@ -183,14 +185,25 @@ export const acceptorHandshake = (options: AcceptorOptions): Handshake => {
     const no = options.allow(theirs.hostKey) ?? options.admit?.()
     if (no !== undefined) throw new Refusal(no)
     const own = makeSide("acceptor", options, { version, versions: [], strength })
-    const agreed = agree(options, own, theirs, { dialer: parts.hello!, acceptor: own.bytes })
+    const keys = keyed(options)
+    const agreed = agree(keys, own, theirs, { dialer: parts.hello!, acceptor: own.bytes })
     waiting = {
       agreed,
-      session: { version, strength, proven: provenBy(options, agreed, strength) }
+      session: { version, strength, proven: provenBy(keys, agreed, strength) }
     }
-    return { send: { hello: own.bytes, proof: proofOf(options, agreed) } }
+    return { send: { hello: own.bytes, proof: proofOf(keys, agreed) } }
   }
   return guarded(() => undefined, take)
+}
+
+interface Keyed extends Common {
+  readonly suite: Crypto
+  readonly signer: Signer
+}
+const keyed = (options: Common): Keyed => {
+  const { suite, signer } = options
+  assert(suite !== undefined && signer !== undefined, "a host without a key has plaintext links")
+  return { ...options, suite, signer }
 }
 
 /** One side of the exchange, with its hello. */
@@ -201,14 +214,14 @@ interface Side {
 }
 const makeSide = (
   role: LinkRole,
-  { suite, signer }: Common,
+  options: Common,
   chosen: Pick<LinkHello, "version" | "versions" | "strength">
 ): Side => {
   if (chosen.strength === "plaintext") {
     const none = { hostKey: NO_BYTES, nonce: NO_BYTES, ephemeralKey: NO_BYTES }
     return { role, exchange: undefined, bytes: encodeLinkHello({ ...chosen, ...none }) }
   }
-  assert(signer !== undefined, "a host without a key has plaintext links only")
+  const { suite, signer } = keyed(options)
   const exchange = suite.makeExchange()
   const bytes = encodeLinkHello({
     ...chosen,
@@ -230,7 +243,7 @@ interface Agreed {
 }
 
 const agree = (
-  { suite, binding = NO_BYTES }: Common,
+  { suite, binding = NO_BYTES }: Keyed,
   own: Side,
   theirs: LinkHello,
   hellos: { readonly dialer: Uint8Array; readonly acceptor: Uint8Array }
@@ -250,10 +263,10 @@ const agree = (
   return { session, role, ours: keys[role], peerRole, theirs: keys[peerRole], peerKey }
 }
 
-const proofOf = ({ suite, signer }: Common, agreed: Agreed): Uint8Array => {
-  const preimage = proofPreimage(agreed.session, agreed.role, signer!.publicKey)
+const proofOf = ({ suite, signer }: Keyed, agreed: Agreed): Uint8Array => {
+  const preimage = proofPreimage(agreed.session, agreed.role, signer.publicKey)
   const mac = suite.hmac(agreed.ours.proof, preimage)
-  return encodeLinkProof({ signature: signer!.signNow(preimage), mac })
+  return encodeLinkProof({ signature: signer.signNow(preimage), mac })
 }
 
 const checkProof = (suite: Crypto, agreed: Agreed, bytes: Uint8Array): void => {
@@ -267,7 +280,7 @@ const checkProof = (suite: Crypto, agreed: Agreed, bytes: Uint8Array): void => {
   throw refusal("unauthenticated", what, "someone meddles with this link, or a key file is wrong")
 }
 
-const provenBy = ({ suite }: Common, agreed: Agreed, strength: SealedStrength): Proven => ({
+const provenBy = ({ suite }: Keyed, agreed: Agreed, strength: SealedStrength): Proven => ({
   peerKey: agreed.peerKey,
   session: agreed.session,
   sealer: new Sealer(strength, suite.cipher(agreed.ours.sealing)),

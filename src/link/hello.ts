@@ -1,5 +1,6 @@
 import { hexOf } from "../base/bytes.ts"
-import type { Goodbye, Hello } from "./frame.ts"
+import type { Goodbye } from "./goodbye.ts"
+import type { Hello } from "./groupHello.ts"
 
 /**
  * Whether two hellos may be one link: same version, same group, same digest, not the same member.

@@ -215,6 +215,11 @@ export class HostCore {
     return instances! + running! + runs! + tail! === 0 && this.inbox.length === 0
   }
 
+  /** What came in was handled, and little waits for the log: only then others may send more. */
+  get caughtUp(): boolean {
+    return this.inbox.length === 0 && this.gate.length < this.limits.drainInputsMax
+  }
+
   /** To be called every `tickMs`. */
   tick(): void {
     this.ticked = true
@@ -222,16 +227,15 @@ export class HostCore {
     this.wake()
   }
 
-  /** The time has come that `wakeAt` named, or nearly. */
+  /** The time that `wakeAt` named. */
   timeUp(): void {
     this.wakeAtMs = Number.POSITIVE_INFINITY
     this.wake()
   }
 
   /**
-   * Handles what waits, up to `drainInputsMax` inputs, or what is above `inboxMax`: peers are never
-   * refused, so else they could fill the inbox faster than it drains. True: more waits, and `wake`
-   * was called.
+   * Handles what waits, up to `drainInputsMax` inputs, or what is above `inboxMax`, as peers are
+   * never refused. True: more waits, and `wake` was called.
    */
   drain(): boolean {
     this.woken = false
@@ -250,7 +254,6 @@ export class HostCore {
     this.step({ kind: this.ticked ? "tick" : "turnEnd", atMs })
     this.ticked = false
     if (this.log?.due === true && !this.halting) this.cut(this.log)
-    // all records of a turn go in one write
     this.log?.flush()
     this.release()
     this.signing?.release()

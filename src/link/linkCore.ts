@@ -1,208 +1,150 @@
 /**
- * One side of one connection: hello, sequence, acknowledgement, batches. Bytes in, messages out,
- * and the other way round; no clock, no socket. It repeats nothing: when the connection breaks,
- * this object is thrown away, cursors and the clients' retries see to the rest.
+ * One side of one stream between two hosts: opening, sequence, acknowledgement, and the groups'
+ * channels, which take turns. Packets in, messages out, and the other way round; no clock, no
+ * socket. It repeats nothing: when the stream breaks this object is thrown away, cursors and the
+ * clients' retries see to the rest.
  */
 import { assert } from "../base/assert.ts"
-import type { ErrorCode } from "../base/errorCode.ts"
 import type { Limits } from "../base/limits.ts"
 import { mark } from "../base/mark.ts"
-import type { Message } from "../server/Message.ts"
-import { appendMessage } from "./envelope.ts"
+import { Writer } from "../base/wire.ts"
+import { Channel, type ChannelLink, type ChannelPort, type LinkEnd, textOf } from "./channel.ts"
 import { Fifo } from "./fifo.ts"
 import {
-  assertHello,
   decodeFrame,
-  ENVELOPE_TAG,
   encodeFrame,
+  type Frame,
   FRAME_HEADER_BYTES_MAX,
   type FrameContent,
-  type Goodbye,
-  type Hello,
+  LINK_CHANNEL,
   writeHeader
 } from "./frame.ts"
-import { Writer } from "../base/wire.ts"
+import type { Goodbye } from "./goodbye.ts"
+import type { Hello } from "./groupHello.ts"
+import type { Handshake, HandshakeParts, LinkSession } from "./handshake.ts"
+import { isControl } from "./outbox.ts"
+import type { Packet } from "./ports.ts"
+import { Pulse } from "./pulse.ts"
+import { Turns } from "./turns.ts"
 
 export interface LinkOptions {
   readonly limits: Limits
-  readonly hello: Hello
-  /** A goodbye refuses the link. Begin with `checkHello`. */
-  readonly check: (theirs: Hello) => Goodbye | undefined
-  /** Each message, in order, once. It must not throw. */
-  readonly receive: (message: Message) => void
-  /** The link is open: before any message. */
-  readonly opened: (theirs: Hello) => void
+  /** For people: the other end. */
+  readonly remote: string
+  readonly handshake: Handshake
+  /** The handshake is done: channels may open. */
+  readonly opened: (session: LinkSession) => void
+  /** The other side, which dialled, opens a channel: whose it is, or why there is none. */
+  readonly offered: (theirs: Hello) => ChannelPort | Goodbye
+  /** There is something to flush, at the end of the turn. */
+  readonly wake: () => void
+  /** A whole batch is to be flushed, so that both sides work at once. */
+  readonly hurry: () => void
 }
 
-export type LinkState = "opening" | "open" | "closed"
-
-/** Who ended the link, and why. */
-export interface LinkEnd {
-  readonly by: "us" | "peer"
-  readonly goodbye: Goodbye
-}
-
-/** What the other side may say, as the two hellos have it. */
-type Speech = "member" | "client" | "node"
-
-const SPEAKER: { readonly [Kind in Message["kind"]]: Speech } = {
-  word: "member",
-  want: "member",
-  resume: "member",
-  wantLane: "member",
-  cut: "member",
-  behind: "member",
-  taken: "member",
-  epoch: "member",
-  request: "client",
-  oneWay: "client",
-  cancel: "client",
-  reply: "node"
-}
-
-type Phase =
-  | { readonly state: "opening" }
-  | { readonly state: "open"; readonly speech: Speech }
-  /** `farewell`: the goodbye still to be flushed, after what `batches` hold. */
-  | { readonly state: "closed"; readonly end: LinkEnd; readonly farewell: Goodbye | undefined }
-
-/** A frame with messages, not acknowledged yet. */
+/** A frame of a channel that counts, not acknowledged yet. */
 interface Flight {
   readonly sequence: number
+  readonly channel: Channel
   readonly bytes: number
 }
 
 /** A bare acknowledgement is due, even within a turn, once this share of `linkBytes` came in. */
 const ACK_SHARE = 8
-const BATCH_BYTES_MIN = 1024
-
 const header = new Writer(FRAME_HEADER_BYTES_MAX)
 
-export class LinkCore {
+export class LinkCore implements ChannelLink {
+  readonly limits: Limits
   private readonly options: LinkOptions
-  private phase: Phase = { state: "opening" }
-  private started = false
-  /** The batch being filled: room for a header, then `batchEnvelopes` envelopes. */
-  private readonly batch = new Writer(BATCH_BYTES_MIN)
-  private batchEnvelopes = 0
-  /** Full batches, their headers still blank. */
-  private readonly batches = new Fifo<Uint8Array>()
+  private state: "opening" | "open" | "closed" = "opening"
+  private over: LinkEnd | undefined
+  private agreed: LinkSession | undefined
+  /** Of the handshake, to be said before anything else. */
+  private readonly parts = new Fifo<HandshakeParts>()
+  /** Still to be said, after what the channels have. */
+  private farewell: Goodbye | undefined
+  private readonly channels = new Map<number, Channel>()
+  private lastChannel = 0
+  private readonly turns = new Turns<Channel>()
+  /** Of channels that were not taken. */
+  private readonly refusals = new Fifo<{ readonly channel: number; readonly goodbye: Goodbye }>()
   private readonly flights = new Fifo<Flight>()
-  /** Sequences. Invariant: acknowledged <= sent; our hello is 1, so `sent` is 0 until it went. */
+  /** Sequences. Invariant: acknowledged <= sent. */
   private sent = 0
   private acknowledged = 0
   private received = 0
-  /** Invariant: the envelopes in `batch`, `batches` and `flights`. */
+  /** Invariant: the bytes of `flights`. */
   private bytesOpen = 0
   /** Received in frames with messages since the last frame of ours, which acknowledged the rest. */
   private bytesUntold = 0
+  private ackDue = false
+  private readonly pulse: Pulse
 
   constructor(options: LinkOptions) {
-    assertHello(options.hello)
     this.options = options
-    this.beginBatch()
+    this.limits = options.limits
+    this.pulse = new Pulse(options.limits)
+    const parts = options.handshake.start()
+    if (parts !== undefined) this.parts.push(parts)
   }
 
-  get state(): LinkState {
-    return this.phase.state
+  get isOpen(): boolean {
+    return this.state === "open"
   }
-
-  /** Set once the link is closed. */
+  get isClosed(): boolean {
+    return this.state === "closed"
+  }
   get end(): LinkEnd | undefined {
-    return this.phase.state === "closed" ? this.phase.end : undefined
+    return this.over
   }
-
-  /** Bytes of envelopes queued or sent that the peer has not acknowledged. */
+  get remote(): string {
+    return this.options.remote
+  }
+  /** What the handshake has led to. */
+  get session(): LinkSession | undefined {
+    return this.agreed
+  }
+  /** Of channels' frames. */
   get unacknowledgedBytes(): number {
     return this.bytesOpen
   }
-
-  /** `flush` has a frame to give. */
-  get ready(): boolean {
-    if (this.phase.state === "closed") return this.phase.farewell !== undefined
-    const helloDue = this.started && this.sent === 0
-    return helloDue || (this.phase.state === "open" && (this.full || this.batchEnvelopes > 0))
+  get channelCount(): number {
+    return this.channels.size
   }
 
-  /** A whole batch waits: worth flushing within a turn, so that both sides work at once. */
-  get full(): boolean {
-    return this.batches.length > 0
+  /** Of the side that dialled: opens a channel, at once or when the link is open. */
+  open(port: ChannelPort): Channel {
+    const channel = new Channel(this, ++this.lastChannel, port)
+    if (this.over === undefined) this.channels.set(channel.number, channel)
+    else channel.onEnd(this.over)
+    return channel
   }
 
-  /** Queues our hello. Before any `onBytes`. */
-  start(): void {
-    assert(!this.started, "a link starts once")
-    this.started = true
+  /** The next packet for the stream; call until `undefined`. The bytes are the caller's. */
+  flush(): Packet | undefined {
+    const parts = this.parts.shift()
+    if (parts !== undefined) return { frame: this.control({ kind: "handshake", parts }) }
+    if (this.state === "opening") return undefined
+    const frame = this.nextFrame()
+    if (frame === undefined) return undefined
+    return this.agreed?.proven?.sealer.seal(this.sent, frame) ?? { frame }
   }
 
   /**
-   * Queues a message; nothing but our hello leaves before the link is open, and a closed link drops
-   * it. Beyond `linkBytes` unacknowledged the link closes with `link_overrun`: see `end`.
+   * Takes the next packet of the peer, whose bytes must never be written again. It may close the
+   * link: see `end`, after flushing, which tells the peer.
    */
-  send(message: Message): void {
-    if (this.phase.state === "closed") return
-    const { bodyBytesMax, batchBytesTarget, batchEnvelopesTarget, linkBytes } = this.options.limits
-    assert(!("body" in message) || message.body.length <= bodyBytesMax, "a body is too large")
-    const before = this.batch.length
-    appendMessage(this.batch, ENVELOPE_TAG, message)
-    this.bytesOpen += this.batch.length - before
-    this.batchEnvelopes++
-    if (this.batch.length - FRAME_HEADER_BYTES_MAX > batchBytesTarget && this.batchEnvelopes > 1) {
-      this.batches.push(this.batch.split(before, FRAME_HEADER_BYTES_MAX))
-      this.batchEnvelopes = 1
-    } else if (this.batchEnvelopes >= batchEnvelopesTarget) {
-      this.seal()
+  take(packet: Packet): void {
+    if (this.state === "closed") return
+    const { batchBytesMax, handshakeFrameBytesMax } = this.limits
+    const most = this.isOpen ? batchBytesMax : handshakeFrameBytesMax
+    if (packet.frame.length > most) {
+      const what = `a frame of ${packet.frame.length} bytes, at most ${most} are taken`
+      return this.cut({ code: "too_large", detail: `${what}: make batches smaller` })
     }
-    if (this.bytesOpen > linkBytes) {
-      mark("link: overrun")
-      const what = `${this.bytesOpen} bytes are not acknowledged, at most ${linkBytes} may be`
-      this.cut("link_overrun", `${what}: the receiver is too slow; connect again`)
-    }
-  }
-
-  /**
-   * The next frame for the carrier, at most `batchBytesTarget` of envelopes unless one is larger;
-   * call until `undefined`. On a link that we closed the last one is the goodbye. The bytes are the
-   * caller's.
-   */
-  flush(): Uint8Array | undefined {
-    if (!this.ready) return undefined
-    if (this.sent === 0) return this.control({ kind: "hello", hello: this.options.hello })
-    if (!this.full && this.batchEnvelopes > 0) this.seal()
-    const batch = this.batches.shift()
-    if (batch !== undefined) return this.stamp(batch)
-    const phase = this.phase
-    assert(phase.state === "closed" && phase.farewell !== undefined, "a ready link has a frame")
-    this.phase = { ...phase, farewell: undefined }
-    return this.control({ kind: "goodbye", goodbye: phase.farewell })
-  }
-
-  /**
-   * A bare acknowledgement, when nothing else carries it: only after an eighth of `linkBytes` came
-   * in, or (`atTick`) after any message. A bare one is not itself acknowledged, so two idle sides
-   * fall silent.
-   */
-  flushAck(atTick: boolean): Uint8Array | undefined {
-    if (this.phase.state !== "open" || this.ready || this.bytesUntold === 0) return undefined
-    if (!atTick && this.bytesUntold < this.options.limits.linkBytes / ACK_SHARE) return undefined
-    mark("link: bare acknowledgement")
-    return this.control({ kind: "messages", messages: [] })
-  }
-
-  /**
-   * Takes the next frame of the peer. A goodbye in return: cut the link after flushing, which says
-   * it to the peer. The peer's own goodbye closes the link too: see `state` and `end` after each
-   * call. `bytes` must never be written again.
-   */
-  onBytes(bytes: Uint8Array): Goodbye | undefined {
-    assert(this.started, "a link starts before it takes bytes")
-    if (this.phase.state === "closed") return undefined
-    const { limits } = this.options
-    if (bytes.length > limits.batchBytesMax) {
-      const what = `a frame of ${bytes.length} bytes, at most ${limits.batchBytesMax} are taken`
-      return this.cut("too_large", `${what}: make batches smaller`)
-    }
-    const frame = decodeFrame(bytes, limits)
+    const bytes = this.openPacket(packet)
+    if (bytes === undefined) return
+    const frame = decodeFrame(bytes, this.limits)
     if (frame === undefined) return this.malformed("a frame that is no frame")
     if (frame.sequence !== this.received + 1) {
       mark("link: gap")
@@ -213,131 +155,245 @@ export class LinkCore {
         `acknowledgement ${frame.acknowledged}, not in ${this.acknowledged} to ${this.sent}`
       )
     }
+    this.pulse.took()
+    this.received = frame.sequence
     this.onAcknowledged(frame.acknowledged)
-    return this.onContent(frame.sequence, frame.content, bytes.length)
+    this.onFrame(frame, bytes.length)
   }
 
-  /**
-   * Ends the link on purpose: what is queued still goes if the link is open, then the goodbye. No
-   * effect on a closed link.
-   */
+  /** Every `tickMs`: what came in is acknowledged, a silent link says it lives, a dead one ends. */
+  tick(nowMs: number): void {
+    const pulse = this.pulse.tick(nowMs)
+    if (this.state !== "open") return
+    if (pulse === "dead") {
+      mark("link: silent")
+      const what = `nothing came for ${this.limits.silenceMsMax} ms`
+      return this.cut({ code: "deadline_exceeded", detail: `${what}: the connection is dead` })
+    }
+    this.ackDue = this.bytesUntold > 0 || pulse === "speak"
+    if (this.ackDue) this.options.wake()
+  }
+
+  /** Ends the link on purpose: what is queued and may go still goes, then the goodbye. */
   close(goodbye: Goodbye): void {
-    if (this.phase.state === "closed") return
-    if (this.phase.state === "opening") this.dropQueue()
-    this.started = true
-    this.phase = { state: "closed", end: { by: "us", goodbye }, farewell: goodbye }
+    if (this.over !== undefined) return
+    this.farewell = goodbye
+    this.finish({ what: "link", by: "us", goodbye, text: textOf(goodbye) })
   }
 
-  private onContent(sequence: number, content: FrameContent, bytes: number): Goodbye | undefined {
-    const phase = this.phase
-    if (content.kind === "goodbye") {
-      this.dropQueue()
-      const end: LinkEnd = { by: "peer", goodbye: content.goodbye }
-      this.phase = { state: "closed", end, farewell: undefined }
+  /** The stream is gone. */
+  broken(text: string): void {
+    if (this.over === undefined) this.drop({ what: "link", by: "peer", goodbye: undefined, text })
+  }
+
+  offer(channel: Channel): void {
+    if (this.turns.add(channel)) this.options.wake()
+    if (channel.full) this.options.hurry()
+  }
+
+  forget(channel: Channel): void {
+    this.channels.delete(channel.number)
+  }
+
+  private get room(): boolean {
+    return this.bytesOpen < this.limits.linkBytes - this.limits.batchBytesMax
+  }
+
+  private nextFrame(): Uint8Array | undefined {
+    const { room } = this
+    const refusal = this.refusals.shift()
+    if (refusal !== undefined) return this.control({ kind: "goodbye", ...refusal })
+    for (let left = this.turns.length; left > 0; left--) {
+      const channel = this.turns.next()!
+      const out = channel.next(room)
+      if (out === undefined) continue
+      const frame = this.frameOf(channel, out)
+      if (channel.ready(this.room)) this.offer(channel)
+      return frame
+    }
+    if (this.farewell !== undefined) {
+      const goodbye = this.farewell
+      this.farewell = undefined
+      return this.control({ kind: "goodbye", channel: LINK_CHANNEL, goodbye })
+    }
+    if (this.state === "closed") return undefined
+    if (!this.ackDue && this.bytesUntold < this.limits.linkBytes / ACK_SHARE) return undefined
+    mark("link: bare acknowledgement")
+    return this.control({ kind: "messages", channel: LINK_CHANNEL, messages: [] })
+  }
+
+  private frameOf(channel: Channel, out: FrameContent | Uint8Array): Uint8Array {
+    const credit = channel.takeCredit()
+    const frame =
+      out instanceof Uint8Array
+        ? this.stamp(out, channel.number, credit)
+        : this.control(out, credit)
+    const counts =
+      out instanceof Uint8Array ||
+      out.kind === "fragment" ||
+      (out.kind === "messages" && !out.messages.every(isControl))
+    if (!counts) return frame
+    channel.onSent(frame.length)
+    this.bytesOpen += frame.length
+    this.flights.push({ sequence: this.sent, channel, bytes: frame.length })
+    return frame
+  }
+
+  private openPacket({ frame, tag }: Packet): Uint8Array | undefined {
+    const opener = this.agreed?.proven?.opener
+    if (opener === undefined) {
+      if (tag === undefined) return frame
+      this.malformed("a tag where none is due")
       return undefined
     }
-    if (content.kind === "hello") {
-      if (phase.state === "open") return this.malformed("a second hello")
-      this.received = sequence
-      return this.onHello(content.hello)
-    }
-    if (phase.state !== "open") return this.malformed("a frame before the hello")
-    for (const message of content.messages) {
-      if (SPEAKER[message.kind] !== phase.speech) {
-        return this.malformed(`"${message.kind}" from a ${phase.speech}`)
-      }
-    }
-    for (const message of content.messages) {
-      this.options.receive(message)
-      // `receive` may have sent too much, or closed the link.
-      if (this.state === "closed") return this.ourGoodbye
-    }
-    this.received = sequence
-    if (content.messages.length > 0) this.bytesUntold += bytes
+    const bytes = tag && opener.open(this.received + 1, { frame, tag })
+    if (bytes !== undefined) return bytes
+    mark("link: forged")
+    const detail = "a frame was changed on its way, or injected: look at what is in between"
+    this.cut({ code: "unauthenticated", detail })
     return undefined
   }
 
-  private onHello(theirs: Hello): Goodbye | undefined {
-    const { hello, check, opened } = this.options
-    if (theirs.node === 0 && hello.node === 0) {
-      return this.cut("wrong_group", "both sides are clients: dial a node")
+  private onFrame({ content, credit }: Frame, bytes: number): void {
+    if (content.kind === "goodbye" && content.channel === LINK_CHANNEL) {
+      const { goodbye } = content
+      return this.drop({ what: "link", by: "peer", goodbye, text: textOf(goodbye) })
     }
-    const refusal = check(theirs)
-    if (refusal !== undefined) {
-      this.close(refusal)
-      return refusal
+    if (content.kind === "handshake") return this.onHandshake(content.parts)
+    if (this.state !== "open") return this.malformed("a frame before the link is open")
+    if (content.channel === LINK_CHANNEL) return
+    if (content.kind === "messages" && content.messages.length > 0) this.bytesUntold += bytes
+    if (content.kind === "fragment") this.bytesUntold += bytes
+    const fault = this.onChannel(content, credit, bytes)
+    if (fault !== undefined) this.malformed(fault)
+  }
+
+  private onHandshake(parts: HandshakeParts): void {
+    if (this.state === "open") return this.malformed("a second handshake")
+    const step = this.options.handshake.take(parts)
+    if ("refused" in step) return this.cut(step.refused)
+    if (step.send !== undefined) this.parts.push(step.send)
+    this.options.wake()
+    if (step.session === undefined) return
+    this.agreed = step.session
+    this.state = "open"
+    this.options.opened(step.session)
+  }
+
+  private onChannel(
+    content: Extract<FrameContent, { readonly channel: number }>,
+    credit: number,
+    bytes: number
+  ): string | undefined {
+    const channel = this.channels.get(content.channel) ?? this.offered(content)
+    if (typeof channel === "string") return channel
+    // It is over here, and the peer will hear so.
+    if (channel === undefined) return undefined
+    const fault = credit === 0 ? undefined : channel.onCredit(credit)
+    if (fault !== undefined) return fault
+    switch (content.kind) {
+      case "open":
+        return channel.onOpen(content.hello)
+      case "goodbye": {
+        const { goodbye } = content
+        channel.onEnd({ what: "channel", by: "peer", goodbye, text: textOf(goodbye) })
+        return undefined
+      }
+      case "messages":
+        return channel.onMessages(content.messages, bytes)
+      case "fragment":
+        return channel.onFragment(content.bytes, content.left, bytes)
     }
-    const speech = theirs.node === 0 ? "client" : hello.node === 0 ? "node" : "member"
-    this.phase = { state: "open", speech }
-    opened(theirs)
-    return this.ourGoodbye
+  }
+
+  /** The other side opens a channel; or speaks of one that is over. */
+  private offered(
+    content: { readonly channel: number } & FrameContent
+  ): Channel | string | undefined {
+    const { channel: number } = content
+    if (number <= this.lastChannel) return undefined
+    if (content.kind !== "open") return `channel ${number} was never opened`
+    this.lastChannel = number
+    const { channelsMax } = this.limits
+    const answer: ChannelPort | Goodbye =
+      this.channels.size + this.refusals.length < channelsMax
+        ? this.options.offered(content.hello)
+        : { code: "overloaded", detail: `${channelsMax} channels are open: close one of them` }
+    if (!("code" in answer)) {
+      const channel = new Channel(this, number, answer)
+      this.channels.set(number, channel)
+      return channel
+    }
+    // Who does not even read why is dropped with its link: see the bound on what is not read.
+    if (this.refusals.length < 2 * channelsMax)
+      this.refusals.push({ channel: number, goodbye: answer })
+    else this.cut(answer)
+    this.options.wake()
+    return undefined
   }
 
   private onAcknowledged(acknowledged: number): void {
+    const { room } = this
     this.acknowledged = acknowledged
     for (let flight = this.flights.peek(); flight !== undefined; flight = this.flights.peek()) {
-      if (flight.sequence > acknowledged) return
+      if (flight.sequence > acknowledged) break
       this.bytesOpen -= flight.bytes
+      flight.channel.onAcknowledged(flight.bytes)
       this.flights.shift()
     }
+    if (room || !this.room) return
+    for (const channel of this.channels.values()) this.offer(channel)
   }
 
-  private get ourGoodbye(): Goodbye | undefined {
-    return this.end?.by === "us" ? this.end.goodbye : undefined
-  }
-
-  private malformed(what: string): Goodbye {
-    return this.cut("malformed", `${what}: the sender does not follow docs/PROTOCOL.md`)
+  private malformed(what: string): void {
+    this.cut({
+      code: "malformed",
+      detail: `${what}: the sender does not follow docs/PROTOCOL.md`
+    })
   }
 
   /** Closes at once: what is queued is dropped. */
-  private cut(code: ErrorCode, detail: string): Goodbye {
-    this.dropQueue()
-    const goodbye: Goodbye = { code, detail }
-    this.close(goodbye)
-    return goodbye
+  private cut(goodbye: Goodbye): void {
+    if (this.over !== undefined) return
+    this.farewell = goodbye
+    this.drop({ what: "link", by: "us", goodbye, text: textOf(goodbye) })
   }
 
-  private dropQueue(): void {
-    this.beginBatch()
-    this.batches.clear()
-    this.flights.clear()
-    this.bytesOpen = 0
+  private drop(end: LinkEnd): void {
+    this.refusals.clear()
+    for (const channel of this.channels.values()) channel.discard()
+    this.finish(end)
   }
 
-  private beginBatch(): void {
-    this.batch.clear()
-    this.batch.reserve(FRAME_HEADER_BYTES_MAX)
-    this.batch.skip(FRAME_HEADER_BYTES_MAX)
-    this.batchEnvelopes = 0
-  }
-
-  private seal(): void {
-    this.batches.push(this.batch.take())
-    this.beginBatch()
+  private finish(end: LinkEnd): void {
+    this.state = "closed"
+    this.over = end
+    for (const channel of [...this.channels.values()]) channel.onEnd(end)
+    this.options.wake()
   }
 
   /** Writes the header right before the envelopes; what stays blank in front of it is cut off. */
-  private stamp(batch: Uint8Array): Uint8Array {
-    const bytes = batch.length - FRAME_HEADER_BYTES_MAX
-    const head = this.nextHeader()
+  private stamp(batch: Uint8Array, channel: number, credit: number): Uint8Array {
+    this.begin()
+    header.clear()
+    header.reserve(FRAME_HEADER_BYTES_MAX)
+    writeHeader(header, { sequence: this.sent, acknowledged: this.received, channel, credit })
+    const head = header.take()
     const start = FRAME_HEADER_BYTES_MAX - head.length
     batch.set(head, start)
-    this.flights.push({ sequence: this.sent, bytes })
     return batch.subarray(start)
   }
 
-  private nextHeader(): Uint8Array {
-    this.sent++
-    this.bytesUntold = 0
-    header.reserve(FRAME_HEADER_BYTES_MAX)
-    writeHeader(header, this.sent, this.received)
-    return header.take()
+  private control(content: FrameContent, credit = 0): Uint8Array {
+    this.begin()
+    return encodeFrame({ sequence: this.sent, acknowledged: this.received, credit, content })
   }
 
-  private control(content: FrameContent): Uint8Array {
+  private begin(): void {
+    assert(this.sent < Number.MAX_SAFE_INTEGER, "frames are counted")
     this.sent++
     this.bytesUntold = 0
-    return encodeFrame({ sequence: this.sent, acknowledged: this.received, content })
+    this.ackDue = false
+    this.pulse.said()
   }
 }

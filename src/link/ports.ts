@@ -103,3 +103,42 @@ export interface Verifier {
     done: (valid: ReadonlyArray<boolean>) => void
   ) => void
 }
+
+/** What one batch of a link holds: a frame, or what hides it, and what proves it. */
+export interface Packet {
+  readonly frame: Uint8Array
+  /** 16 bytes; absent on a plaintext link, and of what belongs to the handshake. */
+  readonly tag?: Uint8Array
+}
+
+/** What a connection tells the one who owns it. */
+export interface ConnectionEvents {
+  /** One packet, whole and in order. Its bytes belong to the receiver. */
+  readonly packet: (packet: Packet) => void
+  /** All that was sent has left: `backlogBytes` is 0 again. Never within a call of `send`. */
+  readonly drained: () => void
+  /**
+   * The other side, or a proxy before it, takes no new stream of this one's owner here: it stops,
+   * or the connection was used long enough. This stream lives on; at most once.
+   */
+  readonly leaving: (why: string) => void
+  /** Once, whoever ended it, and never within a call of `send` or `close`. */
+  readonly closed: (reason: string) => void
+}
+
+/** One stream of packets in both directions. */
+export interface Connection {
+  /** For people: the other end. */
+  readonly remote: string
+  /** Sent and not yet taken by the socket. */
+  readonly backlogBytes: number
+  /** Queues one packet; packets leave in order. Nothing happens after `close`. */
+  readonly send: (packet: Packet) => void
+  /**
+   * The handshake is done. Until then a frame that comes of more than `handshakeFrameBytesMax` cuts
+   * the connection: whoever has not said who it is gets no more memory than that.
+   */
+  readonly trust: () => void
+  /** Lets what is queued leave, then ends. */
+  readonly close: () => void
+}

@@ -7,42 +7,11 @@ import { Context, type Effect } from "effect"
 import type { ErrorCode } from "../base/errorCode.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
-import type { Goodbye, Hello } from "../link/frame.ts"
-import type { Signer } from "../link/ports.ts"
+import type { Goodbye } from "../link/goodbye.ts"
+import type { Hello } from "../link/groupHello.ts"
+import type { Connection, ConnectionEvents, Signer } from "../link/ports.ts"
 import type { ClientMessage, Reply, RequestProof } from "../server/Message.ts"
 import type { LaneKey } from "../server/laneKey.ts"
-
-/** What a connection tells the one who owns it. */
-export interface ConnectionEvents {
-  /** One frame, whole and in order. The bytes belong to the receiver. */
-  readonly frame: (frame: Uint8Array) => void
-  /** All that was sent has left: `backlogBytes` is 0 again. Never within a call of `send`. */
-  readonly drained: () => void
-  /**
-   * The other side, or a proxy before it, takes no new stream of this one's owner here: it stops,
-   * or the connection was used long enough. This stream lives on; at most once.
-   */
-  readonly leaving: (why: string) => void
-  /** Once, whoever ended it, and never within a call of `send` or `close`. */
-  readonly closed: (reason: string) => void
-}
-
-/** One stream of frames in both directions. */
-export interface Connection {
-  /** For people: the other end. */
-  readonly remote: string
-  /** Sent and not yet taken by the socket. */
-  readonly backlogBytes: number
-  /** Queues one frame; frames leave in order. Nothing happens after `close`. */
-  readonly send: (frame: Uint8Array) => void
-  /**
-   * The handshake is done. Until then a frame that comes of more than `handshakeFrameBytesMax` cuts
-   * the connection: whoever has not said who it is gets no more memory than that.
-   */
-  readonly trust: () => void
-  /** Lets what is queued leave, then ends. */
-  readonly close: () => void
-}
 
 /** The ids of a call on the unary transport; they travel as headers. */
 export interface UnaryIds {

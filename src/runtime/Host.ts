@@ -6,21 +6,23 @@ import { hexOf, NO_BYTES } from "../base/bytes.ts"
 import type { Limits } from "../base/limits.ts"
 import { mark } from "../base/mark.ts"
 import type { NodeId } from "../base/NodeId.ts"
-import { type Goodbye, type Hello, INCARNATION_BYTES, LINK_VERSION } from "../link/frame.ts"
+import type { Channel, LinkEnd } from "../link/channel.ts"
+import type { Goodbye } from "../link/goodbye.ts"
+import { type Hello, INCARNATION_BYTES, LINK_VERSION } from "../link/groupHello.ts"
+import { acceptorHandshake, dialerHandshake } from "../link/handshake.ts"
 import { checkHello, checkStore } from "../link/hello.ts"
 import { HostCore } from "../link/hostCore.ts"
 import type { HostWatch } from "../link/hostWatch.ts"
+import { HostLinks, isHealthy, type KeepPort } from "../link/hostLinks.ts"
 import type { LogCore, StoreInvalid } from "../link/logCore.ts"
-import type { Clock } from "../link/ports.ts"
+import type { Clock, Connection, ConnectionEvents } from "../link/ports.ts"
 import type { Proofs } from "../link/proofs.ts"
 import type { Route } from "../server/Input.ts"
 import type { ClientMessage, Message, OneWay, PeerMessage, Reply } from "../server/Message.ts"
 import type { IsEffect, ProtocolSpec } from "../server/Protocol.ts"
-import type { Carrier, Connection, ConnectionEvents } from "./Carrier.ts"
+import type { Carrier } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
-import { Dialer } from "./internal/dialer.ts"
 import { wrongNode } from "./internal/groupClient.ts"
-import { isHealthy, Link, type LinkClosed, type LinkOwner } from "./internal/link.ts"
 import { randomBytes } from "./internal/random.ts"
 import { Reporter } from "./internal/reporter.ts"
 import type { Ran } from "./internal/runs.ts"
@@ -68,12 +70,13 @@ export class Host {
   private readonly turn: Turn
   private readonly reporter: Reporter
   private readonly incarnation = randomBytes(INCARNATION_BYTES)
-  private readonly links = new Set<Link>()
-  private readonly peers = new Map<NodeId, Link>()
+  private readonly links: HostLinks
+  /** Channels to members and clients, open now. */
+  private readonly channels = new Set<Channel>()
+  private readonly peers = new Map<NodeId, Channel>()
   /** The store that each member first showed to this node, where the group is durable. */
   private readonly stores = new Map<NodeId, string>()
   private readonly routes = new Map<Route, RouteEnd>()
-  private readonly dialers: Array<Dialer> = []
   private routeCount = 0
   private ticker: ReturnType<typeof setInterval> | undefined
   private alarm: ReturnType<typeof setTimeout> | undefined
@@ -83,11 +86,24 @@ export class Host {
   constructor(options: HostOptions) {
     this.options = options
     const { clock } = options
-    this.turn = new Turn(() => this.core.drain())
+    this.turn = new Turn(() => {
+      this.core.drain()
+      this.release()
+      this.links.flush()
+    })
     this.reporter = new Reporter(
       (line) => options.print(`node ${options.self}: ${line}`),
       clock.nowMs
     )
+    this.links = new HostLinks({
+      limits: options.limits,
+      clock,
+      random: (below) => Math.floor(Math.random() * below),
+      dial: (address, events) => options.carrier.dial(address, events),
+      accepting: () => acceptorHandshake({ strengths: ["plaintext"], allow: () => undefined }),
+      wake: () => this.turn.wake(),
+      broke: (remote, end, wasOpen) => this.tell(remote, end, wasOpen)
+    })
     this.core = new HostCore({
       self: options.self,
       system: options.group.system,
@@ -124,26 +140,19 @@ export class Host {
 
   /** Dials the members with a higher id, and lets time pass. After `boot`. */
   start(): void {
-    const { group, self, limits, carrier } = this.options
+    const { group, self, limits } = this.options
+    this.links.offer(group.name, this.port(undefined))
     for (const [node, address] of group.addresses) {
       if (node <= self) continue
-      const dialer: Dialer = new Dialer({
-        carrier,
-        address,
-        limits,
-        makeLink: () => this.makeLink({ node, address, dialer })
-      })
-      this.dialers.push(dialer)
-      dialer.dial()
+      const handshake = () => dialerHandshake({ strength: "plaintext" })
+      this.links.keep({ name: address, address, handshake }, this.port({ node, address }))
     }
     this.ticker = setInterval(() => this.tick(), limits.tickMs)
   }
 
   /** Somebody dialled this node. */
   accept(connection: Connection): ConnectionEvents {
-    const link = this.makeLink(undefined)
-    link.begin(connection)
-    return link.events
+    return this.links.accept(connection)
   }
 
   garbage(remote: string, what: string): void {
@@ -170,16 +179,16 @@ export class Host {
   /** Takes no new links, and dials no more. */
   refuse(): void {
     this.stopping = true
+    this.links.refuse(STOPPING)
   }
 
   /** Ends all links, telling why, and lets nothing out any more. */
   stop(): void {
-    this.stopping = true
+    this.refuse()
     clearInterval(this.ticker)
     clearTimeout(this.alarm)
-    for (const dialer of this.dialers) dialer.stop(STOPPING)
     this.core.stop()
-    for (const link of [...this.links]) link.cut(STOPPING)
+    this.links.close(STOPPING)
     this.routes.clear()
   }
 
@@ -202,26 +211,15 @@ export class Host {
     }
   }
 
-  private makeLink(dialled: Dialled | undefined): Link {
-    const hello = this.hello()
-    const owner: LinkOwner = {
-      limits: this.options.limits,
-      turn: this.turn,
-      nowMs: this.options.clock.nowMs,
-      check: (_link, theirs) => checkHello(hello, theirs) ?? this.check(theirs, dialled),
-      opened: (link, theirs) => {
-        dialled?.dialer.opened()
-        this.opened(link, theirs)
-      },
-      receive: (link, message) => this.receive(link, message),
-      closed: (link, why) => {
-        this.closed(link, why, dialled?.address)
-        dialled?.dialer.closed(why)
-      }
+  private port(dialled: Dialled | undefined): KeepPort {
+    return {
+      hello: () => this.hello(),
+      check: (theirs) => checkHello(this.hello(), theirs) ?? this.check(theirs, dialled),
+      opened: (channel, theirs) => this.opened(channel, theirs),
+      receive: (channel, message) => this.receive(channel, message),
+      closed: (channel, end) => this.closed(channel, end),
+      failed: () => {}
     }
-    const link = new Link(owner, hello)
-    this.links.add(link)
-    return link
   }
 
   private check(theirs: Hello, dialled: Dialled | undefined): Goodbye | undefined {
@@ -248,47 +246,59 @@ export class Host {
     }
   }
 
-  private opened(link: Link, theirs: Hello): void {
+  private opened(channel: Channel, theirs: Hello): void {
+    this.channels.add(channel)
     if (theirs.node === 0) {
-      link.id = this.openRoute(link)
-      link.client = hexOf(theirs.clientKey)
+      channel.id = this.openRoute(channel)
+      channel.client = hexOf(theirs.clientKey)
       return
     }
     if (this.options.group.durable && !this.stores.has(theirs.node)) {
       this.stores.set(theirs.node, hexOf(theirs.storeId))
     }
     const old = this.peers.get(theirs.node)
+    channel.id = theirs.node
+    this.peers.set(theirs.node, channel)
     if (old !== undefined) {
       mark("host: link displaced")
-      old.cut({ code: "replaced", detail: "a newer link has taken its place" })
+      old.close({ code: "replaced", detail: "a newer link has taken its place" })
     }
-    link.id = theirs.node
-    this.peers.set(theirs.node, link)
     this.core.peerUp(theirs.node, hexOf(theirs.storeId))
   }
 
-  private receive(link: Link, message: Message): void {
-    // The link core has seen to it that members and clients say what is theirs to say.
-    const { id, client } = link
+  private receive(channel: Channel, message: Message): void {
+    // The channel has seen to it that members and clients say what is theirs to say.
+    const { id, client } = channel
     if (client !== "") this.core.fromClient(id, message as ClientMessage, client)
-    else this.core.receive(link.id, message as PeerMessage)
+    else this.core.receive(id, message as PeerMessage)
   }
 
-  private closed(link: Link, why: LinkClosed, address: string | undefined): void {
-    this.links.delete(link)
-    if (link.theirs?.node === 0) this.closeRoute(link.id)
-    else if (link.id !== 0 && this.peers.get(link.id) === link) {
-      this.peers.delete(link.id)
-      this.core.peerDown(link.id)
+  private closed(channel: Channel, end: LinkEnd): void {
+    if (this.channels.delete(channel)) {
+      if (channel.theirs!.node === 0) this.closeRoute(channel.id)
+      else if (this.peers.get(channel.id) === channel) {
+        this.peers.delete(channel.id)
+        this.core.peerDown(channel.id)
+      }
     }
-    const goodbye = why.goodbye
+    // The end of a link is told once, not for each of its channels.
+    if (end.what === "channel") this.tell(channel.remote, end, channel.id !== 0)
+  }
+
+  /** A link, or a channel of one, ended. */
+  private tell(remote: string, end: LinkEnd, wasOpen: boolean): void {
+    const { goodbye } = end
     if (goodbye === undefined || isHealthy(goodbye)) return
-    if (link.theirs === undefined) this.counters.linksRefused++
-    else this.counters.linksCut++
-    const by = why.byPeer ? "refused by" : "refused"
-    // Who dialled this node comes from another port each time; the text names who it is.
-    const cause = `${by} ${address ?? "a dialler"}: ${why.text}`
-    this.reporter.say(`link ${by} ${link.remote}: ${why.text}`, cause)
+    if (wasOpen) this.counters.linksCut++
+    else this.counters.linksRefused++
+    const by = end.by === "peer" ? "refused by" : "refused"
+    this.reporter.say(`link ${by} ${remote}: ${end.text}`, `${by}: ${end.text}`)
+  }
+
+  /** What came in was worked off: those who sent it may send more. */
+  private release(): void {
+    if (!this.core.caughtUp) return
+    for (const channel of this.channels) channel.release()
   }
 
   private wakeAt(atMs: number): void {
@@ -299,7 +309,7 @@ export class Host {
   }
 
   private tick(): void {
-    for (const link of this.links) link.tick()
+    this.links.tick()
     this.core.tick()
   }
 }
@@ -307,5 +317,4 @@ export class Host {
 interface Dialled {
   readonly node: NodeId
   readonly address: string
-  readonly dialer: Dialer
 }

@@ -1,7 +1,7 @@
 /** One node of a group as a layer: it runs until its scope ends. */
 import { Config, Console, type Context, Effect, Layer } from "effect"
 import { LIMITS } from "../base/limits.ts"
-import { STORE_ID_BYTES } from "../link/frame.ts"
+import { STORE_ID_BYTES } from "../link/groupHello.ts"
 import { LogCore } from "../link/logCore.ts"
 import { ProtocolInvalid } from "../server/handlers.ts"
 import { Carrier, type Listener } from "./Carrier.ts"

@@ -1,7 +1,8 @@
 /** Hosts in one process, joined by memory: for tests, and for a group that lives in one program. */
 import { Effect } from "effect"
 import { LIMITS } from "../base/limits.ts"
-import type { Carrier, Connection, ConnectionEvents, Door, Listener } from "./Carrier.ts"
+import type { Connection, ConnectionEvents, Packet } from "../link/ports.ts"
+import type { Carrier, Door, Listener } from "./Carrier.ts"
 
 export interface MemoryNetwork {
   readonly carrier: Carrier["Service"]
@@ -13,14 +14,14 @@ export interface MemoryNetwork {
   readonly connections: () => number
 }
 
-/** One end of a connection. Frames wait in `incoming` for the network's next turn. */
+/** One end of a connection. Packets wait in `incoming` for the network's next turn. */
 class End implements Connection {
   readonly remote: string
   readonly address: string
   other: End | undefined
   events: ConnectionEvents | undefined
   backlogBytes = 0
-  readonly incoming: Array<Uint8Array> = []
+  readonly incoming: Array<Packet> = []
   /** Why it ends, once it ends; told after `incoming` was handed over. */
   ending: string | undefined
   private readonly network: Network
@@ -33,10 +34,10 @@ class End implements Connection {
     this.remote = remote
     this.address = address
   }
-  send(frame: Uint8Array): void {
+  send(packet: Packet): void {
     if (this.over || this.other === undefined || this.other.ending !== undefined) return
-    this.backlogBytes += frame.length
-    this.other.incoming.push(frame)
+    this.backlogBytes += packet.frame.length
+    this.other.incoming.push(packet)
     this.network.busy(this.other)
   }
   trust(): void {
@@ -57,23 +58,23 @@ class End implements Connection {
     this.network.busy(this)
   }
   deliver(): void {
-    const frames = this.incoming.splice(0)
-    for (const frame of frames) {
-      if (frame.length > this.frameBytesMax) {
-        this.end(`a message of ${frame.length} bytes`)
+    const packets = this.incoming.splice(0)
+    for (const packet of packets) {
+      if (packet.frame.length > this.frameBytesMax) {
+        this.end(`a message of ${packet.frame.length} bytes`)
         this.other?.end("connection reset")
         break
       }
-      this.events?.frame(frame)
+      this.events?.packet(packet)
     }
-    if (frames.length > 0) this.other?.taken()
+    if (packets.length > 0) this.other?.taken()
     if (this.ending === undefined || this.over) return
     this.over = true
     this.network.forget(this)
     this.events?.closed(this.ending)
   }
   private taken(): void {
-    this.backlogBytes = this.other!.incoming.reduce((sum, frame) => sum + frame.length, 0)
+    this.backlogBytes = this.other!.incoming.reduce((sum, { frame }) => sum + frame.length, 0)
     if (this.backlogBytes === 0 && !this.over) this.events?.drained()
   }
 }

@@ -1,5 +1,6 @@
 /** The door `quorate/server`: nodes. */
-export type { Connection, ConnectionEvents, Door, Listener } from "./Carrier.ts"
+export type { Connection, ConnectionEvents, Packet } from "../link/ports.ts"
+export type { Door, Listener } from "./Carrier.ts"
 export { Carrier } from "./Carrier.ts"
 export { GroupInvalid, ReplicaFailed, StoreInvalid } from "./Errors.ts"
 export { Failed } from "./Failed.ts"

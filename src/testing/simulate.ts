@@ -360,6 +360,8 @@ const limitsOf = (random: Prng, ours: Partial<Limits>): Limits => {
     bodyBytesMax: 1024,
     batchBytesMax: 4096,
     batchBytesTarget: 1024,
+    fragmentBytes: 512,
+    creditBytes: 8192,
     linkBytes: 65_536,
     cursorBytesMax: 1024,
     windowCalls: 4,

@@ -15,6 +15,7 @@ import { Prng } from "../../src/base/prng.ts"
 import { utf8Bytes, utf8Decode } from "../../src/base/utf8.ts"
 import { decodeMessage, encodeMessage } from "../../src/link/envelope.ts"
 import { decodeFrame, encodeFrame } from "../../src/link/frame.ts"
+import type { Packet } from "../../src/link/ports.ts"
 import { jobsOf, requestPreimage, sessionDigest } from "../../src/link/proofs.ts"
 import type { Door, UnaryCall } from "../../src/runtime/Carrier.ts"
 import { HEADER, proofHeader } from "../../src/runtime/platform-node/connectCode.ts"
@@ -23,7 +24,8 @@ import { bringsIds, serveKnown } from "../../src/runtime/platform-node/unaryServ
 import { helloFromWire, helloToWire } from "../../src/runtime/platform-node/wireHello.ts"
 import { laneBytes, sessionKey } from "../../src/server/laneKey.ts"
 import { certificateOf, type Proof, type Signed, signedWord } from "../../src/server/Proof.ts"
-import { frame, frameTwinBytes, hello, message, twinBytes } from "../support/wire.ts"
+import { frame, frameTwinBytes } from "../support/frames.ts"
+import { hello, message, twinBytes } from "../support/wire.ts"
 import type { Target } from "./fuzz.ts"
 import { roundTrip } from "./roundTrip.ts"
 
@@ -43,6 +45,8 @@ const frames: Target = {
   corpus: (seed) => sample(frame, seed).map(frameTwinBytes),
   run: (bytes) => roundTrip(bytes, decodeFrame, encodeFrame)
 }
+
+const NONE = new Uint8Array(0)
 
 /** As much of a stream of HTTP/2 as a connection touches. */
 class FakeStream extends EventEmitter {
@@ -70,14 +74,14 @@ class FakeStream extends EventEmitter {
 }
 
 interface Heard {
-  readonly frames: ReadonlyArray<Uint8Array>
+  readonly packets: ReadonlyArray<Packet>
   readonly garbage: number
 }
 
 /** What a connection hears of `bytes` that come in pieces of these lengths, over and over. */
 const heard = (bytes: Uint8Array, pieces: ReadonlyArray<number>): Heard => {
   const stream = new FakeStream()
-  const frames: Array<Uint8Array> = []
+  const packets: Array<Packet> = []
   let garbage = 0
   const connection = new FrameStream(stream as unknown as ServerHttp2Stream & Duplex, {
     server: true,
@@ -85,16 +89,19 @@ const heard = (bytes: Uint8Array, pieces: ReadonlyArray<number>): Heard => {
     limits: LIMITS,
     garbage: () => garbage++
   })
-  connection.events = { frame: (it: Uint8Array) => void frames.push(it), closed: () => {} } as never
+  connection.events = { packet: (it: Packet) => void packets.push(it), closed: () => {} } as never
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const next = at + pieces[i % pieces.length]!
     stream.emit("data", bytes.subarray(at, next))
     at = next
   }
-  return { frames, garbage }
+  return { packets, garbage }
 }
 
-const written = (frames: ReadonlyArray<Uint8Array>): Uint8Array => {
+const isSame = (a: Packet, b: Packet): boolean =>
+  Buffer.compare(a.frame, b.frame) === 0 && Buffer.compare(a.tag ?? NONE, b.tag ?? NONE) === 0
+
+const written = (packets: ReadonlyArray<Packet>): Uint8Array => {
   const stream = new FakeStream()
   const connection = new FrameStream(stream as unknown as ServerHttp2Stream & Duplex, {
     server: false,
@@ -102,7 +109,7 @@ const written = (frames: ReadonlyArray<Uint8Array>): Uint8Array => {
     limits: LIMITS,
     garbage: () => {}
   })
-  for (const it of frames) connection.send(it)
+  for (const it of packets) connection.send(it)
   return new Uint8Array(Buffer.concat(stream.written))
 }
 
@@ -111,7 +118,9 @@ const batches: Target = {
   cost: 4,
   corpus: (seed) => {
     const all = sample(frame, seed).map(frameTwinBytes)
-    const small = all.filter((it) => it.length < 2_000)
+    const small = all
+      .filter((it) => it.length < 2_000)
+      .map((it, at): Packet => (at % 2 ? { frame: it } : { frame: it, tag: new Uint8Array(16) }))
     return small.map((it, at) => written([it, ...small.slice(at, at + (at % 4))]))
   },
   run: (bytes) => {
@@ -119,13 +128,16 @@ const batches: Target = {
     const torn = heard(bytes, [1 + (bytes.length % 7), 3, 1 + (bytes.length % 29)])
     const same =
       whole.garbage === torn.garbage &&
-      whole.frames.length === torn.frames.length &&
-      whole.frames.every((it, at) => Buffer.compare(it, torn.frames[at]!) === 0)
+      whole.packets.length === torn.packets.length &&
+      whole.packets.every((it, at) => isSame(it, torn.packets[at]!))
     if (!same) throw new Error("what is heard depends on how the bytes were cut")
     if (whole.garbage > 1) throw new Error("a connection is garbage once")
-    const again = heard(written(whole.frames), [1_000])
-    if (again.frames.length !== whole.frames.length) throw new Error("frames that cannot be sent")
-    return whole.frames.length > 0 && whole.garbage === 0
+    const again = heard(written(whole.packets), [1_000])
+    const kept = again.packets.every((it, at) => isSame(it, whole.packets[at]!))
+    if (!kept || again.packets.length !== whole.packets.length) {
+      throw new Error("packets that cannot be sent")
+    }
+    return whole.packets.length > 0 && whole.garbage === 0
   }
 }
 

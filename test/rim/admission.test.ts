@@ -3,7 +3,7 @@ import { type ClientHttp2Session, connect } from "node:http2"
 import { Effect } from "effect"
 import { assert, it, onTestFinished } from "vitest"
 import { LIMITS, type Limits } from "../../src/base/limits.ts"
-import type { Connection } from "../../src/runtime/Carrier.ts"
+import type { Connection } from "../../src/link/ports.ts"
 import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
 import { address, door, Side } from "../support/connections.ts"
 

@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import { assert, describe, it, onTestFinished } from "vitest"
 import { Peer } from "../../gen/quorate/v1/link_pb.ts"
 import { LIMITS } from "../../src/base/limits.ts"
+import type { Packet } from "../../src/link/ports.ts"
 import type { Carrier } from "../../src/runtime/Carrier.ts"
 import { makeMemoryNetwork } from "../../src/runtime/memoryCarrier.ts"
 import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
@@ -12,8 +13,9 @@ import { carrierTls } from "../support/certificates.ts"
 import { address, door, join, listen, Side } from "../support/connections.ts"
 import { freePorts } from "../support/processes.ts"
 
-const frame = (length: number): Uint8Array =>
-  Uint8Array.from({ length }, (_, i) => (i * 31 + length) % 251)
+const frame = (length: number): Packet => ({
+  frame: Uint8Array.from({ length }, (_, i) => (i * 31 + length) % 251)
+})
 const SIZES = [0, 1, 127, 128, 16_383, 16_384, 70_000, LIMITS.batchBytesMax]
 
 const dialsSecurely = (carrier: Carrier["Service"]): Carrier["Service"] => ({
@@ -33,18 +35,18 @@ describe.each([
       accepted.send(frame(size))
     }
     for (const side of [near, far]) {
-      await side.until(() => side.frames.length === SIZES.length + 1)
-      const got = side.frames.slice(1)
+      await side.until(() => side.packets.length === SIZES.length + 1)
+      const got = side.packets.slice(1)
       for (const [i, size] of SIZES.entries())
-        assert.isTrue(Buffer.from(got[i]!).equals(frame(size)))
+        assert.isTrue(Buffer.from(got[i]!.frame).equals(frame(size).frame))
     }
   })
 
   it("a large frame before the handshake is done cuts the connection", async () => {
-    for (const size of [LIMITS.handshakeFrameBytesMax, LIMITS.handshakeFrameBytesMax + 9]) {
+    for (const size of [LIMITS.handshakeFrameBytesMax, LIMITS.handshakeFrameBytesMax + 30]) {
       const { near, far, dialled } = await join(make(), false)
       dialled.send(frame(size))
-      await far.until(() => far.frames.length + far.closes.length === 2)
+      await far.until(() => far.packets.length + far.closes.length === 2)
       if (size === LIMITS.handshakeFrameBytesMax) continue
       assert.match(far.closes[0]!, /a message of [0-9]+ bytes/)
       await near.until(() => near.closes.length === 1)
@@ -60,7 +62,7 @@ describe.each([
     assert.strictEqual(near.drains, 1)
     await near.until(() => near.drains > 1)
     assert.strictEqual(dialled.backlogBytes, 0)
-    await far.until(() => far.frames.length === sent + 1)
+    await far.until(() => far.packets.length === sent + 1)
   })
 
   it("what was sent before a close arrives; both sides are told once, not within it", async () => {
@@ -75,8 +77,8 @@ describe.each([
       pair[closer].send(frame(1))
       await theirs.until(() => theirs.closes.length > 0)
       await ours.until(() => ours.closes.length > 0)
-      assert.strictEqual(theirs.frames[1]?.length, LIMITS.batchBytesMax)
-      assert.strictEqual(theirs.frames.length, 2)
+      assert.strictEqual(theirs.packets[1]?.frame.length, LIMITS.batchBytesMax)
+      assert.strictEqual(theirs.packets.length, 2)
       assert.deepEqual([ours.closes.length, theirs.closes.length], [1, 1])
     }
   })
@@ -108,7 +110,7 @@ describe.each([
     carrier.dial(at, other.events)
     await other.until(() => other.closes.length > 0)
     dialled.send(frame(9))
-    await far.until(() => far.frames.length === 2)
+    await far.until(() => far.packets.length === 2)
   })
 
   it("a listener that closes ends its connections, and its address is free", async () => {
@@ -130,8 +132,8 @@ it("who dialled is told that the other side stops, and its stream lives on", asy
   assert.deepEqual(near.departures, ["the other side takes no new streams"])
   dialled.send(frame(9))
   accepted.send(frame(10))
-  await far.until(() => far.frames.length === 2)
-  await near.until(() => near.frames.length === 2)
+  await far.until(() => far.packets.length === 2)
+  await near.until(() => near.packets.length === 2)
   dialled.close()
   await near.until(() => near.closes.length > 0)
   assert.deepEqual([near.departures.length, near.closes.length], [1, 1])
@@ -144,7 +146,7 @@ it("over memory, who dialled is told what a network lets leave", async () => {
   network.leave(at, "again")
   assert.deepEqual([near.departures, far.departures], [["a proxy is reloaded"], []])
   dialled.send(frame(9))
-  await far.until(() => far.frames.length === 2)
+  await far.until(() => far.packets.length === 2)
 })
 
 it("a stock Connect server can be at the other end", async () => {
@@ -169,7 +171,7 @@ it("a stock Connect server can be at the other end", async () => {
   const connection = makeConnectCarrier().dial(`127.0.0.1:${port}`, near.events)
   connection.trust()
   for (const size of SIZES) connection.send(frame(size))
-  await near.until(() => near.frames.length === SIZES.length)
+  await near.until(() => near.packets.length === SIZES.length)
   assert.deepEqual(got, SIZES)
   connection.close()
   await near.until(() => near.closes.length > 0)

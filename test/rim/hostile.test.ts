@@ -6,7 +6,10 @@ import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect
 import { afterAll, assert, beforeAll, describe, it, onTestFinished } from "vitest"
 import { Peer } from "../../gen/quorate/v1/link_pb.ts"
 import { LIMITS } from "../../src/base/limits.ts"
-import { decodeFrame, encodeFrame, type Frame, type Hello } from "../../src/link/frame.ts"
+import { decodeFrame, encodeFrame, type Frame } from "../../src/link/frame.ts"
+import { type Hello, LINK_VERSION } from "../../src/link/groupHello.ts"
+import { linkHello } from "../support/link.ts"
+import type { Message } from "../../src/server/Message.ts"
 import { startNode, type TestNode } from "./support/node.ts"
 
 let node: TestNode
@@ -17,7 +20,7 @@ afterAll(() => node.stop())
 
 const bytes = (length: number, value: number): Uint8Array => new Uint8Array(length).fill(value)
 const hello = (change: Partial<Hello> = {}): Hello => ({
-  version: 1,
+  version: LINK_VERSION,
   group: "demo",
   groupDigest: node.group.digest,
   node: 0,
@@ -27,8 +30,13 @@ const hello = (change: Partial<Hello> = {}): Hello => ({
   horizonMs: 0,
   ...change
 })
-const helloFrame = (change: Partial<Hello> = {}): Uint8Array =>
-  encodeFrame({ sequence: 1, acknowledged: 0, content: { kind: "hello", hello: hello(change) } })
+const frameBytes = (sequence: number, content: Frame["content"]): Uint8Array =>
+  encodeFrame({ sequence, acknowledged: 0, credit: 0, content })
+/** The handshake of a plaintext link, and one group's channel. */
+const opening = (change: Partial<Hello> = {}): ReadonlyArray<Uint8Array> => [
+  batch(frameBytes(1, linkHello())),
+  batch(frameBytes(2, { kind: "open", channel: 1, hello: hello(change) }))
+]
 
 /** A Connect message: flags, length, bytes. */
 const message = (body: Uint8Array, flags = 0, length = body.length): Uint8Array => {
@@ -63,7 +71,7 @@ const framesIn = (data: Buffer): ReadonlyArray<Frame> => {
   return frames
 }
 
-/** Opens a stream, sends `parts`, and waits until the node ends it. */
+/** Opens a stream, sends `parts`, and waits until the node ends it, or refuses a channel. */
 const post = (
   parts: ReadonlyArray<Uint8Array>,
   headers: Record<string, string> = {},
@@ -83,14 +91,17 @@ const post = (
     stream.on("response", (it) => {
       status = it[":status"] ?? 0
     })
-    stream.on("data", (chunk) => chunks.push(chunk))
+    stream.on("data", (chunk) => {
+      chunks.push(chunk)
+      if (framesIn(Buffer.concat(chunks)).at(-1)?.content.kind === "goodbye") stream.close()
+    })
     stream.on("error", () => {})
     session.on("error", () => {})
     stream.on("close", () => resolve({ status, frames: framesIn(Buffer.concat(chunks)) }))
     for (const part of parts) stream.write(part)
   })
 
-/** A client says hello, and the node answers with its own. */
+/** A host shakes hands, and the node does too. */
 const alive = async (): Promise<void> => {
   const frame = await new Promise<Frame | undefined>((resolve) => {
     const session = connect(`http://127.0.0.1:${node.port}`)
@@ -101,9 +112,9 @@ const alive = async (): Promise<void> => {
       "content-type": "application/connect+proto"
     })
     stream.on("data", (chunk) => resolve(frameIn(chunk, 0)))
-    stream.write(batch(helloFrame()))
+    stream.write(opening()[0])
   })
-  assert.strictEqual(frame?.content.kind, "hello")
+  assert.strictEqual(frame?.content.kind, "handshake")
 }
 
 /** Bytes on a bare socket, until the node ends it. */
@@ -138,7 +149,7 @@ describe("in a stream", () => {
     ["a message that is no Batch", [message(bytes(9, 0xff))]],
     ["a Batch that promises more than it has", [message(Uint8Array.of(0x0a, 200, 1, 5))]],
     ["a length beyond every limit", [message(bytes(10, 0), 0, 0xffff_ffff)]],
-    ["a first message that is no mere hello", [message(bytes(10, 0), 0, 4103)]]
+    ["a first message that is no mere hello", [message(bytes(10, 0), 0, 4121)]]
   ])("%s cuts it, and is counted", async (_, parts) => {
     const before = node.host.counters.garbage
     await post(parts)
@@ -146,38 +157,32 @@ describe("in a stream", () => {
     await alive()
   })
 
+  const messages = (message: Message) =>
+    ({ kind: "messages", channel: 1, messages: [message] }) as const
   const frame = (sequence: number, content: Frame["content"]) =>
-    batch(encodeFrame({ sequence, acknowledged: 0, content }))
+    batch(frameBytes(sequence, content))
   const oneWay = { kind: "oneWay", method: 1, body: bytes(4, 0) } as const
   const taken = { kind: "taken", taken: 1, done: 1 } as const
   it.each<[string, string, () => ReadonlyArray<Uint8Array>]>([
     ["a frame that is none", "malformed", () => [batch(bytes(20, 0xee))]],
-    [
-      "a message before the hello",
-      "malformed",
-      () => [frame(1, { kind: "messages", messages: [oneWay] })]
-    ],
-    [
-      "a gap",
-      "malformed",
-      () => [batch(helloFrame()), frame(7, { kind: "messages", messages: [oneWay] })]
-    ],
+    ["a message before the handshake", "malformed", () => [frame(1, messages(oneWay))]],
+    ["a gap", "malformed", () => [...opening(), frame(7, messages(oneWay))]],
     [
       "a client that speaks as a member",
       "malformed",
-      () => [batch(helloFrame()), frame(2, { kind: "messages", messages: [taken] })]
+      () => [...opening(), frame(3, messages(taken))]
     ],
     [
       "a frame beyond the limit",
       "too_large",
-      () => [batch(helloFrame()), batch(bytes(LIMITS.batchBytesMax + 1, 0))]
+      () => [...opening(), batch(bytes(LIMITS.batchBytesMax + 1, 0))]
     ],
-    ["another group", "wrong_group", () => [batch(helloFrame({ group: "other" }))]],
-    ["another digest", "wrong_group", () => [batch(helloFrame({ groupDigest: bytes(32, 9) }))]],
-    ["another version", "unsupported_version", () => [batch(helloFrame({ version: 2 }))]],
-    ["a node that is no member", "wrong_group", () => [batch(helloFrame(member(9)))]],
-    ["this node itself", "wrong_group", () => [batch(helloFrame(member(2)))]],
-    ["a member that should be dialled", "conflict", () => [batch(helloFrame(member(3)))]]
+    ["another group", "wrong_group", () => opening({ group: "other" })],
+    ["another digest", "wrong_group", () => opening({ groupDigest: bytes(32, 9) })],
+    ["another version", "unsupported_version", () => [batch(frameBytes(1, linkHello(9)))]],
+    ["a node that is no member", "wrong_group", () => opening(member(9))],
+    ["this node itself", "wrong_group", () => opening(member(2))],
+    ["a member that should be dialled", "conflict", () => opening(member(3))]
   ])("%s is told why before the stream ends: %s", async (_, code, parts) => {
     const before = node.host.counters.linksRefused + node.host.counters.linksCut
     const { status, frames } = await post(parts())
@@ -194,8 +199,8 @@ describe("in a stream", () => {
   })
 
   it("a newer link of the same member takes the place of the old one", async () => {
-    const first = post([batch(helloFrame(member(1)))])
-    const second = post([batch(helloFrame(member(1)))])
+    const first = post(opening(member(1)))
+    const second = post(opening(member(1)))
     const { frames } = await Promise.race([first, second])
     const last = frames.at(-1)?.content
     assert.strictEqual(last?.kind === "goodbye" && last.goodbye.code, "replaced")
@@ -205,7 +210,7 @@ describe("in a stream", () => {
 describe("a member that shows another store than before", () => {
   const shows = (to: TestNode, store: number): Promise<Answer> => {
     const theirs = { node: 1, clientKey: bytes(0, 0), storeId: bytes(16, store) }
-    return post([batch(helloFrame({ ...theirs, groupDigest: to.group.digest }))], {}, to.port)
+    return post(opening({ ...theirs, groupDigest: to.group.digest }), {}, to.port)
   }
   const goodbye = ({ frames }: Answer) => {
     const last = frames.at(-1)?.content
@@ -256,9 +261,9 @@ describe("beyond a limit", () => {
   })
 
   it("one client too many is told so, and the one before stays", async () => {
-    const first = post([batch(helloFrame())], {}, small.port)
+    const first = post(opening(), {}, small.port)
     while (small.host.clientCount < 1) await new Promise(setImmediate)
-    const { frames } = await post([batch(helloFrame())], {}, small.port)
+    const { frames } = await post(opening(), {}, small.port)
     assert.strictEqual(lastCode(frames), "overloaded")
     const late = new Promise<string>((resolve) => setImmediate(resolve, "stays"))
     assert.strictEqual(await Promise.race([first, late]), "stays")
@@ -295,12 +300,12 @@ describe("the link is the service that its proto says", () => {
   ])("to a stock client that speaks %s", async (_, transport) => {
     const stop = new AbortController()
     async function* hellos() {
-      yield { frame: helloFrame() }
+      yield { frame: frameBytes(1, linkHello()) }
       await new Promise((resolve) => stop.signal.addEventListener("abort", resolve))
     }
     const stream = createClient(Peer, transport()).link(hellos(), { signal: stop.signal })
     const first = await stream[Symbol.asyncIterator]().next()
     stop.abort()
-    assert.strictEqual(decodeFrame(first.value!.frame)?.content.kind, "hello")
+    assert.strictEqual(decodeFrame(first.value!.frame)?.content.kind, "handshake")
   })
 })

@@ -8,7 +8,8 @@ import { Effect, Layer } from "effect"
 import { CertificateSchema } from "../../gen/quorate/v1/proof_pb.ts"
 import { CommandSchema, PreparedSchema } from "../plugin/golden/ts/proofs/v1/proofs_quorate.ts"
 import { decodeFrame, encodeFrame } from "../../src/link/frame.ts"
-import type { Carrier, Connection } from "../../src/runtime/Carrier.ts"
+import type { Connection, Packet } from "../../src/link/ports.ts"
+import type { Carrier } from "../../src/runtime/Carrier.ts"
 import { verify } from "../../src/runtime/platform-node/NodeGroup.ts"
 import * as Proof from "../../src/runtime/Proof.ts"
 import * as Quorum from "../../src/quorum/Policy.ts"
@@ -20,15 +21,15 @@ import type { Kind } from "./support/worlds.ts"
 const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary"]
 /** What a node says in words leaves in the name of another one. */
 const inTheNameOf = (author: number, carrier: Carrier["Service"]): Carrier["Service"] => {
-  const forged = (bytes: Uint8Array): Uint8Array => {
-    const frame = decodeFrame(bytes)
-    if (frame?.content.kind !== "messages") return bytes
+  const forged = (packet: Packet): Packet => {
+    const frame = decodeFrame(packet.frame)
+    if (frame?.content.kind !== "messages") return packet
     const messages = frame.content.messages.map((message) => {
       if (message.kind !== "word") return message
       const { wire: _, ...word } = message
       return { ...word, author }
     })
-    return encodeFrame({ ...frame, content: { kind: "messages", messages } })
+    return { frame: encodeFrame({ ...frame, content: { ...frame.content, messages } }) }
   }
   const lying = (connection: Connection): Connection => ({
     remote: connection.remote,
@@ -36,7 +37,7 @@ const inTheNameOf = (author: number, carrier: Carrier["Service"]): Carrier["Serv
       return connection.backlogBytes
     },
     trust: () => connection.trust(),
-    send: (frame) => connection.send(forged(frame)),
+    send: (packet) => connection.send(forged(packet)),
     close: () => connection.close()
   })
   return {

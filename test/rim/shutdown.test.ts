@@ -26,7 +26,7 @@ const holdOn = async (port: number): Promise<void> => {
     socket.destroy()
     session.destroy()
   })
-  await new Promise((resolve) => open[0]!.once("data", resolve))
+  await new Promise((resolve) => open[0]!.once("response", resolve))
 }
 
 const stopped = async ({ child, ended }: Program, signal: NodeJS.Signals) => {

@@ -151,6 +151,7 @@ describe("throw between two assignments: an evolve stops its node", () => {
     bodyBytesMax: 1024,
     batchBytesMax: 4096,
     batchBytesTarget: 1024,
+    fragmentBytes: 1024,
     cursorBytesMax: 2048,
     logSegmentBytes: 8192
   }

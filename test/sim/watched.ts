@@ -47,6 +47,7 @@ export const TINY = {
   bodyBytesMax: 8192,
   batchBytesMax: 16_384,
   batchBytesTarget: 1024,
+  fragmentBytes: 4096,
   linkBytes: 131_072,
   cursorBytesMax: 8192,
   tailBytesMax: 16_384,

@@ -1,25 +1,20 @@
 /** Connections of a carrier, without hosts: for tests. */
 import { Effect } from "effect"
 import { onTestFinished } from "vitest"
-import type {
-  Carrier,
-  Connection,
-  ConnectionEvents,
-  Door,
-  Listener
-} from "../../src/runtime/Carrier.ts"
+import type { Connection, ConnectionEvents, Packet } from "../../src/link/ports.ts"
+import type { Carrier, Door, Listener } from "../../src/runtime/Carrier.ts"
 import { freePorts } from "./processes.ts"
 
 /** One end, as its owner sees it. */
 export class Side {
-  readonly frames: Array<Uint8Array> = []
+  readonly packets: Array<Packet> = []
   closes: Array<string> = []
   drains = 0
   readonly departures: Array<string> = []
   private readonly waiting: Array<() => void> = []
   readonly events: ConnectionEvents = {
-    frame: (frame) => {
-      this.frames.push(frame)
+    packet: (packet) => {
+      this.packets.push(packet)
       this.wake()
     },
     drained: () => {
@@ -69,7 +64,7 @@ export interface Pair {
   readonly at: string
 }
 
-/** A connection over which each side has sent one frame, and trusts the other. */
+/** A connection over which each side has sent one packet, and trusts the other. */
 export const join = async (carrier: Carrier["Service"], trusting = true): Promise<Pair> => {
   const at = await address()
   const near = new Side()
@@ -77,13 +72,13 @@ export const join = async (carrier: Carrier["Service"], trusting = true): Promis
   let accepted: Connection | undefined
   const listener = await listen(carrier, at, (connection) => {
     accepted = connection
-    connection.send(Uint8Array.of(2))
+    connection.send({ frame: Uint8Array.of(2) })
     return far.events
   })
   const dialled = carrier.dial(at, near.events)
-  dialled.send(Uint8Array.of(1))
-  await near.until(() => near.frames.length === 1)
-  await far.until(() => far.frames.length === 1)
+  dialled.send({ frame: Uint8Array.of(1) })
+  await near.until(() => near.packets.length === 1)
+  await far.until(() => far.packets.length === 1)
   if (trusting) for (const connection of [dialled, accepted!]) connection.trust()
   return { near, far, dialled, accepted: accepted!, listener, at }
 }

@@ -1,5 +1,5 @@
 /** Two hosts that shake hands, and what a man in the middle may do to what they say. */
-import { LINK_VERSION } from "../../src/link/frame.ts"
+import { LINK_VERSION } from "../../src/link/groupHello.ts"
 import {
   type AcceptorOptions,
   acceptorHandshake,

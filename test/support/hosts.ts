@@ -4,7 +4,7 @@
  */
 import { LIMITS, type Limits } from "../../src/base/limits.ts"
 import type { NodeId } from "../../src/base/NodeId.ts"
-import type { Hello } from "../../src/link/frame.ts"
+import type { Hello } from "../../src/link/groupHello.ts"
 import { hexOf } from "../../src/base/bytes.ts"
 import { checkStore } from "../../src/link/hello.ts"
 import { HostCore } from "../../src/link/hostCore.ts"

@@ -1,27 +1,21 @@
 /** Random messages, protobuf-es as the slow twin of the hand-written codecs, and mutations. */
 import { create, toBinary } from "@bufbuild/protobuf"
 import fc from "fast-check"
-import {
-  type Envelope,
-  Envelope_Kind,
-  EnvelopeSchema,
-  FrameSchema,
-  GoodbyeSchema,
-  HelloSchema
-} from "../../gen/quorate/v1/link_pb.ts"
+import { type Envelope, Envelope_Kind, EnvelopeSchema } from "../../gen/quorate/v1/link_pb.ts"
 import type { ErrorCode as WireCode } from "../../gen/quorate/v1/error_pb.ts"
 import { ERROR_CODES, type ErrorCode, errorCodeNumber } from "../../src/base/errorCode.ts"
 import type { Prng } from "../../src/base/prng.ts"
-import type { Frame, Goodbye, Hello } from "../../src/link/frame.ts"
+import type { Goodbye } from "../../src/link/goodbye.ts"
+import type { Hello } from "../../src/link/groupHello.ts"
 import { laneBytes, laneOfBytes } from "../../src/server/laneKey.ts"
 import { EPOCH_STATES } from "../../src/server/epoch.ts"
 import type { CallId } from "../../src/server/Directive.ts"
 import type { LogEntry } from "../../src/server/LogRecord.ts"
 import type { Message } from "../../src/server/Message.ts"
 
-const exactly = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
+export const exactly = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 /** Near every border of a varint, and anywhere. */
-const counter = (min: number) =>
+export const counter = (min: number) =>
   fc.oneof(
     fc.maxSafeInteger().map((n) => Math.max(min, Math.abs(n))),
     fc
@@ -29,7 +23,7 @@ const counter = (min: number) =>
       .map(([bits, near]) => Math.max(min, 2 ** bits + near)),
     fc.constant(Number.MAX_SAFE_INTEGER)
   )
-const uint32 = fc.oneof(fc.integer({ min: 0, max: 0xffff_ffff }), fc.constant(0))
+export const uint32 = fc.oneof(fc.integer({ min: 0, max: 0xffff_ffff }), fc.constant(0))
 const node = fc.integer({ min: 1, max: 65_535 })
 const session = exactly(22).map(laneOfBytes)
 const lane = fc.oneof(session, fc.stringMatching(/^[a-z][a-zA-Z0-9]{0,19}$/))
@@ -39,12 +33,12 @@ const body = fc.oneof(
   fc.integer({ min: 16_000, max: 16_500 }).map((length) => new Uint8Array(length).fill(length))
 )
 const detail = fc.string({ unit: "binary", minLength: 1, maxLength: 100 })
-const wireCode = (code: ErrorCode | undefined): WireCode =>
+export const wireCode = (code: ErrorCode | undefined): WireCode =>
   (code === undefined ? 0 : errorCodeNumber(code)) as WireCode
 const codes = Object.keys(ERROR_CODES) as ReadonlyArray<ErrorCode>
 const code = fc.constantFrom(...codes)
 
-const signature = exactly(64)
+export const signature = exactly(64)
 export const word = fc.record(
   {
     kind: fc.constant("word" as const),
@@ -124,7 +118,7 @@ const common = {
   incarnation: exactly(16),
   horizonMs: counter(0)
 }
-const empty = fc.constant(new Uint8Array(0))
+export const empty = fc.constant(new Uint8Array(0))
 export const hello: fc.Arbitrary<Hello> = fc.oneof(
   fc.record({ ...common, node, clientKey: empty, storeId: exactly(16) }),
   fc.record({ ...common, node: fc.constant(0), clientKey: exactly(32), storeId: empty })
@@ -132,19 +126,6 @@ export const hello: fc.Arbitrary<Hello> = fc.oneof(
 export const goodbye: fc.Arbitrary<Goodbye> = fc.record({
   code,
   detail: fc.oneof(detail, fc.constant(""))
-})
-
-export const frame: fc.Arbitrary<Frame> = fc.record({
-  sequence: counter(1),
-  acknowledged: counter(0),
-  content: fc.oneof(
-    fc.record({ kind: fc.constant("hello" as const), hello }),
-    fc.record({ kind: fc.constant("goodbye" as const), goodbye }),
-    fc.record({
-      kind: fc.constant("messages" as const),
-      messages: fc.array(message, { maxLength: 8 })
-    })
-  )
 })
 
 const callId: fc.Arbitrary<CallId> = fc.record({
@@ -301,32 +282,6 @@ const callTwinOf = (m: Extract<Message, { session: string }>): Envelope => {
 }
 
 export const twinBytes = (m: Message): Uint8Array => toBinary(EnvelopeSchema, twinOf(m))
-
-export const frameTwinBytes = ({ sequence, acknowledged, content }: Frame): Uint8Array =>
-  toBinary(
-    FrameSchema,
-    create(FrameSchema, {
-      sequence: BigInt(sequence),
-      acknowledged: BigInt(acknowledged),
-      ...(content.kind === "messages" ? { envelopes: content.messages.map(twinOf) } : {}),
-      ...(content.kind === "goodbye"
-        ? {
-            goodbye: create(GoodbyeSchema, {
-              code: wireCode(content.goodbye.code),
-              detail: content.goodbye.detail
-            })
-          }
-        : {}),
-      ...(content.kind === "hello"
-        ? {
-            hello: create(HelloSchema, {
-              ...content.hello,
-              horizonMs: BigInt(content.hello.horizonMs)
-            })
-          }
-        : {})
-    })
-  )
 
 /** `valid` with some of its bytes changed, cut, doubled or moved; or something else altogether. */
 export const mutate = (prng: Prng, valid: Uint8Array): Uint8Array => {

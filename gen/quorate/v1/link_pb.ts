@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file quorate/v1/link.proto.
  */
 export const file_quorate_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChVxdW9yYXRlL3YxL2xpbmsucHJvdG8SCnF1b3JhdGUudjEiFgoFQmF0Y2gSDQoFZnJhbWUYASABKAwioAEKBUZyYW1lEhAKCHNlcXVlbmNlGAEgASgEEhQKDGFja25vd2xlZGdlZBgCIAEoBBIgCgVoZWxsbxgDIAEoCzIRLnF1b3JhdGUudjEuSGVsbG8SJwoJZW52ZWxvcGVzGAQgAygLMhQucXVvcmF0ZS52MS5FbnZlbG9wZRIkCgdnb29kYnllGAUgASgLMhMucXVvcmF0ZS52MS5Hb29kYnllIpoBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgJEhQKDGdyb3VwX2RpZ2VzdBgDIAEoDBIMCgRub2RlGAQgASgNEhIKCmNsaWVudF9rZXkYBSABKAwSEAoIc3RvcmVfaWQYBiABKAwSEwoLaW5jYXJuYXRpb24YByABKAwSEgoKaG9yaXpvbl9tcxgIIAEoBCI+CgdHb29kYnllEiMKBGNvZGUYASABKA4yFS5xdW9yYXRlLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAki7wEKCUxpbmtIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEjAKCHN0cmVuZ3RoGAIgASgOMh4ucXVvcmF0ZS52MS5MaW5rSGVsbG8uU3RyZW5ndGgSEAoIaG9zdF9rZXkYAyABKAwSDQoFbm9uY2UYBCABKAwSFQoNZXBoZW1lcmFsX2tleRgFIAEoDBIQCgh2ZXJzaW9ucxgGIAMoDSJVCghTdHJlbmd0aBIYChRTVFJFTkdUSF9VTlNQRUNJRklFRBAAEg0KCVBMQUlOVEVYVBABEhEKDUFVVEhFTlRJQ0FURUQQAhINCglFTkNSWVBURUQQAyIrCglMaW5rUHJvb2YSEQoJc2lnbmF0dXJlGAEgASgMEgsKA21hYxgCIAEoDCK7BAoIRW52ZWxvcGUSJwoEa2luZBgBIAEoDjIZLnF1b3JhdGUudjEuRW52ZWxvcGUuS2luZBIQCghwb3NpdGlvbhgCIAEoBBIMCgRkb25lGAMgASgEEgwKBGxhbmUYBCABKAwSDQoFaW5kZXgYBSABKAQSEQoJaW5kZXhfZW5kGAYgASgEEg4KBm1ldGhvZBgHIAEoBxINCgVyb3VuZBgIIAEoDRIaChJhY2tub3dsZWRnZWRfYmVsb3cYCSABKAQSEwoLZGVhZGxpbmVfbXMYCiABKA0SDAoEYm9keRgLIAEoDBIjCgRjb2RlGAwgASgOMhUucXVvcmF0ZS52MS5FcnJvckNvZGUSDgoGZGV0YWlsGA0gASgJEgwKBG5vZGUYDiABKA0SEgoKaG9yaXpvbl9tcxgPIAEoBBIRCgl0ZW50YXRpdmUYECABKAgSDgoGYXV0aG9yGBEgASgNEhEKCXNpZ25hdHVyZRgSIAEoDBISCgpjbGllbnRfa2V5GBQgASgMEg0KBW5vbmNlGBUgASgMIqcBCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIICgRXT1JEEAESCAoEV0FOVBACEg0KCVdBTlRfTEFORRADEgkKBVRBS0VOEAQSCwoHUkVRVUVTVBAFEgsKB09ORV9XQVkQBhIKCgZDQU5DRUwQBxIJCgVSRVBMWRAIEgoKBlJFU1VNRRAJEgcKA0NVVBAKEgoKBkJFSElORBALEgkKBUVQT0NIEAwyZwoEUGVlchIwCgRMaW5rEhEucXVvcmF0ZS52MS5CYXRjaBoRLnF1b3JhdGUudjEuQmF0Y2goATABEi0KBUdyZWV0EhEucXVvcmF0ZS52MS5IZWxsbxoRLnF1b3JhdGUudjEuSGVsbG9iBnByb3RvMw", [file_quorate_v1_error]);
+  fileDesc("ChVxdW9yYXRlL3YxL2xpbmsucHJvdG8SCnF1b3JhdGUudjEiIwoFQmF0Y2gSDQoFZnJhbWUYASABKAwSCwoDdGFnGAIgASgMIrUCCgVGcmFtZRIQCghzZXF1ZW5jZRgBIAEoBBIUCgxhY2tub3dsZWRnZWQYAiABKAQSDwoHY2hhbm5lbBgDIAEoDRIOCgZjcmVkaXQYBCABKAQSJwoJZW52ZWxvcGVzGAUgAygLMhQucXVvcmF0ZS52MS5FbnZlbG9wZRIfCgRvcGVuGAYgASgLMhEucXVvcmF0ZS52MS5IZWxsbxIkCgdnb29kYnllGAcgASgLMhMucXVvcmF0ZS52MS5Hb29kYnllEhAKCGZyYWdtZW50GAggASgMEhUKDWZyYWdtZW50X2xlZnQYCSABKA0SJAoFaGVsbG8YCiABKAsyFS5xdW9yYXRlLnYxLkxpbmtIZWxsbxIkCgVwcm9vZhgLIAEoCzIVLnF1b3JhdGUudjEuTGlua1Byb29mIpoBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgJEhQKDGdyb3VwX2RpZ2VzdBgDIAEoDBIMCgRub2RlGAQgASgNEhIKCmNsaWVudF9rZXkYBSABKAwSEAoIc3RvcmVfaWQYBiABKAwSEwoLaW5jYXJuYXRpb24YByABKAwSEgoKaG9yaXpvbl9tcxgIIAEoBCI+CgdHb29kYnllEiMKBGNvZGUYASABKA4yFS5xdW9yYXRlLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAki7wEKCUxpbmtIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEjAKCHN0cmVuZ3RoGAIgASgOMh4ucXVvcmF0ZS52MS5MaW5rSGVsbG8uU3RyZW5ndGgSEAoIaG9zdF9rZXkYAyABKAwSDQoFbm9uY2UYBCABKAwSFQoNZXBoZW1lcmFsX2tleRgFIAEoDBIQCgh2ZXJzaW9ucxgGIAMoDSJVCghTdHJlbmd0aBIYChRTVFJFTkdUSF9VTlNQRUNJRklFRBAAEg0KCVBMQUlOVEVYVBABEhEKDUFVVEhFTlRJQ0FURUQQAhINCglFTkNSWVBURUQQAyIrCglMaW5rUHJvb2YSEQoJc2lnbmF0dXJlGAEgASgMEgsKA21hYxgCIAEoDCK7BAoIRW52ZWxvcGUSJwoEa2luZBgBIAEoDjIZLnF1b3JhdGUudjEuRW52ZWxvcGUuS2luZBIQCghwb3NpdGlvbhgCIAEoBBIMCgRkb25lGAMgASgEEgwKBGxhbmUYBCABKAwSDQoFaW5kZXgYBSABKAQSEQoJaW5kZXhfZW5kGAYgASgEEg4KBm1ldGhvZBgHIAEoBxINCgVyb3VuZBgIIAEoDRIaChJhY2tub3dsZWRnZWRfYmVsb3cYCSABKAQSEwoLZGVhZGxpbmVfbXMYCiABKA0SDAoEYm9keRgLIAEoDBIjCgRjb2RlGAwgASgOMhUucXVvcmF0ZS52MS5FcnJvckNvZGUSDgoGZGV0YWlsGA0gASgJEgwKBG5vZGUYDiABKA0SEgoKaG9yaXpvbl9tcxgPIAEoBBIRCgl0ZW50YXRpdmUYECABKAgSDgoGYXV0aG9yGBEgASgNEhEKCXNpZ25hdHVyZRgSIAEoDBISCgpjbGllbnRfa2V5GBQgASgMEg0KBW5vbmNlGBUgASgMIqcBCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIICgRXT1JEEAESCAoEV0FOVBACEg0KCVdBTlRfTEFORRADEgkKBVRBS0VOEAQSCwoHUkVRVUVTVBAFEgsKB09ORV9XQVkQBhIKCgZDQU5DRUwQBxIJCgVSRVBMWRAIEgoKBlJFU1VNRRAJEgcKA0NVVBAKEgoKBkJFSElORBALEgkKBUVQT0NIEAwyZwoEUGVlchIwCgRMaW5rEhEucXVvcmF0ZS52MS5CYXRjaBoRLnF1b3JhdGUudjEuQmF0Y2goATABEi0KBUdyZWV0EhEucXVvcmF0ZS52MS5IZWxsbxoRLnF1b3JhdGUudjEuSGVsbG9iBnByb3RvMw", [file_quorate_v1_error]);
 
 /**
  * One message of the stream. `frame` holds a serialized Frame: Connect copies it, Quorate decodes
@@ -25,6 +25,13 @@ export type Batch = Message<"quorate.v1.Batch"> & {
    * @generated from field: bytes frame = 1;
    */
   frame: Uint8Array;
+
+  /**
+   * 16 bytes on a link that is authenticated, once it is open: they prove the frame.
+   *
+   * @generated from field: bytes tag = 2;
+   */
+  tag: Uint8Array;
 };
 
 /**
@@ -35,41 +42,86 @@ export const BatchSchema: GenMessage<Batch> = /*@__PURE__*/
   messageDesc(file_quorate_v1_link, 0);
 
 /**
- * Counters are at most 2^53 - 1. docs/PROTOCOL.md has the rules.
+ * Counters are at most 2^53 - 1. A frame holds a part of the handshake (hello, proof), or one of
+ * open, goodbye and fragment, or envelopes, or nothing. docs/PROTOCOL.md has the rules.
  *
  * @generated from message quorate.v1.Frame
  */
 export type Frame = Message<"quorate.v1.Frame"> & {
   /**
-   * 1, 2, 3 ... per direction and connection; the first frame holds a hello and nothing else.
+   * 1, 2, 3 ... per direction and connection.
    *
    * @generated from field: uint64 sequence = 1;
    */
   sequence: bigint;
 
   /**
-   * Highest sequence of the other side that was handed to its engine.
+   * Highest sequence of the other side that was handed on.
    *
    * @generated from field: uint64 acknowledged = 2;
    */
   acknowledged: bigint;
 
   /**
-   * @generated from field: quorate.v1.Hello hello = 3;
+   * Which group's part of the link this is about; 0: the link itself.
+   *
+   * @generated from field: uint32 channel = 3;
    */
-  hello?: Hello | undefined;
+  channel: number;
 
   /**
-   * @generated from field: repeated quorate.v1.Envelope envelopes = 4;
+   * What the sender takes on this channel in all: bytes of frames.
+   *
+   * @generated from field: uint64 credit = 4;
+   */
+  credit: bigint;
+
+  /**
+   * @generated from field: repeated quorate.v1.Envelope envelopes = 5;
    */
   envelopes: Envelope[];
 
   /**
-   * The last frame of a link that is refused or ended on purpose.
+   * Opens the channel for a group, or answers such an opening.
    *
-   * @generated from field: quorate.v1.Goodbye goodbye = 5;
+   * @generated from field: quorate.v1.Hello open = 6;
+   */
+  open?: Hello | undefined;
+
+  /**
+   * The last frame of a channel, or of the link, that is refused or ended on purpose.
+   *
+   * @generated from field: quorate.v1.Goodbye goodbye = 7;
    */
   goodbye?: Goodbye | undefined;
+
+  /**
+   * The next bytes of one large envelope.
+   *
+   * @generated from field: bytes fragment = 8;
+   */
+  fragment: Uint8Array;
+
+  /**
+   * Bytes of the envelope that are still to come.
+   *
+   * @generated from field: uint32 fragment_left = 9;
+   */
+  fragmentLeft: number;
+
+  /**
+   * Who opens the link.
+   *
+   * @generated from field: quorate.v1.LinkHello hello = 10;
+   */
+  hello?: LinkHello | undefined;
+
+  /**
+   * Proves what the hello says.
+   *
+   * @generated from field: quorate.v1.LinkProof proof = 11;
+   */
+  proof?: LinkProof | undefined;
 };
 
 /**
@@ -80,11 +132,13 @@ export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
   messageDesc(file_quorate_v1_link, 1);
 
 /**
+ * One side's part in a group, when its channel opens.
+ *
  * @generated from message quorate.v1.Hello
  */
 export type Hello = Message<"quorate.v1.Hello"> & {
   /**
-   * Wire version of the sender: 1.
+   * Wire version of the sender: 2.
    *
    * @generated from field: uint32 version = 1;
    */

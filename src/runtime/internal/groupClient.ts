@@ -6,16 +6,18 @@ import type { NodeId } from "../../base/NodeId.ts"
 import { ClientKey } from "../../link/clientKey.ts"
 import { CallCore } from "../../link/callCore.ts"
 import type { CallPort, CallSpec } from "../../link/callTypes.ts"
-import { type Goodbye, type Hello, INCARNATION_BYTES, LINK_VERSION } from "../../link/frame.ts"
+import type { Goodbye } from "../../link/goodbye.ts"
+import { type Hello, INCARNATION_BYTES, LINK_VERSION } from "../../link/groupHello.ts"
+import type { Channel } from "../../link/channel.ts"
+import { dialerHandshake } from "../../link/handshake.ts"
 import { checkHello } from "../../link/hello.ts"
+import { HostLinks, type Keep } from "../../link/hostLinks.ts"
 import { KEY_BYTES } from "../../link/proofs.ts"
 import type { Clock } from "../../link/ports.ts"
 import type { System } from "../../quorum/QuorumSystem.ts"
 import type { ClientMessage, Message, MethodId, Reply } from "../../server/Message.ts"
 import type { Carrier, NodeChannel, NodeChannelOptions } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
-import { Dialer } from "./dialer.ts"
-import { Link, type LinkOwner } from "./link.ts"
 import { NOBODY, ObservedClient, type Observers } from "./observed.ts"
 import { makeClock, randomBytes } from "./random.ts"
 import { Turn } from "./turn.ts"
@@ -40,7 +42,8 @@ export class GroupClient implements CallPort {
   readonly core: CallCore
   private readonly limits: Limits
   private readonly clock: Clock = makeClock()
-  private readonly turn = new Turn(() => {})
+  private readonly turn = new Turn(() => this.links.flush())
+  private readonly links: HostLinks
   private readonly hello: Hello
   private readonly key: ClientKey
   private readonly observed: ObservedClient
@@ -75,6 +78,14 @@ export class GroupClient implements CallPort {
       incarnation: randomBytes(INCARNATION_BYTES),
       horizonMs: 0
     }
+    this.links = new HostLinks({
+      limits,
+      clock: this.clock,
+      random: (below) => Math.floor(Math.random() * below),
+      dial: (address, events) => carrier.dial(address, events),
+      wake: () => this.turn.wake(),
+      broke: () => {}
+    })
     this.core = new CallCore({
       system: group.system,
       limits,
@@ -108,6 +119,7 @@ export class GroupClient implements CallPort {
     clearInterval(this.ticker)
     for (const channel of this.channels.values()) channel.close()
     this.channels.clear()
+    this.links.close(CLIENT_ENDS)
   }
 
   private channel(node: NodeId, address: string, carrier: Carrier["Service"]): NodeChannel {
@@ -126,7 +138,7 @@ export class GroupClient implements CallPort {
     const methodName = (id: MethodId): string | undefined => this.names.get(id)
     const options = { address, hello, limits, check, methodName, up, down, reply }
     if (carrier.unary !== undefined) return carrier.unary(options)
-    return new LinkChannel({ ...options, carrier, turn: this.turn, clock: this.clock })
+    return new LinkChannel({ ...options, links: this.links })
   }
 
   private send(node: NodeId, message: ClientMessage): boolean {
@@ -143,56 +155,55 @@ export class GroupClient implements CallPort {
   }
 
   private tick(): void {
+    this.links.tick()
     for (const channel of this.channels.values()) channel.tick()
   }
 }
 
 interface LinkChannelOptions extends NodeChannelOptions {
-  readonly carrier: Carrier["Service"]
-  readonly turn: Turn
-  readonly clock: Clock
+  readonly links: HostLinks
 }
 
 const CLIENT_ENDS: Goodbye = { code: "cancelled", detail: "the client ends" }
 
 /** The way to one node over a link that is dialled again and again. */
 class LinkChannel implements NodeChannel {
-  private readonly dialer: Dialer
-  private link: Link | undefined
+  private readonly keep: Keep
+  private channel: Channel | undefined
 
   constructor(options: LinkChannelOptions) {
-    const { address, carrier, hello, limits, turn, clock } = options
-    const owner: LinkOwner = {
-      limits,
-      turn,
-      nowMs: clock.nowMs,
-      check: (_link, theirs) => options.check(theirs),
-      opened: (link, theirs) => {
-        this.link = link
-        this.dialer.opened()
-        options.up(theirs)
-      },
-      receive: (_link, message: Message) => options.reply(message as Reply),
-      closed: (_link, why) => {
-        this.link = undefined
-        options.down(why.text, why.goodbye)
-        this.dialer.closed(why)
+    const { address, hello, links } = options
+    const handshake = () => dialerHandshake({ strength: "plaintext" })
+    this.keep = links.keep(
+      { name: address, address, handshake },
+      {
+        hello: () => hello,
+        check: options.check,
+        opened: (channel, theirs) => {
+          this.channel = channel
+          options.up(theirs)
+        },
+        receive: (channel, message: Message) => {
+          options.reply(message as Reply)
+          channel.release()
+        },
+        closed: (channel, end) => {
+          if (this.channel !== channel && this.channel !== undefined) return
+          this.channel = undefined
+          options.down(end.text, end.goodbye)
+        },
+        failed: (end) => options.down(end.text, end.goodbye)
       }
-    }
-    const makeLink = (): Link => new Link(owner, hello)
-    this.dialer = new Dialer({ carrier, address, limits, makeLink })
-    this.dialer.dial()
+    )
   }
   send(message: ClientMessage): boolean {
-    if (this.link === undefined) return false
-    this.link.send(message)
+    if (this.channel === undefined) return false
+    this.channel.send(message)
     return true
   }
-  tick(): void {
-    this.dialer.link?.tick()
-  }
+  tick(): void {}
   close(): void {
-    this.dialer.stop(CLIENT_ENDS)
+    this.keep.close(CLIENT_ENDS)
   }
 }
 

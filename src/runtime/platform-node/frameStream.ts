@@ -10,7 +10,8 @@ import type { Http2Stream } from "node:http2"
 import { constants } from "node:http2"
 import type { Duplex } from "node:stream"
 import type { Limits } from "../../base/limits.ts"
-import type { Connection, ConnectionEvents } from "../Carrier.ts"
+import type { Connection, ConnectionEvents, Packet } from "../../link/ports.ts"
+import { TAG_BYTES } from "../../link/sealing.ts"
 import { errorCodeText, networkErrorText } from "./http2Sessions.ts"
 
 export const LINK_PATH = "/quorate.v1.Peer/Link"
@@ -18,9 +19,10 @@ export const LINK_CONTENT_TYPE = "application/connect+proto"
 
 /** Flags and length of a Connect message. */
 const PREFIX_BYTES = 5
-/** Tag and length of `Batch.frame`. */
-const FIELD_BYTES_MAX = 6
-const BATCH_FRAME_TAG = 0x0a
+/** Numbers and wire types of Batch's fields; what they add to a frame at most, tag included. */
+const BATCH_FRAME_FIELD = 0x0a
+const BATCH_TAG_FIELD = 0x12
+const FIELD_BYTES_MAX = 6 + 2 + TAG_BYTES
 const FLAG_END = 2
 /** An error in an end of stream is cut here. */
 const END_BYTES_MAX = 65_536
@@ -76,9 +78,9 @@ export class FrameStream implements Connection {
     return this.stream.writableLength
   }
 
-  send(frame: Uint8Array): void {
+  send(packet: Packet): void {
     if (this.closing || this.over) return
-    this.stream.write(encodeBatch(frame), this.onTaken)
+    this.stream.write(encodeBatch(packet), this.onTaken)
   }
 
   trust(): void {
@@ -128,9 +130,9 @@ export class FrameStream implements Connection {
     if (this.over) return
     if (flags === FLAG_END && !this.options.server) return this.because(endText(bytes))
     if (flags !== 0) return this.fail(`a message with flags ${flags}`)
-    const frame = decodeBatch(bytes)
-    if (frame === undefined) this.fail("a message that is no Batch")
-    else this.events?.frame(frame)
+    const packet = decodeBatch(bytes)
+    if (packet === undefined) this.fail("a message that is no Batch")
+    else this.events?.packet(packet)
   }
 
   private settle(): void {
@@ -154,13 +156,15 @@ const closeText = (code: number): string =>
     ? "the stream was closed"
     : `the stream was reset (${errorCodeText(code)})`
 
-/** Prefix, field and frame in one piece: one write. */
-const encodeBatch = (frame: Uint8Array): Uint8Array => {
+/** Prefix, fields, frame and tag in one piece: one write. */
+const encodeBatch = ({ frame, tag }: Packet): Uint8Array => {
   const lengthBytes = varintBytes(frame.length)
-  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + 1 + lengthBytes + frame.length)
+  const tagBytes = tag === undefined ? 0 : 2 + tag.length
+  const length = 1 + lengthBytes + frame.length + tagBytes
+  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + length)
   bytes[0] = 0
-  bytes.writeUInt32BE(1 + lengthBytes + frame.length, 1)
-  bytes[PREFIX_BYTES] = BATCH_FRAME_TAG
+  bytes.writeUInt32BE(length, 1)
+  bytes[PREFIX_BYTES] = BATCH_FRAME_FIELD
   let at = PREFIX_BYTES + 1
   for (let rest = frame.length; ; rest >>>= 7) {
     if (rest < 0x80) {
@@ -170,6 +174,11 @@ const encodeBatch = (frame: Uint8Array): Uint8Array => {
     bytes[at++] = (rest & 0x7f) | 0x80
   }
   bytes.set(frame, at)
+  if (tag === undefined) return bytes
+  at += frame.length
+  bytes[at++] = BATCH_TAG_FIELD
+  bytes[at++] = tag.length
+  bytes.set(tag, at)
   return bytes
 }
 
@@ -179,10 +188,10 @@ const varintBytes = (value: number): number => {
   return bytes
 }
 
-/** The frame in a Batch: its one field, once, or absent where the frame is empty. */
-const decodeBatch = (bytes: Uint8Array): Uint8Array | undefined => {
-  if (bytes.length === 0) return bytes
-  if (bytes[0] !== BATCH_FRAME_TAG) return undefined
+/** The packet in a Batch: its two fields, once each, or absent where they are empty. */
+const decodeBatch = (bytes: Uint8Array): Packet | undefined => {
+  if (bytes.length === 0) return { frame: bytes }
+  if (bytes[0] !== BATCH_FRAME_FIELD) return undefined
   let length = 0
   let at = 1
   for (let shift = 0; ; shift += 7) {
@@ -191,7 +200,13 @@ const decodeBatch = (bytes: Uint8Array): Uint8Array | undefined => {
     length += (byte & 0x7f) * 2 ** shift
     if (byte < 0x80) break
   }
-  return at + length === bytes.length ? bytes.subarray(at) : undefined
+  const end = at + length
+  if (end > bytes.length) return undefined
+  const frame = bytes.subarray(at, end)
+  if (end === bytes.length) return { frame }
+  const tagged = bytes[end] === BATCH_TAG_FIELD && bytes[end + 1] === TAG_BYTES
+  if (!tagged || end + 2 + TAG_BYTES !== bytes.length) return undefined
+  return { frame, tag: bytes.subarray(end + 2) }
 }
 
 const endText = (bytes: Uint8Array): string => {

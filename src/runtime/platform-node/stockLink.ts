@@ -6,7 +6,8 @@ import { create } from "@bufbuild/protobuf"
 import { ConnectError, type HandlerContext } from "@connectrpc/connect"
 import { type Batch, BatchSchema } from "../../../gen/quorate/v1/link_pb.ts"
 import type { Limits } from "../../base/limits.ts"
-import type { Connection, ConnectionEvents, Door } from "../Carrier.ts"
+import type { Connection, ConnectionEvents, Packet } from "../../link/ports.ts"
+import type { Door } from "../Carrier.ts"
 
 export interface StockLinkOptions {
   readonly context: HandlerContext
@@ -37,7 +38,7 @@ class StockLink implements Connection {
   why: string | undefined
   private readonly limits: Limits
   private frameBytesMax: number
-  private queue: Array<Uint8Array> = []
+  private queue: Array<Packet> = []
   private wake = (): void => {}
 
   constructor(remote: string, limits: Limits) {
@@ -46,10 +47,10 @@ class StockLink implements Connection {
     this.frameBytesMax = limits.handshakeFrameBytesMax
   }
 
-  send(frame: Uint8Array): void {
+  send(packet: Packet): void {
     if (this.ended) return
-    this.backlogBytes += frame.length
-    this.queue.push(frame)
+    this.backlogBytes += packet.frame.length
+    this.queue.push(packet)
     this.wake()
   }
 
@@ -64,13 +65,13 @@ class StockLink implements Connection {
 
   async read(requests: AsyncIterable<Batch>, events: ConnectionEvents): Promise<void> {
     try {
-      for await (const { frame } of requests) {
+      for await (const { frame, tag } of requests) {
         if (this.ended) return
         if (frame.length > this.frameBytesMax) {
           this.why = `a message of ${frame.length} bytes`
           return
         }
-        events.frame(frame)
+        events.packet(tag.length === 0 ? { frame } : { frame, tag })
       }
     } catch (error) {
       this.why = ConnectError.from(error).rawMessage
@@ -79,16 +80,16 @@ class StockLink implements Connection {
 
   async *batches(events: ConnectionEvents): AsyncGenerator<Batch> {
     while (!this.ended || this.queue.length > 0) {
-      const frames = this.queue
+      const packets = this.queue
       this.queue = []
-      for (const frame of frames) {
-        yield create(BatchSchema, { frame })
-        this.backlogBytes -= frame.length
+      for (const packet of packets) {
+        yield create(BatchSchema, packet)
+        this.backlogBytes -= packet.frame.length
       }
       if (this.ended || this.queue.length > 0) continue
       // Not before somebody could wake: `drained` may send.
       const woken = new Promise<void>((resolve) => (this.wake = resolve))
-      if (frames.length > 0) events.drained()
+      if (packets.length > 0) events.drained()
       await woken
     }
   }

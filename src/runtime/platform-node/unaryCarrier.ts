@@ -15,7 +15,7 @@ import {
 import type { Socket } from "node:net"
 import { HelloSchema } from "../../../gen/quorate/v1/link_pb.ts"
 import { ERROR_CODES, type ErrorCode } from "../../base/errorCode.ts"
-import type { Goodbye } from "../../link/frame.ts"
+import type { Goodbye } from "../../link/goodbye.ts"
 import { type LaneKey, laneBytes } from "../../server/laneKey.ts"
 import type { Cancel, ClientMessage, OneWay, Reply, Request } from "../../server/Message.ts"
 import type { NodeChannel, NodeChannelOptions } from "../Carrier.ts"

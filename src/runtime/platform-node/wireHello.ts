@@ -1,7 +1,7 @@
 /** A hello between the link core's form and the generated one. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf"
 import { type Hello as WireHello, HelloSchema } from "../../../gen/quorate/v1/link_pb.ts"
-import type { Hello } from "../../link/frame.ts"
+import type { Hello } from "../../link/groupHello.ts"
 
 export const helloToWire = (hello: Hello): WireHello => {
   const { horizonMs, ...rest } = hello

@@ -1,0 +1,94 @@
+/** What channels of one link owe each other: credit of their own, and turns. */
+import { describe, expect, it } from "vitest"
+import {
+  helloOf,
+  members,
+  messages,
+  opened,
+  packet,
+  pairOf,
+  positions,
+  pump,
+  Side,
+  small,
+  want,
+  word
+} from "./support/link.ts"
+
+describe("credit", () => {
+  it("ends what goes, but for control, until the receiver has worked it off", () => {
+    const [a, b] = members(small)
+    for (let i = 1; i < 10; i++) a.channel!.send(word(i, 900))
+    pump(a, b)
+    const first = positions(b).length
+    expect(first).toBeLessThan(9)
+    a.channel!.send(want(3))
+    pump(a, b)
+    expect(b.got.at(-1), "control passes").toEqual(want(3))
+    b.release()
+    pump(a, b)
+    expect(positions(b)).toEqual(Array.from({ length: 9 }, (_, i) => i + 1))
+  })
+
+  it("is kept per channel: a group that stands still delays no other", () => {
+    const stuck = new Side({ hello: helloOf(2, { group: "h" }) })
+    const [a, b] = pairOf(
+      { hello: helloOf(1), limits: small },
+      {
+        hello: helloOf(2),
+        limits: small,
+        receive: (channel) => channel.release(),
+        offered: ({ group }) => (group === "h" ? stuck.port : undefined)
+      }
+    )
+    const other = new Side({ hello: helloOf(1, { group: "h" }) })
+    a.core.open(other.port)
+    pump(a, b)
+    for (let i = 1; i < 11; i++) other.channel!.send(word(i, 900))
+    for (let i = 1; i < 30; i++) {
+      a.channel!.send(word(i, 900))
+      pump(a, b)
+    }
+    expect(positions(stuck).length).toBeLessThan(10)
+    expect(positions(b).length).toBe(29)
+  })
+
+  it("is a fault to exceed", () => {
+    const side = opened(small)
+    let cut = 0
+    for (let i = 3; i < 12 && !side.core.isClosed; i++) {
+      side.core.take(packet(i, messages(word(i, 1900))))
+      cut = i
+    }
+    expect(cut).toBe(6)
+    expect(side.core.end?.goodbye?.detail).toContain("where 6000 were granted")
+  })
+})
+
+describe("channels of a link", () => {
+  it("take turns: a small one passes between the fragments of another", () => {
+    const second = new Side({ hello: helloOf(2, { group: "h" }) })
+    const [a, b] = pairOf(
+      { hello: helloOf(1), limits: small },
+      {
+        hello: helloOf(2),
+        limits: small,
+        offered: ({ group }) => (group === "h" ? second.port : undefined)
+      }
+    )
+    const other = new Side({ hello: helloOf(1, { group: "h" }) })
+    a.core.open(other.port)
+    pump(a, b)
+    a.channel!.send(word(1, 1900))
+    other.channel!.send(word(1, 10))
+    a.channel!.send(want(1))
+    const sent = a.contents().map((c) => [c.kind, "channel" in c ? c.channel : 0])
+    expect(sent).toEqual([
+      ["messages", 1],
+      ["messages", 2],
+      ["fragment", 1],
+      ["fragment", 1],
+      ["fragment", 1]
+    ])
+  })
+})
