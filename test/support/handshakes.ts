@@ -78,3 +78,9 @@ export const recorded = (dialer: Handshake, acceptor: Handshake): ReadonlyArray<
   })
   return parts
 }
+
+/** Changes the parts at one place of a handshake. */
+export const at =
+  (place: number, change: (parts: HandshakeParts) => HandshakeParts): Meddle =>
+  (parts, here) =>
+    here === place ? change(parts) : parts
