@@ -6,7 +6,7 @@ import { EnvelopeSchema } from "../gen/quorate/v1/link_pb.ts"
 import { ERROR_CODES } from "../src/base/errorCode.ts"
 import { LIMITS } from "../src/base/limits.ts"
 import { Prng } from "../src/base/prng.ts"
-import { DETAIL_BYTES_MAX, decodeMessage, encodeMessage } from "../src/link/envelope.ts"
+import { DETAIL_BYTES_MAX, decodeMessage, encodeMessage, wordWire } from "../src/link/envelope.ts"
 import { SESSION_BYTES } from "../src/server/laneKey.ts"
 import type { Message, Reply, Word } from "../src/server/Message.ts"
 import { message, mutate, twinBytes, twinOf, word } from "./support/wire.ts"
@@ -39,7 +39,7 @@ describe("the envelope codec", () => {
         const { wire, ...plain } = m as Word
         const chunk = bytesOf(around, bytes, around)
         expect(decodeMessage(chunk, around.length, around.length + bytes.length)).toEqual(plain)
-        if (m.kind === "word") expect(wire).toBe(bytes)
+        if (m.kind === "word" && m.trace === undefined) expect(wire).toBe(bytes)
       }),
       { numRuns: 400 }
     )
@@ -54,10 +54,21 @@ describe("the envelope codec", () => {
   })
 
   it("encodes a word once and gives the kept bytes afterwards", () => {
-    const said: Word = { ...fc.sample(word, { seed: 1, numRuns: 1 })[0]! }
+    const { trace: _, ...said }: Word = fc.sample(word, { seed: 1, numRuns: 1 })[0]!
     const first = encodeMessage(said)
     expect(encodeMessage(said)).toBe(first)
     expect(decode(first)).not.toHaveProperty("wire")
+  })
+
+  it("adds the context of a trace to the kept bytes, which stay without", () => {
+    const trace = new Uint8Array(25).fill(7)
+    const { trace: _, ...said }: Word = fc.sample(word, { seed: 1, numRuns: 1 })[0]!
+    const plain = encodeMessage(said)
+    const traced = encodeMessage({ ...said, trace })
+    expect(traced.length).toBe(plain.length + 28)
+    expect(traced.subarray(0, plain.length)).toEqual(plain)
+    expect(decode(traced)).toEqual({ ...decode(plain), trace })
+    expect(wordWire({ ...said, trace })).toBe(plain)
   })
 
   it("cuts a long detail between two characters", () => {

@@ -199,6 +199,15 @@ export interface Limits {
   readonly fetchTimeoutMs: number
   /** A fetch of which nothing came for so long fails; the protocol is told to ask again. */
   readonly fetchStallMs: number
+  /**
+   * Traced calls that a node remembers, until a quarter of a second after their end. One more is
+   * not traced here.
+   */
+  readonly tracesMax: number
+  /** Events of one of them, about 200 bytes each; later ones are only counted. */
+  readonly traceEventsMax: number
+  /** Traced calls a second: whoever calls may ask for a trace of every call. */
+  readonly tracesPerSecMax: number
   /** How often a host lets its engine flush acknowledgements when nothing else happens. */
   readonly tickMs: number
   /** How long a stopping host waits for its streams before it cuts them. */
@@ -284,6 +293,9 @@ export const LIMITS: Limits = {
   fetchAsksMax: 4,
   fetchTimeoutMs: 5_000,
   fetchStallMs: 20_000,
+  tracesMax: 256,
+  traceEventsMax: 256,
+  tracesPerSecMax: 128,
   tickMs: 50,
   shutdownMs: 1_000
 }

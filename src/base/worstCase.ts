@@ -75,6 +75,7 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     ["bytes of clients' messages that are verified", l.unverifiedBytesMax, VERIFIED],
     ["rates of members and clients", links, 2 * ENTRY_BYTES],
     ["addresses that are remembered", l.addressesMax, 2 * ENTRY_BYTES],
+    ["events of traced calls", l.tracesMax * l.traceEventsMax, ENTRY_BYTES],
     ["equivocations kept", l.evidenceMax, 2 * l.bodyBytesMax]
   ]
   return rows.map(([what, count, bytesEach, table]) => ({

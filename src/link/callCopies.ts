@@ -181,14 +181,16 @@ export class CallCopies {
 
   #request(call: OpenCall, slot: number, nowMs: number): Request {
     const session = call.sessions[slot]!
-    return {
+    const { method, trace } = call.spec
+    const request: Request = {
       kind: "request",
       session: session.key,
       index: call.indexes[slot]!,
       ackedBelow: session.ackedBelow,
-      method: call.spec.method,
+      method,
       deadlineMs: Math.max(1, call.dueMs - nowMs),
       body: call.bodyOf(slot)
     }
+    return trace === undefined ? request : { ...request, trace }
   }
 }

@@ -38,6 +38,8 @@ export interface CallSpec<R, A> {
   readonly policy: Policy<R, A>
   /** More than 0, at most `callTimeoutMsMax`. */
   readonly deadlineMs: number
+  /** The context of its trace, which goes with every copy; absent: it is not traced. */
+  readonly trace?: Uint8Array | undefined
   /** Every reply as it comes, before the policy sees it; at most one per node. */
   readonly each?: (from: NodeId, reply: R) => void
   /** Called once, perhaps before `start` returns; never after `cancel`. Must not throw. */

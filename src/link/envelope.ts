@@ -8,7 +8,7 @@ import { errorCodeNumber } from "../base/errorCode.ts"
 import { LIMITS } from "../base/limits.ts"
 import { EPOCH_STATES } from "../server/epoch.ts"
 import { isSession, type LaneKey, SESSION_BYTES } from "../server/laneKey.ts"
-import type { Message, Reply, Word } from "../server/Message.ts"
+import { type Message, type Reply, TRACE_BYTES, type Word } from "../server/Message.ts"
 import { build, Fields, KIND } from "./envelopeFields.ts"
 import { laneAt } from "./laneAt.ts"
 import { utf8Cut } from "../base/utf8.ts"
@@ -42,13 +42,16 @@ const TAG = {
   author: 0x88,
   signature: 0x92,
   clientKey: 0xa2,
-  nonce: 0xaa
+  nonce: 0xaa,
+  trace: 0xb2
 } as const
 /** Known fields beside those from 1 to 15. */
-const FIELDS_ABOVE: ReadonlySet<number> = new Set([16, 17, 18, 20, 21])
+const FIELDS_ABOVE: ReadonlySet<number> = new Set([16, 17, 18, 20, 21, 22])
 const SIGNATURE_BYTES = 64
 const CLIENT_KEY_BYTES = 32
 const NONCE_BYTES = 16
+/** Tag, length and context. */
+const TRACE_FIELD_BYTES = 3 + TRACE_BYTES
 
 const scratch = new Writer(1024)
 
@@ -57,12 +60,32 @@ const scratch = new Writer(1024)
  * word to many, or said again, is encoded once: whoever gets them must not write into them.
  */
 export const encodeMessage = (message: Message): Uint8Array => {
-  if (message.kind === "word" && message.wire !== undefined) return message.wire
+  if (message.kind === "word") {
+    const wire = wordWire(message)
+    return message.trace === undefined ? wire : traced(wire, message.trace)
+  }
   scratch.clear()
   scratch.reserve(messageBytesMax(message))
   writeMessage(scratch, message)
-  const bytes = scratch.take()
-  if (message.kind === "word") message.wire = bytes
+  return scratch.take()
+}
+
+/** A word's envelope as the log keeps it: without the context of a trace, which is of one sending. */
+export const wordWire = (word: Word): Uint8Array => {
+  if (word.wire !== undefined) return word.wire
+  scratch.clear()
+  scratch.reserve(messageBytesMax(word))
+  writeMessage(scratch, word)
+  return (word.wire = scratch.take())
+}
+
+const traced = (wire: Uint8Array, trace: Uint8Array): Uint8Array => {
+  const field = new Writer(TRACE_FIELD_BYTES)
+  field.reserve(TRACE_FIELD_BYTES)
+  block(field, TAG.trace, trace)
+  const bytes = new Uint8Array(wire.length + field.length)
+  bytes.set(wire)
+  bytes.set(field.take(), wire.length)
   return bytes
 }
 
@@ -122,10 +145,13 @@ const writeMessage = (writer: Writer, message: Message): void => {
       field(writer, TAG.ackedBelow, message.ackedBelow)
       field(writer, TAG.deadlineMs, message.deadlineMs)
       body(writer, message.body)
-      if (message.proof === undefined) return
-      block(writer, TAG.signature, message.proof.signature)
-      block(writer, TAG.clientKey, message.proof.clientKey)
-      return block(writer, TAG.nonce, message.proof.nonce)
+      if (message.proof !== undefined) {
+        block(writer, TAG.signature, message.proof.signature)
+        block(writer, TAG.clientKey, message.proof.clientKey)
+        block(writer, TAG.nonce, message.proof.nonce)
+      }
+      if (message.trace !== undefined) block(writer, TAG.trace, message.trace)
+      return
     case "oneWay":
       method(writer, message.method)
       return body(writer, message.body)
@@ -294,6 +320,9 @@ const readRareField = (tag: number): void => {
       return
     case TAG.nonce:
       fields.nonce = exactly(NONCE_BYTES)
+      return
+    case TAG.trace:
+      fields.trace = exactly(TRACE_BYTES)
       return
     case TAG.tentative:
       fields.tentative = reader.uint()

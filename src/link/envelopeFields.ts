@@ -42,6 +42,7 @@ export class Fields {
   signature: Uint8Array = NO_BYTES
   clientKey: Uint8Array = NO_BYTES
   nonce: Uint8Array = NO_BYTES
+  trace: Uint8Array = NO_BYTES
 
   clear(): void {
     this.kind = this.position = this.done = this.index = this.indexEnd = this.method = 0
@@ -49,7 +50,7 @@ export class Fields {
     this.tentative = 0
     this.author = 0
     this.lane = this.detail = ""
-    this.body = this.signature = this.clientKey = this.nonce = NO_BYTES
+    this.body = this.signature = this.clientKey = this.nonce = this.trace = NO_BYTES
   }
 }
 
@@ -102,17 +103,18 @@ const buildWord = (f: Fields): Message | undefined => {
     ackedBelow: f.ackedBelow,
     body: f.body
   }
-  if (f.author === 0 && f.signature === NO_BYTES) return word
+  if (f.author === 0 && f.signature === NO_BYTES && f.trace === NO_BYTES) return word
   return {
     ...word,
     ...(f.author === 0 ? undefined : { author: f.author }),
-    ...(f.signature === NO_BYTES ? undefined : { signature: f.signature })
+    ...(f.signature === NO_BYTES ? undefined : { signature: f.signature }),
+    ...(f.trace === NO_BYTES ? undefined : { trace: f.trace })
   }
 }
 
 const buildRequest = (f: Fields): Message | undefined => {
   if (!isSession(f.lane) || f.index < 1) return undefined
-  const request: Request = {
+  const plain: Request = {
     kind: "request",
     session: f.lane,
     index: f.index,
@@ -121,6 +123,7 @@ const buildRequest = (f: Fields): Message | undefined => {
     deadlineMs: f.deadlineMs,
     body: f.body
   }
+  const request = f.trace === NO_BYTES ? plain : { ...plain, trace: f.trace }
   const { clientKey, nonce, signature } = f
   if (signature === NO_BYTES) return request
   if (clientKey === NO_BYTES || nonce === NO_BYTES) return undefined

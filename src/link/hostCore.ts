@@ -356,7 +356,7 @@ export class HostCore {
       case "fetch":
         return this.fetches.start(output)
       case "run":
-        return ports.run(output.token, output.effect)
+        return ports.run(output.token, this.effectOf(output.token, output.effect))
       case "interrupt":
         return ports.interrupt(output.token)
       case "horizon":
@@ -375,6 +375,10 @@ export class HostCore {
       case "store":
         return
     }
+  }
+
+  private effectOf(token: number, effect: unknown): unknown {
+    return this.watch === undefined ? effect : this.watch.effect(token, effect)
   }
 
   private halt(reason: string): void {

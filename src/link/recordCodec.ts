@@ -19,7 +19,7 @@ import type {
   Stored
 } from "../server/LogRecord.ts"
 import type { Word } from "../server/Message.ts"
-import { decodeMessage, encodeMessage } from "./envelope.ts"
+import { decodeMessage, wordWire } from "./envelope.ts"
 import { readKept, writeKept } from "./keptCodec.ts"
 import { laneAt } from "./laneAt.ts"
 import { Reader, Writer } from "../base/wire.ts"
@@ -87,7 +87,7 @@ const writeEntry = (entry: LogEntry): void => {
 }
 
 const writeWord = (word: Word): void => {
-  const wire = encodeMessage(word)
+  const wire = wordWire(word)
   scratch.reserve(FIXED_BYTES_MAX + wire.length + 3 * (word.to?.length ?? 0))
   scratch.byte(KIND.word)
   // 0: to all; else one more than the number of members named.

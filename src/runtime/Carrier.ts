@@ -30,6 +30,8 @@ export interface UnaryCall {
   readonly deadlineMs: number
   /** `oneWay`: needs none, nobody answers. Absent: a stranger calls, with a stock client. */
   readonly ids: UnaryIds | "oneWay" | undefined
+  /** The context of the caller's trace, where it traces this call. */
+  readonly trace?: Uint8Array | undefined
 }
 export interface UnaryReply {
   readonly body: Uint8Array

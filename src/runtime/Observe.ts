@@ -30,6 +30,16 @@ export const CurrentMeters = Context.Reference<Meters | undefined>("quorate/Obse
 export const layerMeters = (meters: Meters): Layer.Layer<never> =>
   Layer.succeed(CurrentMeters, meters)
 
+/**
+ * How many of the calls that are part of no span are traced, 0 to 1; those that are part of one are
+ * where it is sampled. Default: 0.01. Nothing is traced without a tracer, as an exporter's layer
+ * brings it.
+ */
+export const SampleRate = Context.Reference<number>("quorate/Observe/SampleRate", {
+  defaultValue: () => 0.01
+})
+export const layerSampleRate = (rate: number): Layer.Layer<never> => Layer.succeed(SampleRate, rate)
+
 /** Events that wait for who reads {@link events}; then the oldest are dropped. */
 const WAITING_MAX = 16_384
 

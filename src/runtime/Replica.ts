@@ -174,6 +174,7 @@ const openLog = ({ group, member }: Parts): Effect.Effect<LogCore | undefined, R
 const observe = ({ protocols, group, member, development, observers: on }: Parts): ObservedNode =>
   observeNode(on, {
     group: group.name,
+    limits: LIMITS,
     self: member.id,
     protocols: protocols.map(({ spec }) => (development ? twice(frozen(spec)) : spec))
   })

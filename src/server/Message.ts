@@ -10,6 +10,9 @@ import type { LaneKey } from "./laneKey.ts"
 /** FNV-1a (32 bits) of "package.Service/Method". Two methods of one node never share it. */
 export type MethodId = number
 
+/** Of {@link Word.trace}. */
+export const TRACE_BYTES = 25
+
 /** What a node said: part of a say record, and sent as it stands, in this life and later ones. */
 export interface Word {
   readonly kind: "word"
@@ -31,6 +34,11 @@ export interface Word {
   signature?: Uint8Array
   /** Its signature, or a proof in it, is none: it has a position, and counts for nothing. */
   readonly forged?: true
+  /**
+   * Of an instance that is traced: id of the trace (16 bytes), of the sender's span (8), W3C flags
+   * (1). Not signed, not in the say record, and nothing to the engine.
+   */
+  readonly trace?: Uint8Array
   /** The encoded envelope, kept by the codec so that a word to many is encoded once. */
   wire?: Uint8Array
 }
@@ -99,6 +107,8 @@ export interface Request {
   readonly proof?: RequestProof
   /** It has none, or one that is false. */
   readonly forged?: true
+  /** Of a call that is traced: {@link Word.trace}. */
+  readonly trace?: Uint8Array
 }
 /** That the client whose session it is asks for this. */
 export interface RequestProof {

@@ -50,7 +50,8 @@ export const word = fc.record(
     ackedBelow: counter(0),
     body,
     author: node,
-    signature
+    signature,
+    trace: exactly(25)
   },
   {
     requiredKeys: ["kind", "position", "lane", "index", "method", "round", "ackedBelow", "body"]
@@ -99,7 +100,8 @@ export const message: fc.Arbitrary<Message> = fc.oneof(
       method: uint32,
       deadlineMs: uint32,
       body,
-      proof
+      proof,
+      trace: exactly(25)
     },
     {
       requiredKeys: ["kind", "session", "index", "ackedBelow", "method", "deadlineMs", "body"]
@@ -158,10 +160,14 @@ const kept: fc.Arbitrary<LogEntry> = fc.oneof(
   fc.record({ kind: fc.constant("lane" as const), lane, own: counter(1), ahead: rising }),
   fc.record({ kind: fc.constant("state" as const), protocol: uint32, body })
 )
+/** The log keeps no trace. */
+const logged = word.map(({ trace: _, ...rest }) => rest)
 export const entry: fc.Arbitrary<LogEntry> = fc.oneof(
-  word,
+  logged,
   epoch,
-  fc.tuple(word, fc.array(node, { maxLength: 5 })).map(([said, to]): LogEntry => ({ ...said, to })),
+  fc
+    .tuple(logged, fc.array(node, { maxLength: 5 }))
+    .map(([said, to]): LogEntry => ({ ...said, to })),
   fc
     .tuple(fc.record({ kind: fc.constant("final" as const), ...call, body }), ended)
     .map(([final, failure]) => ({ ...final, ...failure })),
@@ -209,7 +215,8 @@ export const twinOf = (m: Message): Envelope => {
         acknowledgedBelow: BigInt(m.ackedBelow),
         body: m.body,
         ...(m.author && { author: m.author }),
-        ...(m.signature && { signature: m.signature })
+        ...(m.signature && { signature: m.signature }),
+        ...(m.trace && { trace: m.trace })
       })
     case "want":
       return create(EnvelopeSchema, { kind: Envelope_Kind.WANT, position: BigInt(m.position) })
@@ -266,7 +273,8 @@ const callTwinOf = (m: Extract<Message, { session: string }>): Envelope => {
       acknowledgedBelow: BigInt(m.ackedBelow),
       deadlineMs: m.deadlineMs,
       body: m.body,
-      ...m.proof
+      ...m.proof,
+      ...(m.trace && { trace: m.trace })
     })
   }
   return create(EnvelopeSchema, {

@@ -12,6 +12,7 @@ import type { Codec } from "../../server/Protocol.ts"
 import type { CallOptions } from "../Call.ts"
 import { codecOf } from "./codec.ts"
 import { type MethodInfo, methodsOf } from "./methods.ts"
+import { traceCall } from "./spans.ts"
 
 export const makeClient = (service: DescService, port: CallPort): object => {
   const targets = new Targets(port)
@@ -55,6 +56,7 @@ interface Ask {
   readonly body: (targets: ReadonlyArray<NodeId>) => QuorumCallSpec<unknown, unknown>["body"]
   readonly options: CallOptions | undefined
 }
+type Spec = Omit<QuorumCallSpec<unknown, unknown>, "decode" | "policy">
 type Requests = (node: NodeId) => object | undefined
 
 class Caller {
@@ -111,22 +113,37 @@ class Caller {
 
   /** A call per run of the Effect. Without a policy: {@link byBytes}. */
   private run(ask: Ask, policy: AnyPolicy | undefined): Effect.Effect<unknown, CallFailed> {
-    return Effect.suspend(() => {
+    return Effect.withFiber((fiber) => {
       const spec = this.spec(ask)
       if (spec instanceof CallFailed) return Effect.fail(spec)
-      return policy === undefined
-        ? quorumCall(this.port, { ...spec, decode: this.received, policy: byBytes })
-        : quorumCall(this.port, { ...spec, decode: this.decode, policy })
+      const { fullName, call: kind } = this.info
+      const oneWay = kind === "unicast" || kind === "multicast"
+      const span = oneWay ? undefined : traceCall(fiber, fullName)
+      if (span === undefined) return this.made(spec, policy)
+      const made = this.made({ ...spec, trace: span.context, each: span.replied }, policy)
+      return Effect.onExit(made, (exit) => Effect.sync(() => span.end(exit)))
     })
+  }
+
+  private made(spec: Spec, policy: AnyPolicy | undefined): Effect.Effect<unknown, CallFailed> {
+    return policy === undefined
+      ? quorumCall(this.port, { ...spec, decode: this.received, policy: byBytes })
+      : quorumCall(this.port, { ...spec, decode: this.decode, policy })
   }
 
   private replies() {
     return (request: object, options?: CallOptions) =>
-      Stream.suspend(() => {
-        const spec = this.spec(this.same(request, options))
-        if (spec instanceof CallFailed) return Stream.fail(spec)
-        return replies(this.port, { ...spec, decode: this.decode })
-      })
+      Stream.unwrap(
+        Effect.withFiberSucceed((fiber) => {
+          const spec = this.spec(this.same(request, options))
+          if (spec instanceof CallFailed) return Stream.fail(spec)
+          const span = traceCall(fiber, this.info.fullName)
+          const { decode } = this
+          if (span === undefined) return replies(this.port, { ...spec, decode })
+          const all = replies(this.port, { ...spec, decode, trace: span.context })
+          return Stream.onExit(all, (exit) => Effect.sync(() => span.end(exit)))
+        })
+      )
   }
 
   private readonly received = (body: Uint8Array): Received => ({
@@ -134,7 +151,7 @@ class Caller {
     body
   })
 
-  private spec({ body, options }: Ask) {
+  private spec({ body, options }: Ask): Spec | CallFailed {
     const { fullName: name, id: method, call, signed } = this.info
     try {
       const targets = this.targets.of(options?.to)

@@ -1,6 +1,7 @@
 /** Joins nodes and clients with who looks on; see {@link Observe}. */
-import { Effect } from "effect"
+import { Effect, type Tracer } from "effect"
 import { type Family, type Labels, type Meters, samplesOf } from "../../base/families.ts"
+import type { Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
 import type { ErrorCode } from "../../base/errorCode.ts"
 import type { CallCore } from "../../link/callCore.ts"
@@ -9,22 +10,33 @@ import { CallMeter } from "../../link/callMeter.ts"
 import type { HostCore } from "../../link/hostCore.ts"
 import { HostWatch } from "../../link/hostWatch.ts"
 import { NodeMeter } from "../../link/nodeMeter.ts"
+import { NodeTraces } from "../../link/nodeTraces.ts"
 import type { Tap } from "../../link/tap.ts"
 import { ClientTap, clientName, NodeTap } from "../../link/tapped.ts"
 import type { MethodId } from "../../server/Message.ts"
 import type { ProtocolSpec } from "../../server/Protocol.ts"
-import { CurrentMeters, CurrentTap } from "../Observe.ts"
+import { CurrentMeters, CurrentTap, SampleRate } from "../Observe.ts"
+import { makeTracePort, pluggedIn } from "./spans.ts"
 import { tapped } from "./tappedHandlers.ts"
 
 /** Who looks on, as the context says. */
 export interface Observers {
   readonly tap: Tap | undefined
   readonly meters: Meters | undefined
+  readonly tracer: Tracer.Tracer | undefined
+  readonly sampleRate: number
 }
-export const NOBODY: Observers = { tap: undefined, meters: undefined }
+export const NOBODY: Observers = {
+  ...{ tap: undefined, meters: undefined, tracer: undefined, sampleRate: 0 }
+}
 
 export const observers: Effect.Effect<Observers> = Effect.gen(function* () {
-  return { tap: yield* CurrentTap, meters: yield* CurrentMeters }
+  return {
+    tap: yield* CurrentTap,
+    meters: yield* CurrentMeters,
+    tracer: pluggedIn(yield* Effect.tracer),
+    sampleRate: yield* SampleRate
+  }
 })
 
 const wallMs = (): number => Date.now()
@@ -46,27 +58,36 @@ export interface MeteredHost {
 }
 
 export const observeNode = (
-  { tap, meters }: Observers,
+  { tap, meters, tracer }: Observers,
   {
     group,
     self,
-    protocols
+    protocols,
+    limits
   }: {
     readonly group: string
+    readonly limits: Limits
     readonly self: NodeId
     readonly protocols: ReadonlyArray<ProtocolSpec>
   }
 ): ObservedNode => {
   const meter = meters && new NodeMeter({ protocols, nowMs: preciseMs })
   const nodeTap = tap && new NodeTap({ tap, at: self, nowMs: wallMs, protocols })
-  const looked = meter !== undefined || nodeTap !== undefined
+  const port = tracer && makeTracePort(tracer, { group, node: self })
+  const traces = port && new NodeTraces({ limits, protocols, port })
+  const looked = meter !== undefined || nodeTap !== undefined || traces !== undefined
   const labels = { group, node: String(self) }
   return {
     protocols: nodeTap === undefined ? protocols : protocols.map((spec) => tapped(spec, nodeTap)),
-    watch: looked ? new HostWatch({ tap: nodeTap, meter }) : undefined,
-    begin: (host) =>
-      meters?.add(() => [...(meter?.families(labels) ?? []), ...hostFamilies(host, labels)]) ??
-      nothing
+    watch: looked ? new HostWatch({ tap: nodeTap, meter, traces }) : undefined,
+    begin: (host) => {
+      const counted = () => [...(meter?.families(labels) ?? []), ...hostFamilies(host, labels)]
+      const leave = meters?.add(counted)
+      return () => {
+        leave?.()
+        traces?.close()
+      }
+    }
   }
 }
 const nothing = (): void => {}

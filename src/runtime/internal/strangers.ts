@@ -2,6 +2,7 @@
  * Calls that come outside any link: of clients on the unary transport, which bring their ids, and
  * of strangers with stock clients, for whom the host makes the call as a client of its own group.
  */
+import { Exit } from "effect"
 import { NO_BYTES } from "../../base/bytes.ts"
 import type { Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
@@ -17,6 +18,7 @@ import type { Group } from "../Group.ts"
 import type { Host } from "../Host.ts"
 import { GroupClient } from "./groupClient.ts"
 import type { Observers } from "./observed.ts"
+import { traceIncoming } from "./spans.ts"
 
 export interface StrangersOptions {
   readonly host: Host
@@ -115,7 +117,8 @@ export class Strangers {
       method: id,
       deadlineMs,
       body,
-      ...(proof && { proof })
+      ...(proof && { proof }),
+      ...(call.trace && { trace: call.trace })
     })
     return () => {
       if (!this.open.delete(end)) return
@@ -127,6 +130,8 @@ export class Strangers {
   private stranger(call: UnaryCall, method: MethodSpec, done: Done): () => void {
     const { group, carrier, limits, observers } = this.options
     this.client ??= new GroupClient({ group, carrier, limits, observers })
+    const { tracer, sampleRate } = observers
+    const span = traceIncoming(tracer, sampleRate, method.fullName, call.trace)
     const everywhere = method.call === "multiparty" || method.call === "multicast"
     return this.client.start<Uint8Array, Uint8Array>({
       name: method.fullName,
@@ -134,11 +139,15 @@ export class Strangers {
       call: method.call,
       signed: method.signed === true,
       body: () => call.body,
+      trace: span?.context,
       targets: everywhere ? group.system.members : this.here,
       decode: (body) => body,
       policy: everywhere ? agreed : anybody,
       deadlineMs: Math.min(call.deadlineMs || limits.callTimeoutMs, limits.callTimeoutMsMax),
-      done: (result) => done(replyOf(result))
+      done: (result) => {
+        span?.end(result.ok ? Exit.void : Exit.fail(result.code))
+        done(replyOf(result))
+      }
     })
   }
 }

@@ -6,6 +6,7 @@ import { type DescMethod, type DescService, fromBinary, toBinary } from "@bufbui
 import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
 import type { Limits } from "../../base/limits.ts"
+import { readTraceparent } from "../../link/traceContext.ts"
 import { Peer } from "../../../gen/quorate/v1/link_pb.ts"
 import type { Door, UnaryReply } from "../Carrier.ts"
 import { connectError } from "./connectCode.ts"
@@ -41,7 +42,8 @@ const unaryRoute =
           method: `${method.parent.typeName}/${method.name}`,
           body: toBinary(method.input, request),
           deadlineMs: Math.max(0, Math.floor(context.timeoutMs() ?? 0)),
-          ids: undefined
+          ids: undefined,
+          trace: readTraceparent(context.requestHeader.get("traceparent"))
         },
         resolve
       )

@@ -16,6 +16,7 @@ import type { Socket } from "node:net"
 import { HelloSchema } from "../../../gen/quorate/v1/link_pb.ts"
 import { ERROR_CODES, type ErrorCode } from "../../base/errorCode.ts"
 import type { Goodbye } from "../../link/goodbye.ts"
+import { traceparent } from "../../link/traceContext.ts"
 import { type LaneKey, laneBytes } from "../../server/laneKey.ts"
 import type { Cancel, ClientMessage, OneWay, Reply, Request } from "../../server/Message.ts"
 import type { NodeChannel, NodeChannelOptions } from "../Carrier.ts"
@@ -163,7 +164,8 @@ class UnaryChannel implements NodeChannel {
       [HEADER.lane]: Buffer.from(laneBytes(session)).toString("hex"),
       [HEADER.index]: String(index),
       [HEADER.acknowledged]: String(ackedBelow),
-      ...(message.proof && { [HEADER.proof]: proofHeader(message.proof) })
+      ...(message.proof && { [HEADER.proof]: proofHeader(message.proof) }),
+      ...(message.trace && { traceparent: traceparent(message.trace) })
     })
     const key = keyOf(session, index)
     const { callTimeoutMsMax, bodyBytesMax } = this.options.limits

@@ -5,6 +5,7 @@
 import { NO_BYTES } from "../../base/bytes.ts"
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
 import type { Limits } from "../../base/limits.ts"
+import { readTraceparent } from "../../link/traceContext.ts"
 import { isSession, laneOfBytes } from "../../server/laneKey.ts"
 import type { Door, UnaryIds, UnaryReply } from "../Carrier.ts"
 import { connectCode, HEADER, proofOf, replyHeaders } from "./connectCode.ts"
@@ -41,7 +42,8 @@ export const serveKnown = (
     }
     const method = String(headers[":path"]).slice(1)
     const deadlineMs = counter(headers["connect-timeout-ms"]) ?? 0
-    cancel = door.unary({ method, body, deadlineMs, ids }, answer)
+    const trace = readTraceparent(headers["traceparent"])
+    cancel = door.unary({ method, body, deadlineMs, ids, trace }, answer)
   })
 }
 
