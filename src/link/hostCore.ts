@@ -356,7 +356,7 @@ export class HostCore {
       case "fetch":
         return this.fetches.start(output)
       case "run":
-        return ports.run(output.token, this.effectOf(output.token, output.effect))
+        return ports.run(output.token, this.watch?.effect(output) ?? output.effect)
       case "interrupt":
         return ports.interrupt(output.token)
       case "horizon":
@@ -375,10 +375,6 @@ export class HostCore {
       case "store":
         return
     }
-  }
-
-  private effectOf(token: number, effect: unknown): unknown {
-    return this.watch === undefined ? effect : this.watch.effect(token, effect)
   }
 
   private halt(reason: string): void {

@@ -58,7 +58,7 @@ export class HostWatch {
   }
 
   /** @returns what is run in its place */
-  effect(token: number, effect: unknown): unknown {
+  effect({ token, effect }: { readonly token: number; readonly effect: unknown }): unknown {
     return this.traces === undefined ? effect : this.traces.effect(token, effect)
   }
 }
