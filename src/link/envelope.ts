@@ -70,7 +70,7 @@ export const encodeMessage = (message: Message): Uint8Array => {
   return scratch.take()
 }
 
-/** A word's envelope as the log keeps it: without the context of a trace, which is of one sending. */
+/** A word's envelope as the log keeps it: without a trace, which is a matter of each sending. */
 export const wordWire = (word: Word): Uint8Array => {
   if (word.wire !== undefined) return word.wire
   scratch.clear()

@@ -479,7 +479,7 @@ export type Envelope = Message<"quorate.v1.Envelope"> & {
   nonce: Uint8Array;
 
   /**
-   * WORD, REQUEST of a call that is traced: 25 bytes, as in docs/PROTOCOL.md. Nothing depends on it.
+   * WORD, REQUEST of a call that is traced: 25 bytes, on which nothing depends.
    *
    * @generated from field: bytes trace = 22;
    */
