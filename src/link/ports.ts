@@ -118,8 +118,8 @@ export interface ConnectionEvents {
   /** All that was sent has left: `backlogBytes` is 0 again. Never within a call of `send`. */
   readonly drained: () => void
   /**
-   * The other side, or a proxy before it, takes no new stream of this one's owner here: it stops,
-   * or the connection was used long enough. This stream lives on; at most once.
+   * Told to who dialled, at most once: the other side, or a proxy before it, takes no new streams
+   * here. It stops, is reloaded, or the connection was used long enough. This stream lives on.
    */
   readonly leaving: (why: string) => void
   /** Once, whoever ended it, and never within a call of `send` or `close`. */

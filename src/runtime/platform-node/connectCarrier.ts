@@ -236,7 +236,6 @@ class NodeServer implements Listener {
     })
     stream.respond({ ":status": constants.HTTP_STATUS_OK, "content-type": LINK_CONTENT_TYPE })
     frames.events = this.door.accept(frames)
-    stream.session?.once("goaway", (code) => frames.leave(leavingText(code)))
   }
 }
 
