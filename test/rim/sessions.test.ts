@@ -1,10 +1,36 @@
 /** What a node allows one HTTP/2 session, whoever is at its other end. */
+import { once } from "node:events"
 import { type ClientHttp2Session, connect } from "node:http2"
+import { connect as connectSocket } from "node:net"
 import { Effect } from "effect"
 import { assert, it, onTestFinished } from "vitest"
 import { LIMITS, type Limits } from "../../src/base/limits.ts"
 import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
+import { carrierTls } from "../support/certificates.ts"
 import { address, door, Side } from "../support/connections.ts"
+
+it.each([
+  ["without TLS", {}],
+  ["with TLS", { listen: carrierTls().listen }]
+])("a health check that connects and goes is no garbage, %s", async (_, tls) => {
+  const at = await address()
+  const said: Array<string> = []
+  const listener = await Effect.runPromise(
+    makeConnectCarrier(LIMITS, tls).listen(at, {
+      ...door(() => new Side().events),
+      garbage: (remote) => void said.push(remote)
+    })
+  )
+  for (let i = 0; i < 3; i++) {
+    const socket = connectSocket(Number(at.split(":")[1]), "127.0.0.1")
+    await once(socket, "connect")
+    socket.end()
+    socket.resume()
+    await once(socket, "close")
+  }
+  await Effect.runPromise(listener.close)
+  assert.deepEqual(said, [])
+})
 
 const session = async (change: Partial<Limits> = {}): Promise<ClientHttp2Session> => {
   const at = await address()

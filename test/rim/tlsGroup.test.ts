@@ -17,9 +17,9 @@ import {
   NodeGroup,
   type StoreInvalid
 } from "../../src/runtime/platform-node/index.ts"
-import { BroadcastCluster } from "../support/broadcastCluster.ts"
+import { BroadcastClient, BroadcastCluster } from "../support/broadcastCluster.ts"
 import { makeAuthority, testCertificate } from "../support/certificates.ts"
-import { temporaryFolder } from "../support/processes.ts"
+import { freePorts, runSource, temporaryFolder } from "../support/processes.ts"
 
 const { authority, certificate } = testCertificate()
 const listenTls = { cert: certificate.cert, key: certificate.key, clientCa: authority.file }
@@ -78,6 +78,25 @@ describe("a group with mutual TLS", () => {
       )
     assert.match(failure, /asks for a certificate of this side/)
   })
+})
+
+it("the example ends TLS, as a program", async () => {
+  const folder = temporaryFolder()
+  const [port] = await freePorts(1)
+  const nodes = [{ id: 1, address: `127.0.0.1:${port}`, tls: true }]
+  const file = join(folder, "group.json")
+  const group = { group: "one", faults: "byzantine", f: 0, durable: false, nodes }
+  writeFileSync(file, JSON.stringify(group))
+  writeFileSync(join(folder, "ca.pem"), authority.pem)
+  writeFileSync(join(folder, "node.pem"), certificate.pem.cert)
+  writeFileSync(join(folder, "node.key"), certificate.pem.key)
+  const server = runSource("examples/reliable-broadcast/secureServer.ts", ["1"], { cwd: folder })
+  assert.strictEqual(
+    await server.started,
+    `node 1: group one, address https://127.0.0.1:${port}, store none`
+  )
+  const client = new BroadcastClient(file, { tls })
+  assert.strictEqual(await client.call("hello"), "hello")
 })
 
 /** What the layer of a member, or of a client, fails with. */

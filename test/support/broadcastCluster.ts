@@ -72,22 +72,21 @@ export class BroadcastCluster {
     await Effect.runPromise(Layer.buildWithScope(layer, scope))
   }
 
-  /** Stopped when the test ends. */
   client(options?: NodeGroup.FileOptions): BroadcastClient {
-    const runtime = ManagedRuntime.make(
-      ReliableBroadcast.layer.pipe(Layer.provide(NodeGroup.layerFile(this.#file, options)))
-    )
-    onTestFinished(() => runtime.dispose())
-    return new BroadcastClient(runtime)
+    return new BroadcastClient(this.#file, options)
   }
 }
 
+/** Stopped when the test ends. */
 export class BroadcastClient {
   readonly #runtime: ManagedRuntime.ManagedRuntime<ReliableBroadcast, unknown>
   #calls = 0
 
-  constructor(runtime: ManagedRuntime.ManagedRuntime<ReliableBroadcast, unknown>) {
-    this.#runtime = runtime
+  constructor(file: string, options?: NodeGroup.FileOptions) {
+    this.#runtime = ManagedRuntime.make(
+      ReliableBroadcast.layer.pipe(Layer.provide(NodeGroup.layerFile(file, options)))
+    )
+    onTestFinished(() => this.#runtime.dispose())
   }
 
   /** One broadcast: the text that a quorum delivered. */
