@@ -208,7 +208,8 @@ export class LinkCore implements ChannelLink {
       const out = channel.next(room)
       if (out === undefined) continue
       const frame = this.frameOf(channel, out)
-      if (channel.ready(this.room)) this.offer(channel)
+      // Whoever flushes comes back for it: to hurry them now would put the next frame before this.
+      if (channel.ready(this.room)) this.turns.add(channel)
       return frame
     }
     if (this.farewell !== undefined) {

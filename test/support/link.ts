@@ -72,6 +72,7 @@ export class Owner {
 export class Side extends Owner {
   readonly core: LinkCore
   private hurried = 0
+  private flushing = false
   constructor(options: SideOptions) {
     super(options)
     const { offered, limits = LIMITS } = options
@@ -82,7 +83,11 @@ export class Side extends Owner {
       opened: () => {},
       offered: (theirs) => offered?.(theirs) ?? this.port,
       wake: () => {},
-      hurry: () => this.hurried++
+      hurry: () => {
+        // It would give the next packet before the one that is being made.
+        if (this.flushing) throw new Error("hurried within a flush")
+        this.hurried++
+      }
     })
   }
   /** How often a whole batch waited. */
@@ -91,7 +96,9 @@ export class Side extends Owner {
   }
   flushAll(): Array<Packet> {
     const packets: Array<Packet> = []
+    this.flushing = true
     for (let p = this.core.flush(); p !== undefined; p = this.core.flush()) packets.push(p)
+    this.flushing = false
     return packets
   }
   contents(): ReadonlyArray<FrameContent> {
