@@ -1,12 +1,7 @@
 /** What is done about spam, faults and proven lies, and that no correct one suffers from it. */
 import { describe, expect, it } from "vitest"
 import { LIMITS } from "../src/base/limits.ts"
-import {
-  defaultPolicy,
-  Penalties,
-  type Penalty,
-  type PenaltyPolicy
-} from "../src/link/penalties.ts"
+import { type Ban, Penalties, type Penalty, type PenaltyOptions } from "../src/link/penalties.ts"
 import type { FaultModel } from "../src/quorum/FaultModel.ts"
 import { makeSystem } from "../src/quorum/QuorumSystem.ts"
 import type { Evidence } from "../src/server/evidence.ts"
@@ -20,7 +15,7 @@ const limits = {
   ...{ faultsMax: 3, routesMax: 4 }
 }
 
-const node = (policy: Partial<PenaltyPolicy> = {}, model: FaultModel = "byzantine", n = 4) => {
+const node = (options: PenaltyOptions = {}, model: FaultModel = "byzantine", n = 4) => {
   const done: Array<Penalty> = []
   const told: Array<string> = []
   const later: Array<() => void> = []
@@ -30,7 +25,7 @@ const node = (policy: Partial<PenaltyPolicy> = {}, model: FaultModel = "byzantin
       model
     ),
     limits,
-    policy: { ...defaultPolicy(model), ...policy },
+    options,
     proofs: proofsOf(1, (then) => later.push(then)),
     penalise: (penalty) => done.push(penalty),
     report: (line) => told.push(line)
@@ -163,13 +158,15 @@ describe("a member that does what no correct one does", () => {
 
 describe("a member of which two signed words prove that it lies", () => {
   it("is banned where the policy says so, until an operator lifts it", () => {
-    const { penalties, done, work } = node({ onProof: "ban" })
+    const bans: Array<Ban> = []
+    const { penalties, done, work } = node({ onProof: "ban", onBan: (ban) => bans.push(ban) })
     penalties.fault(3, "equivocation", 1_000, lie(3, true))
     expect(done).toEqual([])
     work()
     expect(done).toMatchObject([{ kind: "cut", member: 3, untilMs: Number.POSITIVE_INFINITY }])
     expect(penalties.refuses(3, 1e12)).toMatchObject({ banned: true })
-    penalties.lift(3)
+    expect(bans).toMatchObject([{ member: 3, evidence: lie(3, true) }])
+    bans[0]!.lift()
     expect(penalties.refuses(3, 1_000)).toBeUndefined()
   })
 
@@ -208,9 +205,19 @@ describe("a member of which two signed words prove that it lies", () => {
     expect(penalties.counters).toMatchObject({ banned: 1, spared: 2 })
   })
 
-  it("an operator bans in any group", () => {
-    const { penalties, done } = node({}, "crash")
-    penalties.ban(2, "its machine was broken into")
-    expect(done).toMatchObject([{ kind: "cut", member: 2 }])
+  it("an operator bans in any group, from the start", () => {
+    const { penalties } = node({ banned: [2] }, "crash")
+    expect(penalties.refuses(2, 1_000)?.banned).toBe(true)
+    expect(penalties.out(1_000)).toEqual([2])
+  })
+
+  it("evidence is told whatever the policy, a suspicion too", () => {
+    const told: Array<boolean> = []
+    const onEvidence = ({ signatures }: Evidence) => told.push(signatures !== undefined)
+    const { penalties } = node({ onEvidence }, "crash")
+    for (const signed of [true, false]) {
+      penalties.fault(3, "equivocation", 1_000, lie(3, signed))
+    }
+    expect(told).toEqual([true, false])
   })
 })

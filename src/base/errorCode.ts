@@ -36,6 +36,8 @@ export const ERROR_CODES = {
   replaced: { number: 34, retry: true },
   /** A member came back with another store: it lost what it said. */
   wrong_store: { number: 35, retry: false },
+  /** A member is kept out until an operator lets it in again. */
+  banned: { number: 36, retry: false },
   /** The node works on the call, and makes known that later ones belong to the next epoch. */
   epoch_closing: { number: 45, retry: true },
   /** The call's epoch is over at this node, which has no part in the call and never will. */

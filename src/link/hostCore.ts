@@ -18,7 +18,7 @@ import { Fetches } from "./fetches.ts"
 import { Fifo } from "./fifo.ts"
 import type { HostWatch } from "./hostWatch.ts"
 import type { LogCore, StoreInvalid } from "./logCore.ts"
-import { bytesOf, defaultPolicy, Penalties, type PenaltyPolicy } from "./penalties.ts"
+import { bytesOf, Penalties, type PenaltyOptions } from "./penalties.ts"
 import type { Proofs } from "./proofs.ts"
 import type { HostPorts } from "./hostPorts.ts"
 import { keep } from "./keep.ts"
@@ -50,8 +50,7 @@ export interface HostOptions {
   readonly proofs?: Proofs
   /** Looks on; absent: nobody does. */
   readonly watch?: HostWatch
-  /** Absent: what suits the fault model. */
-  readonly policy?: PenaltyPolicy
+  readonly penalties?: PenaltyOptions | undefined
   /** For the simulator: puts something between host and engine. */
   readonly makeEngine?: (make: () => Engine) => HostEngine
 }
@@ -106,13 +105,12 @@ export class HostCore {
     this.watch = options.watch
     this.deliveries = new Deliveries(options.self, options.protocols)
     const { proofs, limits, self, sha256 } = options
-    const { system, policy = defaultPolicy(system.model) } = options
     const { clock, ask } = ports
     const hand = (input: Input): void => this.push(input)
     this.fetches = new Fetches({ limits, clock, ask, sha256, hand })
     const methods = methodsOf(options.protocols)
     this.penalties = new Penalties({
-      ...{ system, limits, policy, proofs },
+      ...{ system: options.system, limits, proofs, options: options.penalties ?? {} },
       penalise: (penalty) => ports.penalise?.(penalty),
       report: (detail) => ports.report("penalty", detail)
     })

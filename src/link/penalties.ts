@@ -6,7 +6,6 @@
  * does, a ban takes two signatures of its key. And whatever is wrong, no more members than may be
  * faulty are kept out at once: a node keeps links to a quorum.
  */
-import { assert } from "../base/assert.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { FaultModel } from "../quorum/FaultModel.ts"
@@ -29,6 +28,22 @@ export interface PenaltyPolicy {
   readonly onFault: "report" | "disconnect"
   /** A member of which two signed words prove that it lies; in a crash group always `report`. */
   readonly onProof: "report" | "ban"
+}
+
+export interface PenaltyOptions extends Partial<PenaltyPolicy> {
+  /** Members that an operator keeps out. */
+  readonly banned?: ReadonlyArray<NodeId>
+  /** Told of each equivocation that is new, whatever the policy. */
+  readonly onEvidence?: (evidence: Evidence) => void
+  readonly onBan?: (ban: Ban) => void
+}
+
+/** A member that its own signatures prove to be faulty is kept out. */
+export interface Ban {
+  readonly member: NodeId
+  readonly evidence: Evidence
+  /** Lets it in again. */
+  readonly lift: () => void
 }
 
 export const defaultPolicy = (model: FaultModel): PenaltyPolicy =>
@@ -58,7 +73,7 @@ export type Penalty =
 export interface PenaltiesParts {
   readonly system: System
   readonly limits: Limits
-  readonly policy: PenaltyPolicy
+  readonly options: PenaltyOptions
   /** Where methods are signed. */
   readonly proofs: Proofs | undefined
   readonly penalise: (penalty: Penalty) => void
@@ -99,14 +114,17 @@ export class Penalties {
     spared: 0
   }
   private readonly parts: PenaltiesParts
+  private readonly policy: PenaltyPolicy
   private readonly members: ReadonlyMap<NodeId, Member>
   /** By their routes. At most `routesMax`: who owes nothing goes first, then who came first. */
   private readonly clients = new Map<Route, Client>()
-  private readonly banned = new Set<NodeId>()
+  private readonly banned: Set<NodeId>
 
   constructor(parts: PenaltiesParts) {
     this.parts = parts
-    const { limits, system } = parts
+    const { limits, system, options } = parts
+    this.policy = { ...defaultPolicy(system.model), ...defined(options) }
+    this.banned = new Set(options.banned)
     const rate = {
       messagesPerSecond: limits.memberMessagesPerSecond,
       bytesPerSecond: limits.memberBytesPerSecond,
@@ -141,7 +159,7 @@ export class Penalties {
     const client = this.clients.get(route) ?? this.newcomer(route, atMs)
     if (client.meter.allows(bytes, atMs)) return true
     this.counters.refused++
-    const { onSpam } = this.parts.policy
+    const { onSpam } = this.policy
     const persists = client.beyond.take(bytes, atMs) > 0
     if (persists && onSpam === "disconnect") {
       this.counters.clientsCut++
@@ -167,11 +185,14 @@ export class Penalties {
     const member = this.members.get(node)
     if (member === undefined) return
     this.counters.faults++
-    if (evidence?.signatures !== undefined) this.prove(member, evidence)
+    if (evidence !== undefined) {
+      this.parts.options.onEvidence?.(evidence)
+      this.prove(member, evidence)
+    }
     if (member.faults.idle(atMs)) member.nextMs = this.parts.limits.penaltyMsMin
     if (member.faults.take(0, atMs) === 0 || this.isOut(member, atMs)) return
     const times = `node ${node} did what no correct member does, again and again, last ${fault}`
-    if (this.parts.policy.onFault === "report") {
+    if (this.policy.onFault === "report") {
       return this.tell(member, atMs, `${times}: ${LOOK}`)
     }
     if (!this.mayKeepOut(member, atMs)) {
@@ -201,27 +222,6 @@ export class Penalties {
     return { banned: false, detail: `node ${node} is kept out for another ${leftMs} ms` }
   }
 
-  /** By an operator, or with proof. */
-  ban(node: NodeId, why: string): void {
-    const member = this.members.get(node)
-    assert(member !== undefined, "a ban is of a member")
-    if (this.banned.has(node)) return
-    this.banned.add(node)
-    this.counters.banned++
-    this.parts.report(
-      `node ${node} is banned: ${why}; lift the ban once its operator has mended it`
-    )
-    const detail = `node ${node} is banned: ${why}`
-    this.parts.penalise({ kind: "cut", member: node, untilMs: FOR_EVER, detail })
-  }
-
-  /** By an operator: the member begins anew, with no faults. */
-  lift(node: NodeId): void {
-    this.banned.delete(node)
-    const member = this.members.get(node)
-    if (member !== undefined) member.outUntilMs = 0
-  }
-
   /** Members that are kept out now. */
   out(atMs: number): ReadonlyArray<NodeId> {
     const members = [...this.members.values()]
@@ -245,22 +245,33 @@ export class Penalties {
 
   /** A member answers for what its key signed: two values in one place, and it is a liar. */
   private prove(member: Member, evidence: Evidence): void {
-    const { policy, proofs, system } = this.parts
+    const { policy } = this
+    const { proofs, system } = this.parts
     if (policy.onProof !== "ban" || system.model === "crash" || proofs === undefined) return
     const jobs = evidenceJobs(proofs, evidence)
     if (jobs === undefined) return
     proofs.verifier.verify(jobs, (valid) => {
       if (!valid.every(Boolean) || this.banned.has(member.node)) return
       // Those who are kept out for a while only come back: a proof weighs more.
-      if (this.banned.size < system.faults) return this.ban(member.node, "it signed two values")
+      if (this.banned.size < system.faults) return this.ban(member.node, evidence)
       this.counters.spared++
       this.parts.report(`node ${member.node} signed two values; ${SPARED}`)
     })
   }
 
+  private ban(member: NodeId, evidence: Evidence): void {
+    this.banned.add(member)
+    this.counters.banned++
+    const why = `node ${member} is banned: it signed two values for one place`
+    this.parts.report(`${why}; once it is mended, lift the ban, or start this node anew`)
+    this.parts.penalise({ kind: "cut", member, untilMs: FOR_EVER, detail: why })
+    this.parts.options.onBan?.({ member, evidence, lift: () => this.banned.delete(member) })
+  }
+
   private slow(member: Member, aheadMs: number, atMs: number): void {
     if (atMs < member.slowUntilMs) return
-    const { policy, limits, penalise } = this.parts
+    const { policy } = this
+    const { limits, penalise } = this.parts
     member.slowUntilMs = atMs + Math.max(aheadMs, limits.tickMs)
     this.counters.slowed++
     const done = policy.onSpam === "report" ? "nothing is done about it" : "its link is slowed down"
@@ -295,6 +306,13 @@ export class Penalties {
     this.clients.delete(oldest!)
   }
 }
+
+/** What was said of the policy: absent and `undefined` are the same. */
+const defined = ({ onSpam, onFault, onProof }: PenaltyOptions): Partial<PenaltyPolicy> => ({
+  ...(onSpam && { onSpam }),
+  ...(onFault && { onFault }),
+  ...(onProof && { onProof })
+})
 
 const SPAM = "sends more than its rate allows"
 const LOOK = "look at its program's version and at its machine"

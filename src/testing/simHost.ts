@@ -183,7 +183,7 @@ export class SimHost {
       log,
       isEffect,
       announced: this.#options.announced === true,
-      ...(this.#options.policy && { policy: this.#options.policy }),
+      penalties: this.#options.policy,
       ...(proofs && { proofs }),
       ports: decorate.ports?.(ports, this.node) ?? ports,
       ...(engine && { makeEngine: (make: () => Engine) => engine(make()) })

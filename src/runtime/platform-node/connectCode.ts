@@ -50,6 +50,7 @@ const CODES: { readonly [K in ErrorCode]: ConnectCode } = {
   link_overrun: UNAVAILABLE,
   replaced: UNAVAILABLE,
   wrong_store: FAILED_PRECONDITION,
+  banned: as(Code.PermissionDenied, "permission_denied", 403),
   epoch_closing: UNAVAILABLE,
   epoch_ended: FAILED_PRECONDITION,
   epoch_gone: FAILED_PRECONDITION,
