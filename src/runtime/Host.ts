@@ -15,6 +15,7 @@ import { HostCore } from "../link/hostCore.ts"
 import type { HostWatch } from "../link/hostWatch.ts"
 import { HostLinks, isHealthy, type KeepPort } from "../link/hostLinks.ts"
 import type { LogCore, StoreInvalid } from "../link/logCore.ts"
+import type { PenaltyOptions } from "../link/penalties.ts"
 import type { Clock, Connection, ConnectionEvents } from "../link/ports.ts"
 import type { Proofs } from "../link/proofs.ts"
 import type { Route } from "../server/Input.ts"
@@ -41,6 +42,7 @@ export interface HostOptions {
   readonly isEffect: IsEffect
   readonly run: (token: number, effect: unknown, ended: (result: Ran) => void) => void
   readonly interrupt: (token: number) => void
+  readonly penalties?: PenaltyOptions | undefined
   /** In a group with keys. */
   readonly proofs?: Proofs
   /** Looks on. */
@@ -112,6 +114,7 @@ export class Host {
       log: options.log,
       isEffect: options.isEffect,
       ...(options.proofs && { proofs: options.proofs }),
+      penalties: options.penalties,
       ...(options.watch && { watch: options.watch }),
       ports: {
         clock,

@@ -2,6 +2,7 @@ import { Context } from "effect"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Disk, Signer, Verifier } from "../link/ports.ts"
 import type { ReplicaFailed } from "./Errors.ts"
+import type { Penalties } from "./Penalties.ts"
 
 /** Which member of the group this process is, and where it keeps what it said. */
 export class Member extends Context.Service<
@@ -17,6 +18,8 @@ export class Member extends Context.Service<
     /** Its private key, where methods are signed, and who verifies those of others. */
     readonly signer?: Signer
     readonly verifier?: Verifier
+    /** What the node does about spam, faults and proven lies; absent: what suits the group. */
+    readonly penalties?: Penalties
     /** Told when the node went silent for good: its disk failed, or its application threw. */
     readonly halted?: (failure: ReplicaFailed) => void
   }

@@ -2,11 +2,12 @@
 import { bytesEqual } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import { NodeSet } from "../base/nodeSet.ts"
+import { evidenceJobs } from "../link/evidence.ts"
 import { jobsOf } from "../link/proofs.ts"
 import type { Quorum, System } from "../quorum/QuorumSystem.ts"
 import { type Agreement, agreementEquals } from "../quorum/Tally.ts"
 import { methodId } from "../server/Message.ts"
-import type { Certificate } from "../server/Proof.ts"
+import { type Certificate, type SignedWord, wordsOf } from "../server/Proof.ts"
 import type { Group } from "./Group.ts"
 
 export type { Certificate, SignedRequest, SignedWord } from "../server/Proof.ts"
@@ -53,7 +54,50 @@ export const verifyCertificate = (
   return { holds: true, authors }
 }
 
-const no = (why: string): CertificateVerdict => ({ holds: false, why })
+/** What a node kept of a member that said two values where it may say one. */
+export interface Evidence {
+  readonly author: NodeId
+  /** Both are signed, so that anybody can tell; else it is a suspicion, and signatures are empty. */
+  readonly proven: boolean
+  /** As quorate.v1.SignedWord has them: of one lane, index, method and round. */
+  readonly words: readonly [SignedWord, SignedWord]
+}
+export type EvidenceVerdict =
+  | { readonly holds: true; readonly author: NodeId }
+  | { readonly holds: false; readonly why: string }
+
+/**
+ * Whether a member of the group signed two values for one place, which no correct one does. Needs
+ * the group file and nothing else, so that whoever was not there can tell.
+ */
+export const verifyEvidence = (
+  group: Group["Service"],
+  { words }: Pick<Evidence, "words">,
+  { verify }: { readonly verify: Verify }
+): EvidenceVerdict => {
+  const { digest, keys } = group
+  const [first, second] = words
+  const { author } = first
+  if (!samePlace(first, second)) return no("the two words are not of one author and place")
+  const [one, other] = words.flatMap((word) => wordsOf(word) ?? [])
+  if (one === undefined || other === undefined) return no("its index is none")
+  const { body, signature, ...place } = one
+  const signatures = [signature, other.signature] as const
+  const evidence = { ...place, first: body, second: other.body, signatures }
+  const jobs = evidenceJobs({ scope: { digest, epoch: 0 }, keys }, evidence)
+  if (jobs === undefined) return no(`the two are one value, or node ${author} has no key`)
+  const holds = jobs.every(({ key, message, signature }) => verify(key, message, signature))
+  return holds ? { holds, author } : no(`node ${author} did not sign both`)
+}
+
+const samePlace = (a: SignedWord, b: SignedWord): boolean =>
+  a.author === b.author &&
+  a.index === b.index &&
+  a.method === b.method &&
+  a.round === b.round &&
+  bytesEqual(a.lane, b.lane)
+
+const no = (why: string): { readonly holds: false; readonly why: string } => ({ holds: false, why })
 
 /**
  * Whether the authors of a certificate are such a quorum, and said what stands in it. In a handler

@@ -16,6 +16,7 @@ import { Runs } from "./internal/runs.ts"
 import { Strangers } from "./internal/strangers.ts"
 import { twice } from "./internal/twice.ts"
 import { Member } from "./Member.ts"
+import { penaltyOptions } from "./Penalties.ts"
 import type { Protocol } from "./Service.ts"
 
 export { ReplicaFailed } from "./Errors.ts"
@@ -220,6 +221,7 @@ const makeHost = (
         log,
         storeId: log?.storeId ?? randomBytes(STORE_ID_BYTES),
         ...(proofs && { proofs }),
+        penalties: member.penalties && penaltyOptions(member.penalties),
         isEffect: Effect.isEffect,
         run: (token, effect, ended) => runs.start(token, effect, ended),
         interrupt: (token) => runs.interrupt(token),

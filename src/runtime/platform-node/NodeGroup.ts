@@ -9,6 +9,7 @@ import { GroupInvalid, type ReplicaFailed, StoreInvalid } from "../Errors.ts"
 import { Group, isAddress, parseGroup } from "../Group.ts"
 import { listenProblem } from "../internal/groupLinks.ts"
 import { Member } from "../Member.ts"
+import { type Penalties, penaltiesProblem } from "../Penalties.ts"
 import type { Signer } from "../../link/ports.ts"
 import { makeConnectCarrier } from "./connectCarrier.ts"
 import { FileDisk, openFileDisk } from "./fileDisk.ts"
@@ -107,6 +108,8 @@ export interface MemberOptions {
    * in all alone. Default: false.
    */
   readonly sharedAddress?: boolean
+  /** What the node does about spam, faults and proven lies. Default: what suits the fault model. */
+  readonly penalties?: Penalties
 }
 
 /** For the process that is member `id`. Its data folder is locked until the scope ends. */
@@ -145,7 +148,14 @@ const makeMember = Effect.fnUntraced(function* (
   const signer =
     options?.key === undefined ? undefined : yield* readMemberKey(group, id, options.key)
   const listen = yield* checkListen(group, id, path, options)
-  const same = { id, init, halted, verifier: nodeVerifier, ...listen, ...(signer && { signer }) }
+  const { penalties } = options ?? {}
+  const problem = penalties && penaltiesProblem(penalties, group.faults, group.system)
+  if (problem !== undefined) return yield* new GroupInvalid({ where: path, ...problem })
+  const same = {
+    ...{ id, init, halted, verifier: nodeVerifier, ...listen },
+    ...(signer && { signer }),
+    ...(penalties && { penalties })
+  }
   if (!group.durable) return Member.of({ ...same, disk: undefined })
   if (options?.dataFolder === undefined) {
     return yield* new GroupInvalid({
