@@ -59,6 +59,15 @@ describe("a member that sends more than its rate", () => {
     expect(done.length).toBe(1)
   })
 
+  it("is kept out where it goes on though it is granted nothing more", () => {
+    const { penalties, done } = node()
+    const creditMessages = limits.creditBytes / 16
+    for (let i = 0; i < 200 + creditMessages; i++) penalties.heard(2, 0, 5_000)
+    expect(done).toMatchObject([{ kind: "slow" }])
+    for (let i = 0; i < 10; i++) penalties.heard(2, 0, 5_000)
+    expect(done.at(-1)).toMatchObject({ kind: "cut", member: 2 })
+  })
+
   it("is never cut, whatever the policy, and only reported where it says so", () => {
     for (const onSpam of ["report", "throttle", "disconnect"] as const) {
       const { penalties, done, told } = node({ onSpam })
@@ -136,11 +145,12 @@ describe("a member that does what no correct one does", () => {
     expect(done).toEqual([])
   })
 
-  it("is only reported in a crash group", () => {
-    const { done, told, faults } = node({}, "crash", 3)
-    faults(2, 1_000, 100)
-    expect(done).toEqual([])
-    expect(told.length).toBe(1)
+  it("is only reported where links prove nothing, and where it is in a crash group", () => {
+    for (const { done, told, faults } of [node({}, "crash", 3), node({ unproven: true })]) {
+      faults(2, 1_000, 100)
+      expect(done).toEqual([])
+      expect(told.length).toBe(1)
+    }
   })
 
   it("stays where as many as may be faulty are out already: links to a quorum are left", () => {

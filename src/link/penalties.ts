@@ -31,6 +31,11 @@ export interface PenaltyPolicy {
 }
 
 export interface PenaltyOptions extends Partial<PenaltyPolicy> {
+  /**
+   * Links do not prove who is at the other end: a process of the same machine could have any member
+   * kept out. Then nobody is, but for what signatures prove.
+   */
+  readonly unproven?: boolean
   /** Members that an operator keeps out. */
   readonly banned?: ReadonlyArray<NodeId>
   /** Told of each equivocation that is new, whatever the policy. */
@@ -51,6 +56,8 @@ export const defaultPolicy = (model: FaultModel): PenaltyPolicy =>
     ? { onSpam: "throttle", onFault: "report", onProof: "report" }
     : { onSpam: "disconnect", onFault: "disconnect", onProof: "report" }
 
+/** In a frame. */
+const MESSAGE_BYTES_MIN = 16
 /** Of a message, beside its body. */
 const HEADER_BYTES = 64
 /** What a message counts as, against a rate. */
@@ -115,6 +122,8 @@ export class Penalties {
   }
   private readonly parts: PenaltiesParts
   private readonly policy: PenaltyPolicy
+  /** What a credit of the smallest messages, on top of a burst, takes to be paid for. */
+  private readonly creditMs: number
   private readonly members: ReadonlyMap<NodeId, Member>
   /** By their routes. At most `routesMax`: who owes nothing goes first, then who came first. */
   private readonly clients = new Map<Route, Client>()
@@ -125,6 +134,8 @@ export class Penalties {
     const { limits, system, options } = parts
     this.policy = { ...defaultPolicy(system.model), ...defined(options) }
     this.banned = new Set(options.banned)
+    const smallest = limits.creditBytes / MESSAGE_BYTES_MIN
+    this.creditMs = limits.rateBurstMs + (1_000 * smallest) / limits.memberMessagesPerSecond
     const rate = {
       messagesPerSecond: limits.memberMessagesPerSecond,
       bytesPerSecond: limits.memberBytesPerSecond,
@@ -151,7 +162,10 @@ export class Penalties {
     const member = this.members.get(node)
     if (member === undefined) return
     const aheadMs = member.meter.take(bytes, atMs)
-    if (aheadMs > 0) this.slow(member, aheadMs, atMs)
+    if (aheadMs === 0) return
+    this.slow(member, aheadMs, atMs)
+    // Who keeps to its credit has sent no more than that since its link was read last.
+    if (aheadMs > this.creditMs) this.fault(node, "spam", atMs)
   }
 
   /** A client's message: whether it is taken. */
@@ -192,7 +206,7 @@ export class Penalties {
     if (member.faults.idle(atMs)) member.nextMs = this.parts.limits.penaltyMsMin
     if (member.faults.take(0, atMs) === 0 || this.isOut(member, atMs)) return
     const times = `node ${node} did what no correct member does, again and again, last ${fault}`
-    if (this.policy.onFault === "report") {
+    if (this.policy.onFault === "report" || this.parts.options.unproven === true) {
       return this.tell(member, atMs, `${times}: ${LOOK}`)
     }
     if (!this.mayKeepOut(member, atMs)) {

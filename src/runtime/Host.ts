@@ -15,7 +15,7 @@ import { HostCore } from "../link/hostCore.ts"
 import type { HostWatch } from "../link/hostWatch.ts"
 import { HostLinks, isHealthy, type KeepPort } from "../link/hostLinks.ts"
 import type { LogCore, StoreInvalid } from "../link/logCore.ts"
-import type { PenaltyOptions } from "../link/penalties.ts"
+import type { Penalty, PenaltyOptions } from "../link/penalties.ts"
 import type { Clock, Connection, ConnectionEvents } from "../link/ports.ts"
 import type { Proofs } from "../link/proofs.ts"
 import type { Route } from "../server/Input.ts"
@@ -56,6 +56,8 @@ export interface HostOptions {
 /** Where replies of a route go. */
 export interface RouteEnd {
   readonly send: (reply: Reply) => void
+  /** Of a link. */
+  readonly close?: (goodbye: Goodbye) => void
 }
 
 /** Nobody waits there. */
@@ -78,6 +80,8 @@ export class Host {
   private readonly peers = new Map<NodeId, Channel>()
   /** The store that each member first showed to this node, where the group is durable. */
   private readonly stores = new Map<NodeId, string>()
+  /** Members that are granted nothing more until then. */
+  private readonly slowed = new Map<NodeId, number>()
   private readonly routes = new Map<Route, RouteEnd>()
   private routeCount = 0
   private ticker: ReturnType<typeof setInterval> | undefined
@@ -128,6 +132,7 @@ export class Host {
           else this.reporter.say(`${what}: ${detail}`)
         },
         halt: options.halted,
+        penalise: (penalty) => this.penalise(penalty),
         wake: () => this.turn.wake(),
         wakeAt: (atMs) => this.wakeAt(atMs)
       }
@@ -177,6 +182,7 @@ export class Host {
   }
   closeRoute(route: Route): void {
     this.routes.delete(route)
+    this.core.clientGone(route)
   }
 
   /** Takes no new links, and dials no more. */
@@ -228,6 +234,8 @@ export class Host {
   private check(theirs: Hello, dialled: Dialled | undefined): Goodbye | undefined {
     const { group, self, limits } = this.options
     if (this.stopping) return STOPPING
+    const out = this.core.refuses(theirs.node)
+    if (out !== undefined) return { code: out.banned ? "banned" : "overloaded", detail: out.detail }
     if (dialled !== undefined) {
       const wrong = wrongNode(dialled.node, dialled.address, theirs)
       return wrong ?? checkStore(this.stores.get(theirs.node), theirs)
@@ -246,6 +254,21 @@ export class Host {
     return {
       code: "conflict",
       detail: `node ${theirs.node} dialled node ${self}: of two members the lower id dials`
+    }
+  }
+
+  private penalise(penalty: Penalty): void {
+    switch (penalty.kind) {
+      case "slow":
+        return void this.slowed.set(penalty.member, penalty.untilMs)
+      case "cut": {
+        const code = penalty.untilMs === Number.POSITIVE_INFINITY ? "banned" : "overloaded"
+        return this.peers.get(penalty.member)?.close({ code, detail: penalty.detail })
+      }
+      case "cutClient":
+        return this.routes
+          .get(penalty.route)
+          ?.close?.({ code: "overloaded", detail: penalty.detail })
     }
   }
 
@@ -282,6 +305,9 @@ export class Host {
       else if (this.peers.get(channel.id) === channel) {
         this.peers.delete(channel.id)
         this.core.peerDown(channel.id)
+        if (isBad(channel, end)) {
+          this.core.penalties.fault(channel.id, "bad_link", this.options.clock.nowMs())
+        }
       }
     }
     // The end of a link is told once, not for each of its channels.
@@ -301,7 +327,16 @@ export class Host {
   /** What came in was worked off: those who sent it may send more. */
   private release(): void {
     if (!this.core.caughtUp) return
-    for (const channel of this.channels) channel.release()
+    for (const channel of this.channels) if (!this.isSlowed(channel)) channel.release()
+  }
+
+  /** It sent more than its rate: what it was granted before is all it may send for now. */
+  private isSlowed({ id, client }: Channel): boolean {
+    const untilMs = client === "" ? this.slowed.get(id) : undefined
+    if (untilMs === undefined) return false
+    if (this.options.clock.nowMs() < untilMs) return true
+    this.slowed.delete(id)
+    return false
   }
 
   private wakeAt(atMs: number): void {
@@ -315,6 +350,13 @@ export class Host {
     this.links.tick()
     this.core.tick()
   }
+}
+
+/** What came over a link, from whom it proves to be, was none of ours. */
+const isBad = ({ session }: Channel, { what, by, goodbye }: LinkEnd): boolean => {
+  const code = goodbye?.code
+  const ours = what === "link" && by === "us" && session?.proven !== undefined
+  return ours && (code === "malformed" || code === "too_large")
 }
 
 interface Dialled {

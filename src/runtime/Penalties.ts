@@ -48,8 +48,13 @@ export const penaltiesProblem = (
   return { what, remedy: `its members are ${system.members.join(", ")}` }
 }
 
-export const penaltyOptions = ({ onEvidence, onBan, ...same }: Penalties): PenaltyOptions => ({
+/** @param proven links prove who is at the other end */
+export const penaltyOptions = (
+  { onEvidence, onBan, ...same }: Penalties,
+  proven: boolean
+): PenaltyOptions => ({
   ...same,
+  unproven: !proven,
   ...(onEvidence && { onEvidence: (kept) => onEvidence(shown(kept)) }),
   ...(onBan && { onBan: ({ evidence, ...ban }) => onBan({ ...ban, evidence: shown(evidence) }) })
 })

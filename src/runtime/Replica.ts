@@ -221,7 +221,7 @@ const makeHost = (
         log,
         storeId: log?.storeId ?? randomBytes(STORE_ID_BYTES),
         ...(proofs && { proofs }),
-        penalties: member.penalties && penaltyOptions(member.penalties),
+        penalties: penaltyOptions(member.penalties ?? {}, group.links !== "plaintext"),
         isEffect: Effect.isEffect,
         run: (token, effect, ended) => runs.start(token, effect, ended),
         interrupt: (token) => runs.interrupt(token),

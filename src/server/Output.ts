@@ -59,10 +59,10 @@ export type Fault =
   /** In another's name, where that takes a signature. */
   | "unsigned_author"
   | "equivocation"
-  /** The link was not kept to: its rules, or its credit. */
+  /** What it said on its link is no frame, or more than it was granted. */
   | "bad_link"
-  /** It claimed to be who its key is not. */
-  | "false_identity"
+  /** It sends on and on while its link is not read. */
+  | "spam"
 
 export type Report =
   | "poisoned"
