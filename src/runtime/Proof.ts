@@ -57,7 +57,7 @@ export const verifyCertificate = (
 /** What a node kept of a member that said two values where it may say one. */
 export interface Evidence {
   readonly author: NodeId
-  /** Both are signed, so that anybody can tell; else it is a suspicion, and signatures are empty. */
+  /** Both are signed, so that anybody can tell; else a suspicion, whose signatures are empty. */
   readonly proven: boolean
   /** As quorate.v1.SignedWord has them: of one lane, index, method and round. */
   readonly words: readonly [SignedWord, SignedWord]
