@@ -7,6 +7,8 @@ import { Context, type Effect } from "effect"
 import type { ErrorCode } from "../base/errorCode.ts"
 import type { Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
+import type { FetchResult } from "../link/fetchCore.ts"
+import type { FetchAnswer, FetchRange } from "../link/fetchStore.ts"
 import type { Goodbye } from "../link/goodbye.ts"
 import type { Hello } from "../link/groupHello.ts"
 import type { Connection, ConnectionEvents, Signer } from "../link/ports.ts"
@@ -41,6 +43,21 @@ export interface UnaryReply {
   readonly horizonMs?: number
 }
 
+/** A member's ask for a range, outside any link. */
+export interface FetchCall extends FetchRange {
+  readonly groupDigest: Uint8Array
+  /** Who says that it asks. */
+  readonly node: NodeId
+  /** Shows that it does: what the host that is asked told it over their link. */
+  readonly token: Uint8Array
+}
+/** A way to ask one host for ranges. It connects when it is needed. */
+export interface FetchChannel {
+  /** Calls `done` once, not within this call. */
+  readonly ask: (call: FetchCall, done: (result: FetchResult) => void) => void
+  readonly close: () => void
+}
+
 /** What a host answers at its address. */
 export interface Door {
   readonly accept: (connection: Connection) => ConnectionEvents
@@ -50,6 +67,8 @@ export interface Door {
   readonly unary: (call: UnaryCall, done: (reply: UnaryReply) => void) => () => void
   /** The node's hello, or why it refuses this client. */
   readonly greet: (theirs: Hello) => Hello | Goodbye
+  /** Why it refuses the caller, where it does. Absent: nobody fetches here. */
+  readonly fetch?: (call: FetchCall) => FetchAnswer | Goodbye
   /** Bytes that are no message of ours came in. */
   readonly garbage: (remote: string, what: string) => void
 }
@@ -92,6 +111,8 @@ export class Carrier extends Context.Service<
     readonly listen: (address: string, door: Door) => Effect.Effect<Listener, string>
     /** Present: clients call methods one by one, without links. */
     readonly unary?: (options: NodeChannelOptions) => NodeChannel
+    /** Absent: nothing is fetched. */
+    readonly fetches?: (address: string, limits: Limits) => FetchChannel
     /** A new ed25519 key for a client; absent: clients of this carrier sign nothing. */
     readonly makeKey?: () => Signer
   }

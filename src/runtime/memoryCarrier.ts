@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { LIMITS } from "../base/limits.ts"
 import type { Connection, ConnectionEvents, Packet } from "../link/ports.ts"
-import type { Carrier, Door, Listener } from "./Carrier.ts"
+import type { Carrier, Door, FetchChannel, Listener } from "./Carrier.ts"
 
 export interface MemoryNetwork {
   readonly carrier: Carrier["Service"]
@@ -130,6 +130,18 @@ class Network {
       })
     }
   }
+  /** Calls beside connections: each answer comes in a later turn. */
+  fetches(address: string): FetchChannel {
+    return {
+      ask: (call, done) => {
+        setImmediate(() => {
+          const given = this.doors.get(address)?.fetch?.(call)
+          done(given === undefined || "code" in given ? { kind: "unreachable" } : given)
+        })
+      },
+      close: () => {}
+    }
+  }
   cut(address: string): void {
     for (const end of this.ends) {
       if (end.address === address) end.end("connection reset")
@@ -153,7 +165,8 @@ export const makeMemoryNetwork = (): MemoryNetwork => {
         Effect.suspend(() => {
           const listener = network.listen(address, door)
           return typeof listener === "string" ? Effect.fail(listener) : Effect.succeed(listener)
-        })
+        }),
+      fetches: (address) => network.fetches(address)
     },
     cut: (address) => network.cut(address),
     leave: (address, why) => network.leave(address, why),

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file quorate/v1/link.proto.
  */
 export const file_quorate_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChVxdW9yYXRlL3YxL2xpbmsucHJvdG8SCnF1b3JhdGUudjEiIwoFQmF0Y2gSDQoFZnJhbWUYASABKAwSCwoDdGFnGAIgASgMIrUCCgVGcmFtZRIQCghzZXF1ZW5jZRgBIAEoBBIUCgxhY2tub3dsZWRnZWQYAiABKAQSDwoHY2hhbm5lbBgDIAEoDRIOCgZjcmVkaXQYBCABKAQSJwoJZW52ZWxvcGVzGAUgAygLMhQucXVvcmF0ZS52MS5FbnZlbG9wZRIfCgRvcGVuGAYgASgLMhEucXVvcmF0ZS52MS5IZWxsbxIkCgdnb29kYnllGAcgASgLMhMucXVvcmF0ZS52MS5Hb29kYnllEhAKCGZyYWdtZW50GAggASgMEhUKDWZyYWdtZW50X2xlZnQYCSABKA0SJAoFaGVsbG8YCiABKAsyFS5xdW9yYXRlLnYxLkxpbmtIZWxsbxIkCgVwcm9vZhgLIAEoCzIVLnF1b3JhdGUudjEuTGlua1Byb29mIpoBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgJEhQKDGdyb3VwX2RpZ2VzdBgDIAEoDBIMCgRub2RlGAQgASgNEhIKCmNsaWVudF9rZXkYBSABKAwSEAoIc3RvcmVfaWQYBiABKAwSEwoLaW5jYXJuYXRpb24YByABKAwSEgoKaG9yaXpvbl9tcxgIIAEoBCI+CgdHb29kYnllEiMKBGNvZGUYASABKA4yFS5xdW9yYXRlLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAki7wEKCUxpbmtIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEjAKCHN0cmVuZ3RoGAIgASgOMh4ucXVvcmF0ZS52MS5MaW5rSGVsbG8uU3RyZW5ndGgSEAoIaG9zdF9rZXkYAyABKAwSDQoFbm9uY2UYBCABKAwSFQoNZXBoZW1lcmFsX2tleRgFIAEoDBIQCgh2ZXJzaW9ucxgGIAMoDSJVCghTdHJlbmd0aBIYChRTVFJFTkdUSF9VTlNQRUNJRklFRBAAEg0KCVBMQUlOVEVYVBABEhEKDUFVVEhFTlRJQ0FURUQQAhINCglFTkNSWVBURUQQAyIrCglMaW5rUHJvb2YSEQoJc2lnbmF0dXJlGAEgASgMEgsKA21hYxgCIAEoDCLKBAoIRW52ZWxvcGUSJwoEa2luZBgBIAEoDjIZLnF1b3JhdGUudjEuRW52ZWxvcGUuS2luZBIQCghwb3NpdGlvbhgCIAEoBBIMCgRkb25lGAMgASgEEgwKBGxhbmUYBCABKAwSDQoFaW5kZXgYBSABKAQSEQoJaW5kZXhfZW5kGAYgASgEEg4KBm1ldGhvZBgHIAEoBxINCgVyb3VuZBgIIAEoDRIaChJhY2tub3dsZWRnZWRfYmVsb3cYCSABKAQSEwoLZGVhZGxpbmVfbXMYCiABKA0SDAoEYm9keRgLIAEoDBIjCgRjb2RlGAwgASgOMhUucXVvcmF0ZS52MS5FcnJvckNvZGUSDgoGZGV0YWlsGA0gASgJEgwKBG5vZGUYDiABKA0SEgoKaG9yaXpvbl9tcxgPIAEoBBIRCgl0ZW50YXRpdmUYECABKAgSDgoGYXV0aG9yGBEgASgNEhEKCXNpZ25hdHVyZRgSIAEoDBISCgpjbGllbnRfa2V5GBQgASgMEg0KBW5vbmNlGBUgASgMEg0KBXRyYWNlGBYgASgMIqcBCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIICgRXT1JEEAESCAoEV0FOVBACEg0KCVdBTlRfTEFORRADEgkKBVRBS0VOEAQSCwoHUkVRVUVTVBAFEgsKB09ORV9XQVkQBhIKCgZDQU5DRUwQBxIJCgVSRVBMWRAIEgoKBlJFU1VNRRAJEgcKA0NVVBAKEgoKBkJFSElORBALEgkKBUVQT0NIEAwyZwoEUGVlchIwCgRMaW5rEhEucXVvcmF0ZS52MS5CYXRjaBoRLnF1b3JhdGUudjEuQmF0Y2goATABEi0KBUdyZWV0EhEucXVvcmF0ZS52MS5IZWxsbxoRLnF1b3JhdGUudjEuSGVsbG9iBnByb3RvMw", [file_quorate_v1_error]);
+  fileDesc("ChVxdW9yYXRlL3YxL2xpbmsucHJvdG8SCnF1b3JhdGUudjEiIwoFQmF0Y2gSDQoFZnJhbWUYASABKAwSCwoDdGFnGAIgASgMIrUCCgVGcmFtZRIQCghzZXF1ZW5jZRgBIAEoBBIUCgxhY2tub3dsZWRnZWQYAiABKAQSDwoHY2hhbm5lbBgDIAEoDRIOCgZjcmVkaXQYBCABKAQSJwoJZW52ZWxvcGVzGAUgAygLMhQucXVvcmF0ZS52MS5FbnZlbG9wZRIfCgRvcGVuGAYgASgLMhEucXVvcmF0ZS52MS5IZWxsbxIkCgdnb29kYnllGAcgASgLMhMucXVvcmF0ZS52MS5Hb29kYnllEhAKCGZyYWdtZW50GAggASgMEhUKDWZyYWdtZW50X2xlZnQYCSABKA0SJAoFaGVsbG8YCiABKAsyFS5xdW9yYXRlLnYxLkxpbmtIZWxsbxIkCgVwcm9vZhgLIAEoCzIVLnF1b3JhdGUudjEuTGlua1Byb29mIpoBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgJEhQKDGdyb3VwX2RpZ2VzdBgDIAEoDBIMCgRub2RlGAQgASgNEhIKCmNsaWVudF9rZXkYBSABKAwSEAoIc3RvcmVfaWQYBiABKAwSEwoLaW5jYXJuYXRpb24YByABKAwSEgoKaG9yaXpvbl9tcxgIIAEoBCI+CgdHb29kYnllEiMKBGNvZGUYASABKA4yFS5xdW9yYXRlLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAki7wEKCUxpbmtIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEjAKCHN0cmVuZ3RoGAIgASgOMh4ucXVvcmF0ZS52MS5MaW5rSGVsbG8uU3RyZW5ndGgSEAoIaG9zdF9rZXkYAyABKAwSDQoFbm9uY2UYBCABKAwSFQoNZXBoZW1lcmFsX2tleRgFIAEoDBIQCgh2ZXJzaW9ucxgGIAMoDSJVCghTdHJlbmd0aBIYChRTVFJFTkdUSF9VTlNQRUNJRklFRBAAEg0KCVBMQUlOVEVYVBABEhEKDUFVVEhFTlRJQ0FURUQQAhINCglFTkNSWVBURUQQAyIrCglMaW5rUHJvb2YSEQoJc2lnbmF0dXJlGAEgASgMEgsKA21hYxgCIAEoDCLKBAoIRW52ZWxvcGUSJwoEa2luZBgBIAEoDjIZLnF1b3JhdGUudjEuRW52ZWxvcGUuS2luZBIQCghwb3NpdGlvbhgCIAEoBBIMCgRkb25lGAMgASgEEgwKBGxhbmUYBCABKAwSDQoFaW5kZXgYBSABKAQSEQoJaW5kZXhfZW5kGAYgASgEEg4KBm1ldGhvZBgHIAEoBxINCgVyb3VuZBgIIAEoDRIaChJhY2tub3dsZWRnZWRfYmVsb3cYCSABKAQSEwoLZGVhZGxpbmVfbXMYCiABKA0SDAoEYm9keRgLIAEoDBIjCgRjb2RlGAwgASgOMhUucXVvcmF0ZS52MS5FcnJvckNvZGUSDgoGZGV0YWlsGA0gASgJEgwKBG5vZGUYDiABKA0SEgoKaG9yaXpvbl9tcxgPIAEoBBIRCgl0ZW50YXRpdmUYECABKAgSDgoGYXV0aG9yGBEgASgNEhEKCXNpZ25hdHVyZRgSIAEoDBISCgpjbGllbnRfa2V5GBQgASgMEg0KBW5vbmNlGBUgASgMEg0KBXRyYWNlGBYgASgMIqcBCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIICgRXT1JEEAESCAoEV0FOVBACEg0KCVdBTlRfTEFORRADEgkKBVRBS0VOEAQSCwoHUkVRVUVTVBAFEgsKB09ORV9XQVkQBhIKCgZDQU5DRUwQBxIJCgVSRVBMWRAIEgoKBlJFU1VNRRAJEgcKA0NVVBAKEgoKBkJFSElORBALEgkKBUVQT0NIEAwifwoMRmV0Y2hSZXF1ZXN0EhQKDGdyb3VwX2RpZ2VzdBgBIAEoDBIMCgRub2RlGAIgASgNEg0KBXRva2VuGAMgASgMEg4KBmRpZ2VzdBgEIAEoDBIMCgRsaXN0GAUgASgIEg4KBm9mZnNldBgGIAEoBBIOCgZsZW5ndGgYByABKA0iqAEKCkZldGNoUmVwbHkSLwoHb3V0Y29tZRgBIAEoDjIeLnF1b3JhdGUudjEuRmV0Y2hSZXBseS5PdXRjb21lEg0KBWJ5dGVzGAIgASgMEg8KB3dhaXRfbXMYAyABKA0iSQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASCQoFR0lWRU4QARIPCgtOT1RfT0ZGRVJFRBACEgkKBUxBVEVSEAMyogEKBFBlZXISMAoETGluaxIRLnF1b3JhdGUudjEuQmF0Y2gaES5xdW9yYXRlLnYxLkJhdGNoKAEwARItCgVHcmVldBIRLnF1b3JhdGUudjEuSGVsbG8aES5xdW9yYXRlLnYxLkhlbGxvEjkKBUZldGNoEhgucXVvcmF0ZS52MS5GZXRjaFJlcXVlc3QaFi5xdW9yYXRlLnYxLkZldGNoUmVwbHliBnByb3RvMw", [file_quorate_v1_error]);
 
 /**
  * One message of the stream. `frame` holds a serialized Frame: Connect copies it, Quorate decodes
@@ -575,6 +575,136 @@ export const Envelope_KindSchema: GenEnum<Envelope_Kind> = /*@__PURE__*/
   enumDesc(file_quorate_v1_link, 6, 0);
 
 /**
+ * @generated from message quorate.v1.FetchRequest
+ */
+export type FetchRequest = Message<"quorate.v1.FetchRequest"> & {
+  /**
+   * Which group's.
+   *
+   * @generated from field: bytes group_digest = 1;
+   */
+  groupDigest: Uint8Array;
+
+  /**
+   * Who asks.
+   *
+   * @generated from field: uint32 node = 2;
+   */
+  node: number;
+
+  /**
+   * What the callee's hello told it: good as long as that link lives.
+   *
+   * @generated from field: bytes token = 3;
+   */
+  token: Uint8Array;
+
+  /**
+   * 32 bytes, which name the blob.
+   *
+   * @generated from field: bytes digest = 4;
+   */
+  digest: Uint8Array;
+
+  /**
+   * The range is one of the blob's list.
+   *
+   * @generated from field: bool list = 5;
+   */
+  list: boolean;
+
+  /**
+   * @generated from field: uint64 offset = 6;
+   */
+  offset: bigint;
+
+  /**
+   * At most; fewer where the blob ends.
+   *
+   * @generated from field: uint32 length = 7;
+   */
+  length: number;
+};
+
+/**
+ * Describes the message quorate.v1.FetchRequest.
+ * Use `create(FetchRequestSchema)` to create a new message.
+ */
+export const FetchRequestSchema: GenMessage<FetchRequest> = /*@__PURE__*/
+  messageDesc(file_quorate_v1_link, 7);
+
+/**
+ * @generated from message quorate.v1.FetchReply
+ */
+export type FetchReply = Message<"quorate.v1.FetchReply"> & {
+  /**
+   * @generated from field: quorate.v1.FetchReply.Outcome outcome = 1;
+   */
+  outcome: FetchReply_Outcome;
+
+  /**
+   * GIVEN.
+   *
+   * @generated from field: bytes bytes = 2;
+   */
+  bytes: Uint8Array;
+
+  /**
+   * LATER.
+   *
+   * @generated from field: uint32 wait_ms = 3;
+   */
+  waitMs: number;
+};
+
+/**
+ * Describes the message quorate.v1.FetchReply.
+ * Use `create(FetchReplySchema)` to create a new message.
+ */
+export const FetchReplySchema: GenMessage<FetchReply> = /*@__PURE__*/
+  messageDesc(file_quorate_v1_link, 8);
+
+/**
+ * @generated from enum quorate.v1.FetchReply.Outcome
+ */
+export const FetchReply_Outcome = {
+  /**
+   * @generated from enum value: OUTCOME_UNSPECIFIED = 0;
+   */
+  OUTCOME_UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: GIVEN = 1;
+   */
+  GIVEN: 1,
+
+  /**
+   * Nothing of that digest is here, or no longer; or no such range.
+   *
+   * @generated from enum value: NOT_OFFERED = 2;
+   */
+  NOT_OFFERED: 2,
+
+  /**
+   * Too much at once: ask again.
+   *
+   * @generated from enum value: LATER = 3;
+   */
+  LATER: 3,
+} as const;
+
+/**
+ * @generated from enum quorate.v1.FetchReply.Outcome
+ */
+export type FetchReply_Outcome = (typeof FetchReply_Outcome)[keyof typeof FetchReply_Outcome] | UnknownEnum;
+
+/**
+ * Describes the enum quorate.v1.FetchReply.Outcome.
+ */
+export const FetchReply_OutcomeSchema: GenEnum<FetchReply_Outcome> = /*@__PURE__*/
+  enumDesc(file_quorate_v1_link, 8, 0);
+
+/**
  * Every node serves it.
  *
  * @generated from service quorate.v1.Peer
@@ -599,6 +729,16 @@ export const Peer: GenService<{
     methodKind: "unary";
     input: typeof HelloSchema;
     output: typeof HelloSchema;
+  },
+  /**
+   * A range of a blob that a member offers, for a member that has a link to it.
+   *
+   * @generated from rpc quorate.v1.Peer.Fetch
+   */
+  fetch: {
+    methodKind: "unary";
+    input: typeof FetchRequestSchema;
+    output: typeof FetchReplySchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_quorate_v1_link, 0);

@@ -15,6 +15,8 @@ import { LIMITS, type Limits, portConnectionsMax } from "../../base/limits.ts"
 import { Admission } from "../../link/admission.ts"
 import type { Connection, ConnectionEvents } from "../../link/ports.ts"
 import type { Carrier, Door, Listener } from "../Carrier.ts"
+import { HttpFetchChannel } from "./fetchChannel.ts"
+import { FetchServer, isFetch } from "./fetchServer.ts"
 import { FrameStream, LINK_CONTENT_TYPE, LINK_PATH } from "./frameStream.ts"
 import { makeSigner } from "./nodeKeys.ts"
 import {
@@ -55,6 +57,7 @@ export const makeConnectCarrier = (
         resume(failure === undefined ? Effect.succeed(server) : Effect.fail(failure))
       )
     }),
+  fetches: (address, limits) => new HttpFetchChannel(address, limits, options.dial),
   makeKey: makeSigner
 })
 
@@ -112,12 +115,14 @@ class NodeServer implements Listener {
   private readonly admission: Admission
   private readonly sessions = new Set<ServerHttp2Session>()
   private readonly sockets = new Set<Socket>()
+  private readonly fetches: FetchServer
   private refusing = false
 
   constructor(door: Door, limits: Limits, { listen: tls, sharedAddress }: CarrierOptions) {
     this.door = door
     this.limits = limits
     this.admission = new Admission(limits, sharedAddress)
+    this.fetches = new FetchServer(door, limits)
     const strangers = strangerRoutes(door, limits)
     const serve = (request: Http2ServerRequest, response: Http2ServerResponse): void =>
       this.serve(request, response, strangers)
@@ -213,6 +218,7 @@ class NodeServer implements Listener {
     if (this.refusing) {
       stream.respond({ ":status": 503 }, { endStream: true })
     } else if (isLink(request)) this.link(stream)
+    else if (isFetch(headers)) this.fetches.serve(stream)
     else if (bringsIds(headers)) {
       serveKnown(stream, headers, { door: this.door, limits: this.limits })
     } else strangers(request, response)

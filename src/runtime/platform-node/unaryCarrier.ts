@@ -203,7 +203,7 @@ class UnaryChannel implements NodeChannel {
 
 const keyOf = (session: LaneKey, index: number): string => `${session}${index}`
 
-const headersOf = (path: string, deadlineMs: number) => ({
+export const headersOf = (path: string, deadlineMs: number) => ({
   ":method": "POST",
   ":path": path,
   "content-type": "application/proto",
@@ -215,7 +215,7 @@ type ResponseHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader
 type Answer = Omit<Reply, "kind" | "session" | "index">
 
 /** Calls `done` at most once; not at all for a stream that was cancelled or lost its session. */
-const answerOf = (
+export const answerOf = (
   stream: ClientHttp2Stream,
   bytesMax: number,
   done: (answer: Answer) => void

@@ -10,7 +10,7 @@ import { isSession, laneOfBytes } from "../../server/laneKey.ts"
 import type { Door, UnaryIds, UnaryReply } from "../Carrier.ts"
 import { connectCode, HEADER, proofOf, replyHeaders } from "./connectCode.ts"
 
-const CONTENT_TYPE = "application/proto"
+export const CONTENT_TYPE = "application/proto"
 /** Whether {@link serveKnown} is the one to serve this. */
 export const bringsIds = (headers: IncomingHttpHeaders): boolean =>
   headers[HEADER.call] !== undefined && headers["content-type"] === CONTENT_TYPE
@@ -93,7 +93,7 @@ export const readBody = (
   })
 }
 
-const respond = (stream: ServerHttp2Stream, reply: UnaryReply): void => {
+export const respond = (stream: ServerHttp2Stream, reply: UnaryReply): void => {
   const extra = replyHeaders(reply)
   if (reply.code === undefined) {
     stream.respond({ ":status": 200, "content-type": CONTENT_TYPE, ...extra })
