@@ -14,7 +14,7 @@ import { isControl, Outbox } from "./outbox.ts"
 
 /** What a group's node or client is to its channels. None of these may throw. */
 export interface ChannelPort {
-  /** Asked when the channel opens. */
+  /** Asked once, when the channel opens, and for other things. */
   readonly hello: () => Hello
   /** A goodbye refuses the other side. Begin with `checkHello`. */
   readonly check: (theirs: Hello, channel: Channel) => Goodbye | undefined
@@ -78,6 +78,7 @@ export class Channel {
   /** A client's name for quotas; empty: a member's. */
   client = ""
   theirs: Hello | undefined
+  private mine: Hello | undefined
   private readonly link: ChannelLink
   private readonly limits: Limits
   private state: "opening" | "open" | "closed" = "opening"
@@ -106,6 +107,10 @@ export class Channel {
     link.offer(this)
   }
 
+  /** Our part in the group, the same as long as the channel lives. */
+  get ours(): Hello {
+    return (this.mine ??= this.port.hello())
+  }
   get isOpen(): boolean {
     return this.state === "open"
   }
@@ -174,7 +179,7 @@ export class Channel {
     const channel = this.number
     if (this.helloDue) {
       this.helloDue = false
-      return { kind: "open", channel, hello: this.port.hello() }
+      return { kind: "open", channel, hello: this.ours }
     }
     if (this.state === "opening") return undefined
     const out = this.outbox.next(channel, room)
@@ -218,7 +223,7 @@ export class Channel {
     if (this.state === "closed") return undefined
     if (this.theirs !== undefined) return "a channel that opens twice"
     this.theirs = theirs
-    const ours = this.port.hello()
+    const { ours } = this
     if (theirs.node === 0 && ours.node === 0) {
       const detail = "both sides are clients: dial a node"
       this.cut({ code: "wrong_group", detail })

@@ -12,6 +12,7 @@ export const DIGEST_BYTES = 32
 export const CLIENT_KEY_BYTES = 32
 export const STORE_ID_BYTES = 16
 export const INCARNATION_BYTES = 16
+export const FETCH_TOKEN_BYTES = 16
 /** A group's name, in UTF-8. */
 export const GROUP_BYTES_MAX = 255
 
@@ -30,6 +31,11 @@ export interface Hello {
   readonly incarnation: Uint8Array
   /** No session opened at or below it runs at the sender. */
   readonly horizonMs: number
+  /**
+   * 16 random bytes for the member that hears it: shows that it is the one that asks for ranges, as
+   * long as the channel lives. Empty: it is given none.
+   */
+  readonly fetchToken: Uint8Array
 }
 
 /** What is wrong with a hello; `undefined`: nothing. The rule of both sides. */
@@ -49,6 +55,9 @@ const helloProblem = (h: Hello): string | undefined => {
   }
   if (h.incarnation.length !== INCARNATION_BYTES) {
     return `an incarnation has ${INCARNATION_BYTES} bytes`
+  }
+  if (h.fetchToken.length !== 0 && h.fetchToken.length !== FETCH_TOKEN_BYTES) {
+    return `a token for fetches has ${FETCH_TOKEN_BYTES} bytes`
   }
   return undefined
 }
@@ -87,6 +96,10 @@ export const encodeHello = (h: Hello): Uint8Array => {
     writer.byte(0x40)
     writer.uint(h.horizonMs)
   }
+  if (h.fetchToken.length > 0) {
+    writer.byte(0x4a)
+    writer.block(h.fetchToken)
+  }
   return writer.take()
 }
 
@@ -101,7 +114,8 @@ export const readHello = (outer: Reader): Hello | undefined => {
     clientKey: NO_BYTES,
     storeId: NO_BYTES,
     incarnation: NO_BYTES,
-    horizonMs: 0
+    horizonMs: 0,
+    fetchToken: NO_BYTES
   }
   while (reader.more) {
     const tag = reader.uint32()
@@ -113,7 +127,8 @@ export const readHello = (outer: Reader): Hello | undefined => {
     else if (tag === 0x32) hello.storeId = block()
     else if (tag === 0x3a) hello.incarnation = block()
     else if (tag === 0x40) hello.horizonMs = reader.uint()
-    else if (tag >>> 3 <= 8) reader.fail()
+    else if (tag === 0x4a) hello.fetchToken = block()
+    else if (tag >>> 3 <= 9) reader.fail()
     else reader.skip(tag & 7)
   }
   if (reader.ok && helloProblem(hello) === undefined) return hello

@@ -2,13 +2,19 @@
  * A node's host: the host core, the links to the other members and to clients, and the turns in
  * which they work. Plain synchronous code; `Replica` owns it. Between members the lower id dials.
  */
+import type { Sha256 } from "../base/blob.ts"
 import { hexOf, NO_BYTES } from "../base/bytes.ts"
 import type { Limits } from "../base/limits.ts"
 import { mark } from "../base/mark.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Channel, LinkEnd } from "../link/channel.ts"
 import type { Goodbye } from "../link/goodbye.ts"
-import { type Hello, INCARNATION_BYTES, LINK_VERSION } from "../link/groupHello.ts"
+import {
+  FETCH_TOKEN_BYTES,
+  type Hello,
+  INCARNATION_BYTES,
+  LINK_VERSION
+} from "../link/groupHello.ts"
 import { acceptorHandshake, dialerHandshake } from "../link/handshake.ts"
 import { checkHello, checkStore } from "../link/hello.ts"
 import { HostCore } from "../link/hostCore.ts"
@@ -24,6 +30,7 @@ import type { IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import type { Carrier } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
 import { wrongNode } from "./internal/groupClient.ts"
+import { HostFetches, tokensOf } from "./internal/hostFetches.ts"
 import { randomBytes } from "./internal/random.ts"
 import { Reporter } from "./internal/reporter.ts"
 import type { Ran } from "./internal/runs.ts"
@@ -40,6 +47,8 @@ export interface HostOptions {
   /** 16 bytes; of the log where there is one. */
   readonly storeId: Uint8Array
   readonly isEffect: IsEffect
+  /** Absent: the one that needs no host. */
+  readonly sha256?: Sha256 | undefined
   readonly run: (token: number, effect: unknown, ended: (result: Ran) => void) => void
   readonly interrupt: (token: number) => void
   readonly penalties?: PenaltyOptions | undefined
@@ -68,6 +77,7 @@ const STOPPING: Goodbye = { code: "not_ready", detail: "the node stops" }
 
 export class Host {
   readonly core: HostCore
+  readonly fetches: HostFetches
   /** What the operator may want to know. */
   readonly counters = { linksRefused: 0, linksCut: 0, garbage: 0, ignored: 0 }
   private readonly options: HostOptions
@@ -110,6 +120,13 @@ export class Host {
       wake: () => this.turn.wake(),
       broke: (remote, end, wasOpen) => this.tell(remote, end, wasOpen)
     })
+    const { group, self, limits, carrier } = options
+    this.fetches = new HostFetches({
+      ...{ group, self, limits, carrier },
+      tokens: tokensOf(this.peers),
+      serve: (peer, range) => this.core.fetches.serve(peer, range),
+      answered: (id, result) => this.core.fetches.answered(id, result)
+    })
     this.core = new HostCore({
       self: options.self,
       system: options.group.system,
@@ -117,6 +134,7 @@ export class Host {
       limits: options.limits,
       log: options.log,
       isEffect: options.isEffect,
+      ...(options.sha256 && { sha256: options.sha256 }),
       ...(options.proofs && { proofs: options.proofs }),
       penalties: options.penalties,
       ...(options.watch && { watch: options.watch }),
@@ -127,6 +145,7 @@ export class Host {
         run: (token, effect) =>
           options.run(token, effect, (result) => this.core.ran(token, result)),
         interrupt: options.interrupt,
+        ask: this.fetches.ask,
         report: (what, detail) => {
           if (what === "ignored") this.counters.ignored++
           else this.reporter.say(`${what}: ${detail}`)
@@ -197,6 +216,7 @@ export class Host {
     clearInterval(this.ticker)
     clearTimeout(this.alarm)
     this.core.stop()
+    this.fetches.stop()
     this.links.close(STOPPING)
     this.routes.clear()
   }
@@ -216,13 +236,14 @@ export class Host {
       clientKey: NO_BYTES,
       storeId,
       incarnation: this.incarnation,
-      horizonMs: this.core.horizonMs
+      horizonMs: this.core.horizonMs,
+      fetchToken: NO_BYTES
     }
   }
 
   private port(dialled: Dialled | undefined): KeepPort {
     return {
-      hello: () => this.hello(),
+      hello: () => ({ ...this.hello(), fetchToken: randomBytes(FETCH_TOKEN_BYTES) }),
       check: (theirs) => checkHello(this.hello(), theirs) ?? this.check(theirs, dialled),
       opened: (channel, theirs) => this.opened(channel, theirs),
       receive: (channel, message) => this.receive(channel, message),

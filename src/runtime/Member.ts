@@ -1,4 +1,5 @@
 import { Context } from "effect"
+import type { Sha256 } from "../base/blob.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Disk, Signer, Verifier } from "../link/ports.ts"
 import type { ReplicaFailed } from "./Errors.ts"
@@ -20,6 +21,8 @@ export class Member extends Context.Service<
     readonly verifier?: Verifier
     /** What the node does about spam, faults and proven lies; absent: what suits the group. */
     readonly penalties?: Penalties
+    /** Absent: the one that needs no platform, twenty times as slow. */
+    readonly sha256?: Sha256
     /** Told when the node went silent for good: its disk failed, or its application threw. */
     readonly halted?: (failure: ReplicaFailed) => void
   }

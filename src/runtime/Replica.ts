@@ -71,6 +71,7 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
       services: protocols.map(({ descriptor }) => descriptor),
       unary: (call, done) => strangers.call(call, done),
       greet: (greeting) => strangers.greet(greeting),
+      fetch: host.fetches.serve,
       garbage: (remote, what) => host.garbage(remote, what)
     }),
     (what) =>
@@ -217,6 +218,7 @@ const makeHost = (
         watch: observed.watch,
         limits: LIMITS,
         clock: makeClock(),
+        sha256: member.sha256,
         carrier,
         log,
         storeId: log?.storeId ?? randomBytes(STORE_ID_BYTES),

@@ -28,6 +28,7 @@ const hello = (change: Partial<Hello> = {}): Hello => ({
   storeId: bytes(0, 0),
   incarnation: bytes(16, 2),
   horizonMs: 0,
+  fetchToken: bytes(0, 0),
   ...change
 })
 const frameBytes = (sequence: number, content: Frame["content"]): Uint8Array =>

@@ -24,7 +24,8 @@ const HELLO: Hello = {
   clientKey: NONE,
   storeId: NONE,
   incarnation: NONE,
-  horizonMs: 0
+  horizonMs: 0,
+  fetchToken: NONE
 }
 
 interface Life {

@@ -20,6 +20,7 @@ export const helloOf = (node: number, more: Partial<Hello> = {}): Hello => ({
   storeId: new Uint8Array(node === 0 ? 0 : 16),
   incarnation: new Uint8Array(16),
   horizonMs: 0,
+  fetchToken: new Uint8Array(0),
   ...more
 })
 export const small: Limits = {

@@ -19,6 +19,7 @@ import { NOBODY } from "../../src/runtime/internal/observed.ts"
 import { Runs } from "../../src/runtime/internal/runs.ts"
 import { Strangers } from "../../src/runtime/internal/strangers.ts"
 import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
+import { nodeSha256 } from "../../src/runtime/platform-node/nodeCrypto.ts"
 import { openUnaryChannel } from "../../src/runtime/platform-node/unaryCarrier.ts"
 import type { ProtocolSpec } from "../../src/server/Protocol.ts"
 import { FaultProxy } from "./faultProxy.ts"
@@ -122,6 +123,7 @@ export class RealGroup {
       protocols: [options.over(options.spec, id)],
       limits,
       clock: makeClock(),
+      sha256: nodeSha256,
       carrier,
       log: options.log(log, id),
       storeId: log.storeId,
@@ -144,6 +146,7 @@ export class RealGroup {
         services: [options.descriptor],
         unary: (call, done) => strangers.call(call, done),
         greet: (theirs) => strangers.greet(theirs),
+        fetch: host.fetches.serve,
         garbage: (remote, what) => host.garbage(remote, what)
       })
     )
@@ -186,7 +189,8 @@ export class RealGroup {
     }
     const dialling: Carrier["Service"] = {
       ...real,
-      dial: (address, events) => real.dial(route(address), events)
+      dial: (address, events) => real.dial(route(address), events),
+      fetches: (address, limits) => real.fetches!(route(address), limits)
     }
     if (from !== "client" || this.options.transport === "link") return dialling
     return {

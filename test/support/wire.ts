@@ -113,14 +113,15 @@ export const message: fc.Arbitrary<Message> = fc.oneof(
   reply
 )
 
+export const empty = fc.constant(new Uint8Array(0))
 const common = {
   version: fc.integer({ min: 1, max: 9 }),
   group: fc.string({ unit: "binary", minLength: 1, maxLength: 20 }),
   groupDigest: exactly(32),
   incarnation: exactly(16),
-  horizonMs: counter(0)
+  horizonMs: counter(0),
+  fetchToken: fc.oneof(empty, exactly(16))
 }
-export const empty = fc.constant(new Uint8Array(0))
 export const hello: fc.Arbitrary<Hello> = fc.oneof(
   fc.record({ ...common, node, clientKey: empty, storeId: exactly(16) }),
   fc.record({ ...common, node: fc.constant(0), clientKey: exactly(32), storeId: empty })

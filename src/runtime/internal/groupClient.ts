@@ -76,7 +76,8 @@ export class GroupClient implements CallPort {
       clientKey: this.key.publicKey,
       storeId: NO_BYTES,
       incarnation: randomBytes(INCARNATION_BYTES),
-      horizonMs: 0
+      horizonMs: 0,
+      fetchToken: NO_BYTES
     }
     this.links = new HostLinks({
       limits,

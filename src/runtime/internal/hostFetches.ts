@@ -2,6 +2,7 @@
 import { bytesEqual } from "../../base/bytes.ts"
 import type { Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
+import type { Channel } from "../../link/channel.ts"
 import type { FetchAsk, FetchResult } from "../../link/fetchCore.ts"
 import type { FetchAnswer, FetchRange } from "../../link/fetchStore.ts"
 import type { Goodbye } from "../../link/goodbye.ts"
@@ -15,6 +16,18 @@ export interface FetchTokens {
   /** Whether this node told the member that. */
   readonly admits: (member: NodeId, token: Uint8Array) => boolean
 }
+
+/** By the channels that stand. */
+export const tokensOf = (channels: ReadonlyMap<NodeId, Channel>): FetchTokens => ({
+  of: (member) => {
+    const token = channels.get(member)?.theirs?.fetchToken
+    return token?.length === 0 ? undefined : token
+  },
+  admits: (member, token) => {
+    const given = channels.get(member)?.ours.fetchToken
+    return given !== undefined && given.length > 0 && bytesEqual(given, token)
+  }
+})
 
 export interface HostFetchesOptions {
   readonly group: Group["Service"]

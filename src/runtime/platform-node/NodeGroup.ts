@@ -12,6 +12,7 @@ import { Member } from "../Member.ts"
 import { type Penalties, penaltiesProblem } from "../Penalties.ts"
 import type { Signer } from "../../link/ports.ts"
 import { makeConnectCarrier } from "./connectCarrier.ts"
+import { nodeSha256 } from "./nodeCrypto.ts"
 import { FileDisk, openFileDisk } from "./fileDisk.ts"
 import { nodeVerifier, readSigner } from "./nodeKeys.ts"
 import { systemErrorText } from "./systemError.ts"
@@ -152,7 +153,7 @@ const makeMember = Effect.fnUntraced(function* (
   const problem = penalties && penaltiesProblem(penalties, group.faults, group.system)
   if (problem !== undefined) return yield* new GroupInvalid({ where: path, ...problem })
   const same = {
-    ...{ id, init, halted, verifier: nodeVerifier, ...listen },
+    ...{ id, init, halted, verifier: nodeVerifier, sha256: nodeSha256, ...listen },
     ...(signer && { signer }),
     ...(penalties && { penalties })
   }

@@ -2,6 +2,7 @@
 import {
   createCipheriv,
   createDecipheriv,
+  createHash,
   createHmac,
   createPublicKey,
   createSecretKey,
@@ -10,6 +11,7 @@ import {
   type KeyObject,
   randomFillSync
 } from "node:crypto"
+import type { Sha256 } from "../../base/blob.ts"
 import type { Cipher, Crypto, Exchange } from "../../link/ports.ts"
 import { rawOf, verify } from "./nodeKeys.ts"
 
@@ -24,6 +26,8 @@ export const nodeCrypto: Crypto = {
   cipher: (key) => cipherOf(createSecretKey(key)),
   verifyNow: verify
 }
+
+export const nodeSha256: Sha256 = (bytes) => plain(createHash("sha256").update(bytes).digest())
 
 const exchangeOf = ({
   privateKey,

@@ -14,5 +14,16 @@ export const helloFromWire = (hello: WireHello): Hello | undefined => {
   const horizonMs = Number(hello.horizonMs)
   if (!Number.isSafeInteger(horizonMs)) return undefined
   const { version, group, groupDigest, node, clientKey, storeId, incarnation } = hello
-  return { version, group, groupDigest, node, clientKey, storeId, incarnation, horizonMs }
+  const { fetchToken } = hello
+  return {
+    version,
+    group,
+    groupDigest,
+    node,
+    clientKey,
+    storeId,
+    incarnation,
+    horizonMs,
+    fetchToken
+  }
 }
