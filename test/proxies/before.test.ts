@@ -11,14 +11,14 @@ import {
 } from "../../examples/reliable-broadcast/gen/rb/v1/broadcast_pb.ts"
 import { BroadcastCluster } from "../support/broadcastCluster.ts"
 import { makeAuthority } from "../support/certificates.ts"
-import { PROXIES, RealProxy, type ProxyName } from "../support/proxies.ts"
+import { PROXIES, StockProxy, type ProxyName } from "../support/proxies.ts"
 
 const authority = makeAuthority()
 const HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"].map((host) => `IP:${host}`)
 const front = authority.issue(["DNS:localhost", ...HOSTS].join(","))
 
 const fronted = async (name: ProxyName) => {
-  const proxy = await RealProxy.start(name, "before", {
+  const proxy = await StockProxy.start(name, "before", {
     files: { "front.pem": front.pem.cert, "front.pem.key": front.pem.key }
   })
   const cluster = await BroadcastCluster.start({

@@ -84,9 +84,10 @@ const onFreePorts = async (text: string) => {
 }
 
 /** Stopped when the test ends. */
-export class RealProxy {
+export class StockProxy {
   readonly #name: ProxyName
-  readonly #child: ChildProcess
+  readonly #folder: string
+  #child: ChildProcess
   /** A port as the configuration has it, to the one that the test took. */
   readonly #ports: ReadonlyMap<string, number>
   /** `host:port` each. */
@@ -94,20 +95,11 @@ export class RealProxy {
   output = ""
 
   private constructor(name: ProxyName, { ports, config, folder }: Prepared) {
-    const file = join(folder, "proxy.conf")
     this.#name = name
     this.#ports = ports
     this.#fronts = [...config.matchAll(FRONT)].map(([, host, port]) => `${host}:${port}`)
-    this.#child = spawn(name, KINDS[name].args(folder, file), {
-      cwd: folder,
-      env: { ...process.env, PATH },
-      stdio: ["ignore", "pipe", "pipe"],
-      // A group of its own: all its processes end with it.
-      detached: true
-    })
-    for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
-      stream.on("data", (text) => (this.output += text))
-    }
+    this.#folder = folder
+    this.#child = this.#spawn()
     onTestFinished(() => this.#kill())
   }
 
@@ -116,7 +108,7 @@ export class RealProxy {
     name: ProxyName,
     variant: string,
     { changes = [], files = {} }: ProxyOptions = {}
-  ): Promise<RealProxy> {
+  ): Promise<StockProxy> {
     assertInstalled(name)
     const path = join(ROOT, "examples/proxies", `${name}-${variant}.${KINDS[name].extension}`)
     const { text, ports } = await onFreePorts(readFileSync(path, "utf8"))
@@ -130,7 +122,7 @@ export class RealProxy {
       config = changed
     }
     writeFileSync(join(folder, "proxy.conf"), config)
-    const proxy = new RealProxy(name, { ports, config, folder })
+    const proxy = new StockProxy(name, { ports, config, folder })
     await proxy.#listens()
     return proxy
   }
@@ -158,6 +150,28 @@ export class RealProxy {
     )
   }
 
+  /** Ends at once, whatever it carries, and comes back. */
+  async restart(): Promise<void> {
+    await this.#kill()
+    this.#child = this.#spawn()
+    await this.#listens()
+  }
+
+  #spawn(): ChildProcess {
+    const folder = this.#folder
+    const child = spawn(this.#name, KINDS[this.#name].args(folder, join(folder, "proxy.conf")), {
+      cwd: folder,
+      env: { ...process.env, PATH },
+      stdio: ["ignore", "pipe", "pipe"],
+      // A group of its own: all its processes end with it.
+      detached: true
+    })
+    for (const stream of [child.stdout!, child.stderr!]) {
+      stream.on("data", (text) => (this.output += text))
+    }
+    return child
+  }
+
   async #listens(): Promise<void> {
     for (const front of this.#fronts) {
       const listens = vi.waitUntil(() => this.#child.exitCode !== null || isOpen(front), {
@@ -172,10 +186,10 @@ export class RealProxy {
   }
 
   #kill(): Promise<void> {
-    const { pid, exitCode } = this.#child
+    const { pid, exitCode, signalCode } = this.#child
     if (pid === undefined) return Promise.resolve()
     return new Promise((resolve) => {
-      if (exitCode === null) this.#child.once("close", () => resolve())
+      if (exitCode === null && signalCode === null) this.#child.once("close", () => resolve())
       else resolve()
       try {
         process.kill(-pid, "SIGKILL")
@@ -208,10 +222,4 @@ export const IDLE_1S: { readonly [Name in ProxyName]: Changes } = {
     // Streams of all clients share a session to the node, which the busy ones keep open.
     ["stream-write-timeout", "stream-read-timeout"]
   ]
-}
-/** A second after a reload, and streams from before are cut. */
-export const OLD_1S: { readonly [Name in ProxyName]: Changes } = {
-  nginx: [["worker_shutdown_timeout 10s", "worker_shutdown_timeout 1s"]],
-  haproxy: [["hard-stop-after 10s", "hard-stop-after 1s"]],
-  nghttpx: [["shutdown-period=10s", "shutdown-period=1s"]]
 }

@@ -91,7 +91,8 @@ export const dialFailureText = (error: unknown): string | undefined => {
     return code.startsWith("ERR_SSL_") ? `TLS: ${plain((error as Error).message)}` : undefined
   }
   const { host, cert } = error as { host?: string; cert?: { subjectaltname?: string } }
-  const names = cert?.subjectaltname ?? "no name"
+  // The other side wrote these.
+  const names = cert?.subjectaltname?.slice(0, 200) ?? "no name"
   return `its certificate is for ${names} and not for ${host}; name one of these with serverName`
 }
 
