@@ -38,6 +38,8 @@ export const ERROR_CODES = {
   wrong_store: { number: 35, retry: false },
   /** A member is kept out until an operator lets it in again. */
   banned: { number: 36, retry: false },
+  /** A frame was changed or injected on its way: the connection is at fault, not the peer. */
+  altered: { number: 37, retry: true },
   /** The node works on the call, and makes known that later ones belong to the next epoch. */
   epoch_closing: { number: 45, retry: true },
   /** The call's epoch is over at this node, which has no part in the call and never will. */

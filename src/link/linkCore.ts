@@ -251,7 +251,7 @@ export class LinkCore implements ChannelLink {
     if (bytes !== undefined) return bytes
     mark("link: forged")
     const detail = "a frame was changed on its way, or injected: look at what is in between"
-    this.cut({ code: "unauthenticated", detail })
+    this.cut({ code: "altered", detail })
     return undefined
   }
 

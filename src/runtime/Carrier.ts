@@ -11,7 +11,7 @@ import type { FetchResult } from "../link/fetchCore.ts"
 import type { FetchAnswer, FetchRange } from "../link/fetchStore.ts"
 import type { Goodbye } from "../link/goodbye.ts"
 import type { Hello } from "../link/groupHello.ts"
-import type { Connection, ConnectionEvents, Signer } from "../link/ports.ts"
+import type { Connection, ConnectionEvents, Crypto, Signer } from "../link/ports.ts"
 import type { ClientMessage, Reply, RequestProof } from "../server/Message.ts"
 import type { LaneKey } from "../server/laneKey.ts"
 
@@ -115,5 +115,7 @@ export class Carrier extends Context.Service<
     readonly fetches?: (address: string, limits: Limits) => FetchChannel
     /** A new ed25519 key for a client; absent: clients of this carrier sign nothing. */
     readonly makeKey?: () => Signer
+    /** For links that are not plaintext; absent: this carrier has no others. */
+    readonly suite?: Crypto
   }
 >()("quorate/Carrier") {}

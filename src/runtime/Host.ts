@@ -15,14 +15,13 @@ import {
   INCARNATION_BYTES,
   LINK_VERSION
 } from "../link/groupHello.ts"
-import { acceptorHandshake, dialerHandshake } from "../link/handshake.ts"
 import { checkHello, checkStore } from "../link/hello.ts"
 import { HostCore } from "../link/hostCore.ts"
 import type { HostWatch } from "../link/hostWatch.ts"
 import { HostLinks, isHealthy, type KeepPort } from "../link/hostLinks.ts"
 import type { LogCore, StoreInvalid } from "../link/logCore.ts"
 import type { Penalty, PenaltyOptions } from "../link/penalties.ts"
-import type { Clock, Connection, ConnectionEvents } from "../link/ports.ts"
+import type { Clock, Connection, ConnectionEvents, Signer } from "../link/ports.ts"
 import type { Proofs } from "../link/proofs.ts"
 import type { Route } from "../server/Input.ts"
 import type { ClientMessage, Message, OneWay, PeerMessage, Reply } from "../server/Message.ts"
@@ -31,6 +30,7 @@ import type { Carrier } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
 import { wrongNode } from "./internal/groupClient.ts"
 import { HostFetches, tokensOf } from "./internal/hostFetches.ts"
+import { acceptsLinks, checkIdentity, dialsMember, type Identity } from "./internal/identity.ts"
 import { randomBytes } from "./internal/random.ts"
 import { Reporter } from "./internal/reporter.ts"
 import type { Ran } from "./internal/runs.ts"
@@ -53,6 +53,7 @@ export interface HostOptions {
   readonly interrupt: (token: number) => void
   readonly penalties?: PenaltyOptions | undefined
   /** In a group with keys. */
+  readonly signer?: Signer | undefined
   readonly proofs?: Proofs
   /** Looks on. */
   readonly watch?: HostWatch | undefined
@@ -85,6 +86,7 @@ export class Host {
   private readonly reporter: Reporter
   private readonly incarnation = randomBytes(INCARNATION_BYTES)
   private readonly links: HostLinks
+  private readonly identity: Identity
   /** Channels to members and clients, open now. */
   private readonly channels = new Set<Channel>()
   private readonly peers = new Map<NodeId, Channel>()
@@ -102,6 +104,7 @@ export class Host {
   constructor(options: HostOptions) {
     this.options = options
     const { clock } = options
+    this.identity = { signer: options.signer, suite: options.carrier.suite }
     this.turn = new Turn(() => {
       this.core.drain()
       this.release()
@@ -116,7 +119,7 @@ export class Host {
       clock,
       random: (below) => Math.floor(Math.random() * below),
       dial: (address, events) => options.carrier.dial(address, events),
-      accepting: () => acceptorHandshake({ strengths: ["plaintext"], allow: () => undefined }),
+      accepting: () => acceptsLinks(options.group, this.identity),
       wake: () => this.turn.wake(),
       broke: (remote, end, wasOpen) => this.tell(remote, end, wasOpen)
     })
@@ -171,7 +174,7 @@ export class Host {
     this.links.offer(group.name, this.port(undefined))
     for (const [node, address] of group.addresses) {
       if (node <= self) continue
-      const handshake = () => dialerHandshake({ strength: "plaintext" })
+      const handshake = () => dialsMember(group, node, this.identity)
       this.links.keep({ name: address, address, handshake }, this.port({ node, address }))
     }
     this.ticker = setInterval(() => this.tick(), limits.tickMs)
@@ -244,7 +247,10 @@ export class Host {
   private port(dialled: Dialled | undefined): KeepPort {
     return {
       hello: () => ({ ...this.hello(), fetchToken: randomBytes(FETCH_TOKEN_BYTES) }),
-      check: (theirs) => checkHello(this.hello(), theirs) ?? this.check(theirs, dialled),
+      check: (theirs, { session }) =>
+        checkHello(this.hello(), theirs) ??
+        checkIdentity(this.options.group, theirs, session) ??
+        this.check(theirs, dialled),
       opened: (channel, theirs) => this.opened(channel, theirs),
       receive: (channel, message) => this.receive(channel, message),
       closed: (channel, end) => this.closed(channel, end),

@@ -115,7 +115,12 @@ const protocolFailed = (error: unknown, where: string): ReplicaFailed => {
   return new ReplicaFailed({ where, what: error.message, remedy: "change the protocol" })
 }
 
-const check = ({ protocols, group, member }: Parts): Effect.Effect<void, ReplicaFailed> => {
+const check = ({
+  protocols,
+  group,
+  member,
+  carrier
+}: Parts): Effect.Effect<void, ReplicaFailed> => {
   const fail = (what: string, remedy: string) =>
     new ReplicaFailed({ where: `node ${member.id} of group "${group.name}"`, what, remedy })
   if (group.system.rank(member.id) < 0) {
@@ -127,9 +132,9 @@ const check = ({ protocols, group, member }: Parts): Effect.Effect<void, Replica
       const what = `links are ${group.links}, and this node was given no private key`
       return fail(what, 'name the file of its key with "key"')
     }
-    // Goes once Host runs the handshake of src/link/handshake.ts: a group that asks for proof must
-    // not get links without.
-    return fail(`its hosts have no ${group.links} links yet`, 'write "links": "plaintext"')
+    if (carrier.suite === undefined) {
+      return fail(`links are ${group.links}, and this carrier has none`, "take another carrier")
+    }
   }
   if (group.durable && member.disk === undefined) {
     return fail("the group is durable, and this node has no data folder", "give it a dataFolder")
@@ -222,6 +227,7 @@ const makeHost = (
         carrier,
         log,
         storeId: log?.storeId ?? randomBytes(STORE_ID_BYTES),
+        signer,
         ...(proofs && { proofs }),
         penalties: penaltyOptions(member.penalties ?? {}, group.links !== "plaintext"),
         isEffect: Effect.isEffect,

@@ -9,17 +9,17 @@ import type { CallPort, CallSpec } from "../../link/callTypes.ts"
 import type { Goodbye } from "../../link/goodbye.ts"
 import { type Hello, INCARNATION_BYTES, LINK_VERSION } from "../../link/groupHello.ts"
 import type { Channel } from "../../link/channel.ts"
-import { dialerHandshake } from "../../link/handshake.ts"
 import { checkHello } from "../../link/hello.ts"
 import { HostLinks, type Keep } from "../../link/hostLinks.ts"
 import { KEY_BYTES } from "../../link/proofs.ts"
-import type { Clock } from "../../link/ports.ts"
+import type { Clock, Signer } from "../../link/ports.ts"
 import type { System } from "../../quorum/QuorumSystem.ts"
 import type { ClientMessage, Message, MethodId, Reply } from "../../server/Message.ts"
 import type { Carrier, NodeChannel, NodeChannelOptions } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
 import { NOBODY, ObservedClient, type Observers } from "./observed.ts"
 import { makeClock, randomBytes } from "./random.ts"
+import { checkIdentity, dialsMember, type Identity } from "./identity.ts"
 import { Turn } from "./turn.ts"
 
 /** What no waiting mends. */
@@ -46,6 +46,8 @@ export class GroupClient implements CallPort {
   private readonly links: HostLinks
   private readonly hello: Hello
   private readonly key: ClientKey
+  private readonly group: Group["Service"]
+  private readonly signer: Signer | undefined
   private readonly observed: ObservedClient
   private readonly unobserve: () => void
   /** Methods whose requests are signed, of those called so far. */
@@ -59,7 +61,9 @@ export class GroupClient implements CallPort {
   constructor({ group, carrier, limits = LIMITS, observers = NOBODY }: GroupClientOptions) {
     this.system = group.system
     this.limits = limits
+    this.group = group
     const signer = carrier.makeKey?.()
+    this.signer = signer
     this.key = new ClientKey({
       scope: { digest: group.digest, epoch: 0 },
       publicKey: signer?.publicKey ?? randomBytes(KEY_BYTES),
@@ -139,7 +143,9 @@ export class GroupClient implements CallPort {
     const methodName = (id: MethodId): string | undefined => this.names.get(id)
     const options = { address, hello, limits, check, methodName, up, down, reply }
     if (carrier.unary !== undefined) return carrier.unary(options)
-    return new LinkChannel({ ...options, links: this.links })
+    const { links, group, signer } = this
+    const identity = { signer, suite: carrier.suite }
+    return new LinkChannel({ ...options, links, group, node, identity })
   }
 
   private send(node: NodeId, message: ClientMessage): boolean {
@@ -163,6 +169,9 @@ export class GroupClient implements CallPort {
 
 interface LinkChannelOptions extends NodeChannelOptions {
   readonly links: HostLinks
+  readonly group: Group["Service"]
+  readonly node: NodeId
+  readonly identity: Identity
 }
 
 const CLIENT_ENDS: Goodbye = { code: "cancelled", detail: "the client ends" }
@@ -173,13 +182,14 @@ class LinkChannel implements NodeChannel {
   private channel: Channel | undefined
 
   constructor(options: LinkChannelOptions) {
-    const { address, hello, links } = options
-    const handshake = () => dialerHandshake({ strength: "plaintext" })
+    const { address, hello, links, group, node, identity } = options
+    const handshake = () => dialsMember(group, node, identity)
     this.keep = links.keep(
       { name: address, address, handshake },
       {
         hello: () => hello,
-        check: options.check,
+        check: (theirs, { session }) =>
+          options.check(theirs) ?? checkIdentity(group, theirs, session),
         opened: (channel, theirs) => {
           this.channel = channel
           options.up(theirs)

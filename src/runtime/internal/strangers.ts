@@ -17,6 +17,7 @@ import type { Carrier, UnaryCall, UnaryIds, UnaryReply } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
 import type { Host } from "../Host.ts"
 import { GroupClient } from "./groupClient.ts"
+import { unlinkedProblem } from "./identity.ts"
 import type { Observers } from "./observed.ts"
 import { traceIncoming } from "./spans.ts"
 
@@ -67,6 +68,11 @@ export class Strangers {
       done(refusal("not_ready", "the node stops"))
       return noInterest
     }
+    const problem = unlinkedProblem(this.options.group, call.ids === undefined)
+    if (problem !== undefined) {
+      done(refusal("unauthenticated", problem))
+      return noInterest
+    }
     if (call.ids === "oneWay") {
       this.options.host.oneWay({
         kind: "oneWay",
@@ -84,6 +90,8 @@ export class Strangers {
   greet(theirs: Hello): Hello | Goodbye {
     if (this.closed) return { code: "not_ready", detail: "the node stops" }
     const ours = this.options.host.hello()
+    const problem = unlinkedProblem(this.options.group, false)
+    if (problem !== undefined) return { code: "unauthenticated", detail: problem }
     return checkHello(ours, theirs) ?? ours
   }
 

@@ -18,6 +18,7 @@ import type { Carrier, Door, Listener } from "../Carrier.ts"
 import { HttpFetchChannel } from "./fetchChannel.ts"
 import { FetchServer, isFetch } from "./fetchServer.ts"
 import { FrameStream, LINK_CONTENT_TYPE, LINK_PATH } from "./frameStream.ts"
+import { nodeCrypto } from "./nodeCrypto.ts"
 import { makeSigner } from "./nodeKeys.ts"
 import {
   hostAndPort,
@@ -58,7 +59,8 @@ export const makeConnectCarrier = (
       )
     }),
   fetches: (address, limits) => new HttpFetchChannel(address, limits, options.dial),
-  makeKey: makeSigner
+  makeKey: makeSigner,
+  suite: nodeCrypto
 })
 
 const dial = (

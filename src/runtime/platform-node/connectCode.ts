@@ -51,6 +51,7 @@ const CODES: { readonly [K in ErrorCode]: ConnectCode } = {
   replaced: UNAVAILABLE,
   wrong_store: FAILED_PRECONDITION,
   banned: as(Code.PermissionDenied, "permission_denied", 403),
+  altered: UNAVAILABLE,
   epoch_closing: UNAVAILABLE,
   epoch_ended: FAILED_PRECONDITION,
   epoch_gone: FAILED_PRECONDITION,
