@@ -57,6 +57,8 @@ interface Offer {
 const NOT_OFFERED: FetchAnswer = { kind: "not_offered" }
 
 export class FetchStore {
+  /** Asks that were given bytes, and how many; those that were told to come again. */
+  readonly counters = { given: 0, givenBytes: 0, later: 0 }
   private readonly limits: FetchLimits
   /** By digest. */
   private readonly offers = new Map<string, Offer>()
@@ -97,7 +99,13 @@ export class FetchStore {
     offer.asked = true
     const bytes = from.subarray(offset, offset + length)
     const waitMs = this.bucketOf(peer, nowMs).take(bytes.length, nowMs)
-    return waitMs > 0 ? { kind: "later", waitMs } : { kind: "given", bytes }
+    if (waitMs > 0) {
+      this.counters.later++
+      return { kind: "later", waitMs }
+    }
+    this.counters.given++
+    this.counters.givenBytes += bytes.length
+    return { kind: "given", bytes }
   }
 
   /** Lets go of what nobody asks for. */

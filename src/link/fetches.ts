@@ -70,8 +70,8 @@ export class Fetches {
     const { offers, bytes } = this.store.size
     return { offers, offered: bytes, fetched: this.core.size.bytes }
   }
-  get counters(): FetchCore["counters"] {
-    return this.core.counters
+  get counters(): FetchCore["counters"] & FetchStore["counters"] {
+    return { ...this.core.counters, ...this.store.counters }
   }
 
   private ended(protocol: MethodId, result: Uint8Array | string): void {
