@@ -39,6 +39,7 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
   const votes = instances * group.rows * group.members
   // As far as an application may be behind, and a window behind a hole; as many run ahead.
   const undecided = 2 * (group.applications * l.applyAheadMax + group.laneInstances)
+  const applies = Math.min(1, group.applications)
   const waiting = 2 * l.cursorBytesMax
   const rows: ReadonlyArray<readonly [string, number, number, string?]> = [
     [
@@ -69,6 +70,10 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     ["reads that wait", group.applications * l.readsMax, ENTRY_BYTES, "reads"],
     ["members' words that are tracked", peers * l.unfinishedMax, TRACKED_BYTES],
     ["bytes of said words that members have not taken", l.tailBytesMax, 1],
+    ["blobs that are offered", applies * l.fetchOffersMax, l.fetchBytesMax],
+    ["answers to fetches, on their way", 2 * applies * peers * l.fetchAsksMax, l.fetchChunkBytes],
+    // What an earlier fetch had is kept for the next one.
+    ["blobs that are fetched", 2 * group.applications, l.fetchBytesMax],
     ["handlers' Effects that run", l.runsMax, 4 * ENTRY_BYTES, "runs"],
     ["bytes on the way in links", links, l.linkBytes],
     ["members' messages that are verified", peers, VERIFIED * (waiting + l.bodyBytesMax)],
