@@ -1,11 +1,14 @@
 /** What a benchmark is, and what it is told. One file per benchmark; `registry.ts` lists them. */
 
 export type Transport = "link" | "unary"
+/** How links are kept, as in a group file. */
+export type Links = "plaintext" | "authenticated" | "encrypted"
 
 /** Plain data: it travels to every process of a run. */
 export interface Settings {
   readonly bench: string
   readonly transport: Transport
+  readonly links: Links
   readonly nodes: number
   /** Operations under way at once; in an open loop what is known of its start only. */
   readonly inflight: number
@@ -36,6 +39,8 @@ interface Common {
   /** One line for `--help`. */
   readonly about: string
   readonly transports: ReadonlyArray<Transport>
+  /** Absent: plaintext. */
+  readonly links?: ReadonlyArray<Links>
   readonly nodes: number
   readonly inflight: number
   readonly payloadBytes: number

@@ -8,6 +8,7 @@ export const allToAll: ClusterBench = {
   kind: "cluster",
   about: "reliable broadcast (two phases, all to all) in a Byzantine group that keeps nothing",
   transports: ["link", "unary"],
+  links: ["plaintext", "authenticated", "encrypted"],
   nodes: 4,
   inflight: 64,
   payloadBytes: 16,

@@ -31,8 +31,8 @@ const run = async ({ runs, compare, json, profileFolder }: Command): Promise<num
 }
 
 const ratiosOf = (results: ReadonlyArray<Result>): ReadonlyArray<Ratio> => {
-  const [one, call, limit] = results
-  return one && call && limit ? [ratioOf(call, one), ratioOf(call, limit)] : []
+  const [first, ...others] = results
+  return first === undefined ? [] : others.map((other) => ratioOf(first, other))
 }
 
 const ratioText = ({ ratio, opsPerSec, cpuUsPerOp }: Ratio): string =>

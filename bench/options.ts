@@ -1,11 +1,29 @@
 /** The command line: options, checked, and the text of `--help`. */
 import { parseArgs } from "node:util"
-import type { Bench, Settings, Transport } from "./Bench.ts"
+import type { Bench, Links, Settings, Transport } from "./Bench.ts"
 import { loadBench, NAMES } from "./registry.ts"
 
-export const COMPARE = "compare"
-/** What `compare` runs; the ratios are the second one's to the others. */
-export const COMPARED: ReadonlyArray<string> = ["unary", "quorum-call", "raw"]
+/** A run of several: the ratios are the first one's to the others. */
+interface Comparison {
+  readonly about: string
+  readonly runs: ReadonlyArray<Partial<Settings> & { readonly bench: string }>
+}
+const LIMIT = { nodes: 1, inflight: 1024 }
+export const COMPARISONS: { readonly [name: string]: Comparison } = {
+  compare: {
+    about: "a quorum call, beside plain Connect and beside bare HTTP/2",
+    runs: [{ bench: "quorum-call" }, { bench: "unary" }, { bench: "raw" }]
+  },
+  "compare-link": {
+    about: "an envelope echoed through a link, beside bare HTTP/2 and beside proven links",
+    runs: [
+      { bench: "link", ...LIMIT },
+      { bench: "raw", ...LIMIT },
+      { bench: "link", ...LIMIT, links: "authenticated" },
+      { bench: "link", ...LIMIT, links: "encrypted" }
+    ]
+  }
+}
 
 const SECONDS = 5
 const WARMUP_SECONDS = 2
@@ -32,6 +50,7 @@ const OPTIONS = {
   payload: { type: "string" },
   rate: { type: "string" },
   transport: { type: "string" },
+  links: { type: "string" },
   profile: { type: "string" },
   json: { type: "boolean", default: false },
   help: { type: "boolean", short: "h", default: false }
@@ -52,19 +71,22 @@ export const readCommand = async (args: ReadonlyArray<string>): Promise<Command 
   const { values, positionals } = parse(args)
   if (values.help) return undefined
   const [name, ...more] = positionals
-  const known = `benchmarks: ${[...NAMES, COMPARE].join(", ")}`
+  const known = `benchmarks: ${[...NAMES, ...Object.keys(COMPARISONS)].join(", ")}`
   if (name === undefined) throw new Usage(`which benchmark? ${known}`)
   if (more.length > 0) throw new Usage(`one benchmark a run, not "${positionals.join(" ")}"`)
-  const compare = name === COMPARE
+  const comparison = COMPARISONS[name]
+  const compare = comparison !== undefined
   if (!compare && !NAMES.includes(name)) throw new Usage(`no benchmark "${name}"; ${known}`)
-  if (compare && values.transport !== undefined) {
-    throw new Usage(`${COMPARE} runs each benchmark on its own transport: leave --transport out`)
+  if (compare && (values.transport ?? values.links) !== undefined) {
+    const option = values.transport === undefined ? "--links" : "--transport"
+    throw new Usage(`${name} says itself how each benchmark is linked: leave ${option} out`)
   }
-  const names = compare ? COMPARED : [name]
   const runs = await Promise.all(
-    names.map(async (each) => {
+    (comparison?.runs ?? [{ bench: name }]).map(async ({ bench: each, ...own }) => {
       const bench = await loadBench(each)
-      return { bench, settings: settingsOf(each, bench, values) }
+      const asked = Object.keys(values).filter((key) => values[key as keyof Values] !== undefined)
+      const kept = Object.fromEntries(Object.entries(own).filter(([key]) => !asked.includes(key)))
+      return { bench, settings: { ...settingsOf(each, bench, values), ...kept } }
     })
   )
   return { runs, compare, json: values.json, profileFolder: values.profile }
@@ -73,6 +95,7 @@ export const readCommand = async (args: ReadonlyArray<string>): Promise<Command 
 const settingsOf = (name: string, bench: Bench, values: Values): Settings => ({
   bench: name,
   transport: transportOf(name, bench, values.transport),
+  links: linksOf(name, bench, values.links),
   nodes: whole("nodes", values.nodes, 1, NODES_MAX) ?? bench.nodes,
   inflight: whole("inflight", values.inflight, 1, INFLIGHT_MAX) ?? bench.inflight,
   ratePerSec: whole("rate", values.rate, 1, 10_000_000),
@@ -85,6 +108,13 @@ const transportOf = (name: string, bench: Bench, given: string | undefined): Tra
   const transport = bench.transports.find((each) => each === (given ?? bench.transports[0]))
   if (transport !== undefined) return transport
   throw new Usage(`${name} runs on --transport ${bench.transports.join(" or ")}, not "${given}"`)
+}
+
+const linksOf = (name: string, bench: Bench, given = "plaintext"): Links => {
+  const known = bench.links ?? ["plaintext"]
+  const links = known.find((each) => each === given)
+  if (links !== undefined) return links
+  throw new Usage(`${name} runs on --links ${known.join(" or ")}, not "${given}"`)
 }
 
 const whole = (
@@ -115,12 +145,15 @@ export const helpText = async (): Promise<string> => {
       return `  ${name.padEnd(13)} ${about} (${defaults})`
     })
   )
+  const comparisons = Object.entries(COMPARISONS)
+    .map(([name, { about }]) => `  ${name.padEnd(13)} ${about}`)
+    .join("\n")
   return `npm run bench -- NAME [options]
 
 Measures one benchmark, each node and the client in a process of its own on this machine.
 
 ${names.join("\n")}
-  ${COMPARE.padEnd(13)} ${COMPARED.join(", ")} one after the other, and their ratios
+${comparisons}
 
 Options
   --nodes N         nodes of the group
@@ -130,6 +163,7 @@ Options
   --seconds S       measured time, default ${SECONDS}
   --warmup S        time before it, default ${WARMUP_SECONDS}
   --transport T     link or unary, where a benchmark has both
+  --links L         plaintext (default), authenticated or encrypted, where a benchmark has links
   --profile DIR     writes a CPU profile of each process to DIR
   --json            one JSON object a line, instead of a table
   --help            this text

@@ -1,4 +1,5 @@
 /** Nodes and clients of quorate in a run: a group file in the run's folder, layers built once. */
+import { writeFileSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type Context, Effect, Exit, Layer, Scope } from "effect"
@@ -7,16 +8,24 @@ import { NodeGroup } from "quorate/platform-node"
 import { Replica } from "quorate/server"
 import type { Client, ClusterSettings } from "./Bench.ts"
 
+const keyFile = ({ folder }: ClusterSettings, id: number): string => join(folder, `node-${id}.pem`)
 const groupFile = ({ folder }: ClusterSettings): string => join(folder, "group.json")
 
 export const writeGroup = async (
   settings: ClusterSettings,
   { faults, durable }: { readonly faults: FaultModel; readonly durable: boolean }
 ): Promise<void> => {
-  const nodes = settings.addresses.map((address, i) => ({ id: i + 1, address }))
+  const { links } = settings
+  const proven = links !== "plaintext"
+  const nodes = settings.addresses.map((address, i) => {
+    const { privateKey, publicKey } = NodeGroup.generateKey()
+    if (proven) writeFileSync(keyFile(settings, i + 1), privateKey, { mode: 0o600 })
+    return { id: i + 1, address, ...(proven && { key: publicKey }) }
+  })
   // A group too small for a fault is measured too.
   const few = nodes.length < (faults === "crash" ? 3 : 4)
-  const group = { group: settings.bench, faults, durable, nodes, ...(few && { f: 0 }) }
+  const shape = { group: settings.bench, faults, durable, links, nodes }
+  const group = { ...shape, ...(few && { f: 0 }) }
   await writeFile(groupFile(settings), JSON.stringify(group))
 }
 
@@ -27,7 +36,9 @@ export const serve = async <Self>(
   protocol: Protocol<Self, never>
 ): Promise<void> => {
   const dataFolder = join(settings.folder, `node-${id}`)
-  const member = NodeGroup.layerMember(groupFile(settings), id, { dataFolder, init: true })
+  const key = settings.links === "plaintext" ? {} : { key: keyFile(settings, id) }
+  const options = { dataFolder, init: true, ...key }
+  const member = NodeGroup.layerMember(groupFile(settings), id, options)
   const replica = Replica.layer(protocol).pipe(Layer.provide(member))
   await Effect.runPromise(Layer.buildWithScope(replica, Scope.makeUnsafe()))
 }

@@ -14,6 +14,7 @@ export const quorumCall: ClusterBench = {
   kind: "cluster",
   about: "a QUORUM call to every node through quorate, waiting for a majority",
   transports: ["link", "unary"],
+  links: ["plaintext", "authenticated", "encrypted"],
   nodes: 3,
   inflight: 64,
   payloadBytes: 16,

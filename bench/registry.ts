@@ -6,6 +6,7 @@ const loaders: { readonly [name: string]: () => Promise<Bench> } = {
   "quorum-call": async () => (await import("./quorumCall.ts")).quorumCall,
   "all-to-all": async () => (await import("./allToAll.ts")).allToAll,
   paxos: async () => (await import("./paxos.ts")).paxos,
+  link: async () => (await import("./link.ts")).link,
   raw: async () => (await import("./raw.ts")).raw,
   engine: async () => (await import("./engine.ts")).engine,
   proofs: async () => (await import("./proofs.ts")).proofs

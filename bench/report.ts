@@ -7,6 +7,7 @@ import type { Measured, Settings } from "./Bench.ts"
 export interface Result {
   readonly bench: string
   readonly transport: string
+  readonly links: string
   readonly nodes: number
   readonly inflight: number
   readonly payloadBytes: number
@@ -38,6 +39,7 @@ export const resultOf = (settings: Settings, measured: Measured): Result => {
   return {
     bench: settings.bench,
     transport: settings.transport,
+    links: settings.links,
     nodes: settings.nodes,
     inflight: settings.inflight,
     ...(settings.ratePerSec !== undefined && { ratePerSec: settings.ratePerSec }),
@@ -66,8 +68,11 @@ export interface Ratio {
   readonly cpuUsPerOp: number
 }
 
+const nameOf = ({ bench, links }: Result): string =>
+  links === "plaintext" ? bench : `${bench} ${links}`
+
 export const ratioOf = (one: Result, other: Result): Ratio => ({
-  ratio: `${one.bench}/${other.bench}`,
+  ratio: `${nameOf(one)}/${nameOf(other)}`,
   opsPerSec: round(one.opsPerSec / other.opsPerSec, 3),
   cpuUsPerOp: round(one.cpuUsPerOp / other.cpuUsPerOp, 4)
 })
@@ -77,6 +82,7 @@ const COLUMNS: ReadonlyArray<
 > = [
   ["bench", "bench", 0],
   ["transport", "transport", 0],
+  ["links", "links", 0],
   ["nodes", "nodes", 0],
   ["in flight", "inflight", 0],
   ["payload B", "payloadBytes", 0],
@@ -106,7 +112,7 @@ export const tableOf = (results: ReadonlyArray<Result>): string => {
   ]
   const widths = COLUMNS.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
   const lines = rows.map((row) =>
-    row.map((text, i) => (i < 2 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))).join("  ")
+    row.map((text, i) => (i < 3 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))).join("  ")
   )
   const more = results.flatMap((result) => {
     const extra = Object.entries(result).filter(([field]) => !SHOWN.has(field))

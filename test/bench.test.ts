@@ -3,7 +3,7 @@ import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
 import { Load } from "../bench/load.ts"
-import { COMPARED } from "../bench/options.ts"
+import { COMPARISONS } from "../bench/options.ts"
 import { NAMES } from "../bench/registry.ts"
 import { ROOT } from "./support/repo.ts"
 
@@ -33,7 +33,14 @@ const POSITIVE = ["opsPerSec", "p50Us", "p99Us", "cpuUsPerOp", "rssMiB"]
 
 it("a window in which nothing ended waits for the first operation that does", async () => {
   const ends: Array<(failed: boolean) => void> = []
-  const settings = { bench: "raw", transport: "link", nodes: 1, inflight: 2, seconds: 1 } as const
+  const settings = {
+    bench: "raw",
+    transport: "link",
+    links: "plaintext",
+    nodes: 1,
+    inflight: 2,
+    seconds: 1
+  } as const
   const load = new Load(
     { ...settings, ratePerSec: undefined, warmupSeconds: 1, payloadBytes: 0 },
     (done) => void ends.push(done)
@@ -58,6 +65,7 @@ describe("npm run bench", () => {
     ["all-to-all", "link", 4],
     ["paxos", "link", 3],
     ["raw", "link", 3],
+    ["link", "link", 1],
     ["engine", "link", 4],
     ["proofs", "link", 1]
   ])("%s on %s", async (name, transport, nodes) => {
@@ -71,11 +79,18 @@ describe("npm run bench", () => {
     const { code, lines, errors } = await bench("compare", ...MOMENT, "--json")
     expect({ code, errors }).toEqual({ code: 0, errors: "" })
     const found = lines.map((line) => JSON.parse(line))
-    expect(found.slice(0, 3).map((result) => result.bench)).toEqual(COMPARED)
+    expect(found.slice(0, 3).map((result) => result.bench)).toEqual(
+      COMPARISONS["compare"]!.runs.map((run) => run.bench)
+    )
     expect(found.slice(3)).toEqual([
       expect.objectContaining({ ratio: "quorum-call/unary", opsPerSec: expect.any(Number) }),
       expect.objectContaining({ ratio: "quorum-call/raw", cpuUsPerOp: expect.any(Number) })
     ])
+  })
+
+  it.each(["authenticated", "encrypted"])("a quorum call over %s links", async (links) => {
+    const result = await measure("quorum-call", "--links", links, "--inflight", "8")
+    expect(result).toMatchObject({ links, errors: 0 })
   })
 
   it("an open loop measures from when an operation was due", async () => {
@@ -88,7 +103,7 @@ describe("npm run bench", () => {
     const { code, lines, errors } = await bench("raw", ...MOMENT)
     expect(code).toBe(0)
     expect(lines).toHaveLength(2)
-    expect(lines[0]).toMatch(/^bench +transport +nodes .* errors$/)
+    expect(lines[0]).toMatch(/^bench +transport +links +nodes .* errors$/)
     expect(errors).toMatch(/ x .*, Node [\d.]+, commit \w+/)
   })
 
@@ -105,6 +120,8 @@ describe("npm run bench", () => {
     [["raw", "--nodes", "0"], "--nodes is a whole number"],
     [["raw", "--seconds", "soon"], "--seconds is a number of seconds"],
     [["raw", "--transport", "unary"], "raw runs on --transport link"],
+    [["raw", "--links", "encrypted"], "raw runs on --links plaintext"],
+    [["compare-link", "--links", "encrypted"], "leave --links out"],
     [["raw", "--speed", "9"], "bench: Unknown option '--speed'; npm run bench -- --help lists"]
   ])("refuses %j with one line and exit code 2", async (args, what) => {
     const { code, lines, errors } = await bench(...args)

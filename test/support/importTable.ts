@@ -123,6 +123,12 @@ export const TABLE: ReadonlyArray<Row> = [
     packages: ["node:"]
   },
   {
+    floor: "the benchmark of links",
+    files: ["bench/link.ts"],
+    imports: ["bench/**", ...LINK, "src/runtime/**"],
+    packages: [...EFFECT, "node:"]
+  },
+  {
     floor: "tools and benchmarks",
     files: ["tools/**", "bench/**"],
     imports: ["tools/**", "bench/**", "gen/bench/**", "apps/**", "examples/**"],
