@@ -126,8 +126,8 @@ export interface Limits {
    */
   readonly evidenceMax: number
   /**
-   * What a member may send, beside a burst of as much as `rateBurstMs` allows. Beyond it its link
-   * is read later, and nothing of it is lost. More than one core of a node can do.
+   * What a member may send, beside a burst of as much as `rateBurstMs` allows. Beyond it it gets no
+   * more credit for a while, and nothing of it is lost. More than one core of a node can do.
    */
   readonly memberMessagesPerSecond: number
   readonly memberBytesPerSecond: number

@@ -20,8 +20,8 @@ import type { Proofs } from "./proofs.ts"
 
 export interface PenaltyPolicy {
   /**
-   * Who sends more than its rate. `throttle`: a member's link is read no further for a while; a
-   * client's calls are `overloaded`. `disconnect`: also, a client that goes on all the same is cut.
+   * Who sends more than its rate. `throttle`: a member gets no more credit for a while; a client's
+   * calls are `overloaded`. `disconnect`: also, a client that goes on all the same is cut.
    */
   readonly onSpam: "report" | "throttle" | "disconnect"
   /** A member that does, again and again, what no correct one does. */
@@ -66,7 +66,7 @@ export const bytesOf = (message: PeerMessage | ClientMessage): number =>
 
 /** What the rim has to do. */
 export type Penalty =
-  /** Reads the link no further until then; nothing of it is lost. */
+  /** Gives the link no more credit until then; nothing of it is lost. */
   | { readonly kind: "slow"; readonly member: NodeId; readonly untilMs: number }
   /** Ends the link; until then {@link Penalties.refuses} others. */
   | {

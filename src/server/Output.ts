@@ -61,7 +61,7 @@ export type Fault =
   | "equivocation"
   /** What it said on its link is no frame, or more than it was granted. */
   | "bad_link"
-  /** It sends on and on while its link is not read. */
+  /** It sends on and on though it is granted nothing more. */
   | "spam"
 
 export type Report =

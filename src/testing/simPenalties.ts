@@ -18,12 +18,12 @@ export interface SimPenaltiesOptions {
 /** Does what the penalties of one node ask, through all its lives. */
 export class SimPenalties {
   readonly #options: SimPenaltiesOptions
-  /** What came from members whose links are read later, in order. */
+  /** What came from members that are slowed down, in order: here there is no credit to withhold. */
   readonly #held = new Map<Endpoint, Array<() => void>>()
   /** Members that were cut off, each time. */
   readonly cut: Array<NodeId> = []
   readonly clientsCut: Array<Endpoint> = []
-  /** How long each member's link was read later, in all. */
+  /** How long each member was slowed down, in all. */
   readonly slowedMs = new Map<NodeId, number>()
 
   constructor(options: SimPenaltiesOptions) {

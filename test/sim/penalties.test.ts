@@ -80,7 +80,9 @@ describe("with every fault on, and penalties at their strictest", () => {
         expect(run.failure, `seed ${seed}`).toBeUndefined()
         most = Math.max(most, slowedMs(run) / run.virtualMs)
       }
-      console.log(`${name}: a link was read later for at most ${Math.round(most * 100)} % of a run`)
+      console.log(
+        `${name}: a member was slowed down for at most ${Math.round(most * 100)} % of a run`
+      )
       expect(most).toBeLessThan(0.5)
     }
   )

@@ -131,6 +131,12 @@ const hostFamilies = (host: MeteredHost, labels: Labels): ReadonlyArray<Family> 
       samples: samplesOf(host.counters, "what", labels)
     },
     {
+      name: "quorate_node_penalties_total",
+      help: "What was done about those who send too much, or what no correct member does.",
+      type: "counter",
+      samples: samplesOf(host.core.penalties.counters, "what", labels)
+    },
+    {
       name: "quorate_node_clients",
       help: "Clients connected now.",
       type: "gauge",
