@@ -2,6 +2,17 @@
 export const hexOf = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
 
+const HEX = /^([0-9a-f]{2})*$/
+/** The bytes that {@link hexOf} writes so; `undefined`: it is none. */
+export const bytesOfHex = (hex: string): Uint8Array | undefined => {
+  if (!HEX.test(hex)) return undefined
+  const bytes = new Uint8Array(hex.length / 2)
+  for (let i = 0; i < bytes.length; i++) {
+    bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16)
+  }
+  return bytes
+}
+
 /** No bytes: shared, since nobody can write into it. */
 export const NO_BYTES: Uint8Array = new Uint8Array(0)
 

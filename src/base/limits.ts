@@ -31,6 +31,12 @@ export interface Limits {
   readonly keepAliveMs: number
   /** A link on which nothing came for this time is dead. */
   readonly silenceMsMax: number
+  /** Frames of a link on the unary transport that are not answered. The sender waits beyond it. */
+  readonly unaryInFlight: number
+  /** One without an answer for so long breaks its link. */
+  readonly unaryTimeoutMs: number
+  /** `keepAliveMs` of such a link, whose ends learn by calls alone that it broke. */
+  readonly unaryKeepAliveMs: number
   /** A link is replaced by a new one, with new keys, after this time, or this much sent. */
   readonly linkAgeMsMax: number
   readonly streamBytesMax: number
@@ -227,6 +233,9 @@ export const LIMITS: Limits = {
   backlogBytesMax: 262_144,
   keepAliveMs: 15_000,
   silenceMsMax: 45_000,
+  unaryInFlight: 64,
+  unaryTimeoutMs: 5_000,
+  unaryKeepAliveMs: 2_000,
   linkAgeMsMax: 86_400_000,
   streamBytesMax: 1_073_741_824,
   cursorBytesMax: 4_194_304,
@@ -313,6 +322,8 @@ export const checkLimits = (l: Limits): void => {
   assert(l.fragmentBytes + 1024 <= l.batchBytesMax, "a frame must hold a fragment")
   assert(l.creditBytes >= 4 * (l.batchBytesTarget + l.fragmentBytes), "credit must hold batches")
   assert(l.silenceMsMax >= 2 * l.keepAliveMs, "a live link must be heard in time")
+  assert(l.silenceMsMax >= 2 * l.unaryKeepAliveMs, "a live link must be heard in time")
+  assert(4 * (l.bodyBytesMax + 1024) <= 3 * l.creditBytes, "a word must go whole, as one call")
   assert(l.cursorBytesMax + 2 * l.batchBytesMax <= l.linkBytes, "words alone must never cut a link")
   assert(l.cursorBytesMax >= l.bodyBytesMax, "the cursor must be able to send the largest word")
   assert(l.tailBytesMax >= 2 * l.cursorBytesMax, "the tail must hold what is on the way to a peer")

@@ -11,6 +11,7 @@ import type { Goodbye } from "./goodbye.ts"
 import type { Hello } from "./groupHello.ts"
 import type { LinkSession } from "./handshake.ts"
 import { isControl, Outbox } from "./outbox.ts"
+import type { UnaryEnds } from "./unaryCall.ts"
 
 /** What a group's node or client is to its channels. None of these may throw. */
 export interface ChannelPort {
@@ -41,6 +42,7 @@ export interface ChannelLink {
   readonly limits: Limits
   readonly remote: string
   readonly session: LinkSession | undefined
+  readonly unary: UnaryEnds | undefined
   /** Has the link ask for what this channel has to say. */
   readonly offer: (channel: Channel) => void
   /** It is over, and hears nothing more. */
@@ -124,6 +126,10 @@ export class Channel {
   /** What the hosts' handshake has led to. */
   get session(): LinkSession | undefined {
     return this.link.session
+  }
+  /** Present: the link is one of unary calls, between these members. */
+  get unary(): UnaryEnds | undefined {
+    return this.link.unary
   }
   /** Bytes queued or sent that the peer has not acknowledged. */
   get unacknowledgedBytes(): number {

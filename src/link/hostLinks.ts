@@ -13,12 +13,16 @@ import type { Hello } from "./groupHello.ts"
 import type { Handshake } from "./handshake.ts"
 import type { Clock, Connection, ConnectionEvents } from "./ports.ts"
 import { StreamLink } from "./streamLink.ts"
+import type { UnaryEnds } from "./unaryCall.ts"
+import { unaryLimits } from "./unaryLink.ts"
 
 /** Where a host is, and the handshake of links to it. Of equal `name` there is one link. */
 export interface Target {
   /** Address, strength and expected key in one. */
   readonly name: string
   readonly address: string
+  /** Present: by unary calls, which are between these two; absent: by a stream. */
+  readonly unary?: UnaryEnds
   readonly handshake: () => Handshake
 }
 
@@ -28,7 +32,7 @@ export interface HostLinksOptions {
   /** A whole number from 0 to below - 1. */
   readonly random: (below: number) => number
   /** Tells what goes wrong to `closed`, never within the call. */
-  readonly dial: (address: string, events: ConnectionEvents) => Connection
+  readonly dial: (address: string, events: ConnectionEvents, unary?: UnaryEnds) => Connection
   /** Of links that others dial; absent: nobody may. */
   readonly accepting?: () => Handshake
   /** Call `flush` at the end of the turn. */
@@ -237,7 +241,7 @@ export class HostLinks {
   accept(connection: Connection): ConnectionEvents {
     const { accepting } = this.options
     assert(accepting !== undefined, "a host that takes no links does not listen")
-    const link = this.makeLink(undefined, accepting(), connection.remote)
+    const link = this.makeLink(undefined, accepting(), connection)
     if (this.stopping !== undefined) link.core.close(this.stopping)
     link.begin(connection)
     link.flush()
@@ -279,17 +283,24 @@ export class HostLinks {
 
   /** For lines. */
   dial(line: Line, target: Target): StreamLink {
-    const link = this.makeLink(line, target.handshake(), target.address)
-    link.begin(this.options.dial(target.address, link.events))
+    const { address, unary } = target
+    const link = this.makeLink(line, target.handshake(), { remote: address, unary })
+    link.begin(this.options.dial(address, link.events, unary))
     return link
   }
 
-  private makeLink(line: Line | undefined, handshake: Handshake, remote: string): StreamLink {
-    const { limits, clock, wake, broke } = this.options
+  private makeLink(
+    line: Line | undefined,
+    handshake: Handshake,
+    { remote, unary }: { readonly remote: string; readonly unary?: UnaryEnds | undefined }
+  ): StreamLink {
+    const { clock, wake, broke } = this.options
+    const limits = unary === undefined ? this.options.limits : unaryLimits(this.options.limits)
     let wasOpen = false
     const link: StreamLink = new StreamLink(
       {
         limits,
+        unary,
         nowMs: clock.nowMs,
         offered: (theirs) =>
           line === undefined

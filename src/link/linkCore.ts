@@ -10,6 +10,7 @@ import { mark } from "../base/mark.ts"
 import { Writer } from "../base/wire.ts"
 import { Channel, type ChannelLink, type ChannelPort, type LinkEnd, textOf } from "./channel.ts"
 import { Fifo } from "./fifo.ts"
+import { Flights } from "./flights.ts"
 import {
   decodeFrame,
   encodeFrame,
@@ -26,12 +27,15 @@ import { isControl } from "./outbox.ts"
 import type { Packet } from "./ports.ts"
 import { Pulse } from "./pulse.ts"
 import { Turns } from "./turns.ts"
+import type { UnaryEnds } from "./unaryCall.ts"
 
 export interface LinkOptions {
   readonly limits: Limits
   /** For people: the other end. */
   readonly remote: string
   readonly handshake: Handshake
+  /** The connection is one of calls, which answers each frame: frames acknowledge nothing. */
+  readonly unary?: UnaryEnds | undefined
   /** The handshake is done: channels may open. */
   readonly opened: (session: LinkSession) => void
   /** The other side, which dialled, opens a channel: whose it is, or why there is none. */
@@ -40,13 +44,6 @@ export interface LinkOptions {
   readonly wake: () => void
   /** A whole batch is to be flushed, so that both sides work at once. */
   readonly hurry: () => void
-}
-
-/** A frame of a channel that counts, not acknowledged yet. */
-interface Flight {
-  readonly sequence: number
-  readonly channel: Channel
-  readonly bytes: number
 }
 
 /** A bare acknowledgement is due, even within a turn, once this share of `linkBytes` came in. */
@@ -68,13 +65,10 @@ export class LinkCore implements ChannelLink {
   private readonly turns = new Turns<Channel>()
   /** Of channels that were not taken. */
   private readonly refusals = new Fifo<{ readonly channel: number; readonly goodbye: Goodbye }>()
-  private readonly flights = new Fifo<Flight>()
-  /** Sequences. Invariant: acknowledged <= sent. */
+  /** Sequences. Invariant: flights.acknowledged <= sent. */
+  private readonly flights: Flights
   private sent = 0
-  private acknowledged = 0
   private received = 0
-  /** Invariant: the bytes of `flights`. */
-  private bytesOpen = 0
   /** Received in frames with messages since the last frame of ours, which acknowledged the rest. */
   private bytesUntold = 0
   private ackDue = false
@@ -83,6 +77,7 @@ export class LinkCore implements ChannelLink {
   constructor(options: LinkOptions) {
     this.options = options
     this.limits = options.limits
+    this.flights = new Flights(options.unary !== undefined)
     this.pulse = new Pulse(options.limits)
     const parts = options.handshake.start()
     if (parts !== undefined) this.parts.push(parts)
@@ -104,9 +99,12 @@ export class LinkCore implements ChannelLink {
   get session(): LinkSession | undefined {
     return this.agreed
   }
+  get unary(): UnaryEnds | undefined {
+    return this.options.unary
+  }
   /** Of channels' frames. */
   get unacknowledgedBytes(): number {
-    return this.bytesOpen
+    return this.flights.bytes
   }
   get channelCount(): number {
     return this.channels.size
@@ -150,15 +148,18 @@ export class LinkCore implements ChannelLink {
       mark("link: gap")
       return this.malformed(`frame ${frame.sequence} where ${this.received + 1} was due`)
     }
-    if (frame.acknowledged < this.acknowledged || frame.acknowledged > this.sent) {
-      return this.malformed(
-        `acknowledgement ${frame.acknowledged}, not in ${this.acknowledged} to ${this.sent}`
-      )
-    }
+    const fault = this.flights.fault(frame.acknowledged, this.sent)
+    if (fault !== undefined) return this.malformed(fault)
     this.pulse.took()
     this.received = frame.sequence
-    this.onAcknowledged(frame.acknowledged)
+    if (!this.flights.answered) this.onAcknowledged(frame.acknowledged)
     this.onFrame(frame, bytes.length)
+  }
+
+  /** All up to this frame were handed on, says the connection, which tells so of each. */
+  onAnswered(sequence: number): void {
+    assert(this.flights.answered && sequence <= this.sent, "what was sent is answered")
+    if (sequence > this.flights.acknowledged) this.onAcknowledged(sequence)
   }
 
   /** Every `tickMs`: what came in is acknowledged, a silent link says it lives, a dead one ends. */
@@ -196,7 +197,7 @@ export class LinkCore implements ChannelLink {
   }
 
   private get room(): boolean {
-    return this.bytesOpen < this.limits.linkBytes - this.limits.batchBytesMax
+    return this.flights.bytes < this.limits.linkBytes - this.limits.batchBytesMax
   }
 
   private nextFrame(): Uint8Array | undefined {
@@ -234,9 +235,7 @@ export class LinkCore implements ChannelLink {
       out.kind === "fragment" ||
       (out.kind === "messages" && !out.messages.every(isControl))
     if (!counts) return frame
-    channel.onSent(frame.length)
-    this.bytesOpen += frame.length
-    this.flights.push({ sequence: this.sent, channel, bytes: frame.length })
+    this.flights.push(this.sent, channel, frame.length)
     return frame
   }
 
@@ -263,8 +262,9 @@ export class LinkCore implements ChannelLink {
     if (content.kind === "handshake") return this.onHandshake(content.parts)
     if (this.state !== "open") return this.malformed("a frame before the link is open")
     if (content.channel === LINK_CHANNEL) return
-    if (content.kind === "messages" && content.messages.length > 0) this.bytesUntold += bytes
-    if (content.kind === "fragment") this.bytesUntold += bytes
+    const speaks = content.kind === "messages" && content.messages.length > 0
+    const asks = speaks || content.kind === "fragment"
+    if (asks && !this.flights.answered) this.bytesUntold += bytes
     const fault = this.onChannel(content, credit, bytes)
     if (fault !== undefined) this.malformed(fault)
   }
@@ -335,13 +335,7 @@ export class LinkCore implements ChannelLink {
 
   private onAcknowledged(acknowledged: number): void {
     const { room } = this
-    this.acknowledged = acknowledged
-    for (let flight = this.flights.peek(); flight !== undefined; flight = this.flights.peek()) {
-      if (flight.sequence > acknowledged) break
-      this.bytesOpen -= flight.bytes
-      flight.channel.onAcknowledged(flight.bytes)
-      this.flights.shift()
-    }
+    this.flights.acknowledge(acknowledged)
     if (room || !this.room) return
     for (const channel of this.channels.values()) this.offer(channel)
   }
@@ -378,7 +372,7 @@ export class LinkCore implements ChannelLink {
     this.begin()
     header.clear()
     header.reserve(FRAME_HEADER_BYTES_MAX)
-    writeHeader(header, { sequence: this.sent, acknowledged: this.received, channel, credit })
+    writeHeader(header, { sequence: this.sent, acknowledged: this.told, channel, credit })
     const head = header.take()
     const start = FRAME_HEADER_BYTES_MAX - head.length
     batch.set(head, start)
@@ -387,7 +381,11 @@ export class LinkCore implements ChannelLink {
 
   private control(content: FrameContent, credit = 0): Uint8Array {
     this.begin()
-    return encodeFrame({ sequence: this.sent, acknowledged: this.received, credit, content })
+    return encodeFrame({ sequence: this.sent, acknowledged: this.told, credit, content })
+  }
+
+  private get told(): number {
+    return this.flights.answered ? 0 : this.received
   }
 
   private begin(): void {

@@ -2,6 +2,7 @@
  * What the pure cores need of the world. The rim implements these over Node, the simulator over
  * virtual time; nothing in src/link or src/server reaches further.
  */
+import type { UnaryEnds } from "./unaryCall.ts"
 
 export interface Clock {
   /** Milliseconds since 1970, an integer that never goes back. */
@@ -122,6 +123,8 @@ export interface ConnectionEvents {
    * here. It stops, is reloaded, or the connection was used long enough. This stream lives on.
    */
   readonly leaving: (why: string) => void
+  /** Of connections that answer each packet: all up to this one, from 1, were handed on there. */
+  readonly answered?: (sequence: number) => void
   /** Once, whoever ended it, and never within a call of `send` or `close`. */
   readonly closed: (reason: string) => void
 }
@@ -130,6 +133,8 @@ export interface ConnectionEvents {
 export interface Connection {
   /** For people: the other end. */
   readonly remote: string
+  /** Present: it is one of unary calls, which answer each packet; a link of one group. */
+  readonly unary?: UnaryEnds
   /** Sent and not yet taken by the socket. */
   readonly backlogBytes: number
   /** Queues one packet; packets leave in order. Nothing happens after `close`. */

@@ -6,9 +6,12 @@ import type { Hello } from "./groupHello.ts"
 import { LinkCore } from "./linkCore.ts"
 import type { Handshake } from "./handshake.ts"
 import type { Connection, ConnectionEvents } from "./ports.ts"
+import type { UnaryEnds } from "./unaryCall.ts"
 
 export interface LinkOwner {
   readonly limits: Limits
+  /** Where the connection is one of calls. */
+  readonly unary: UnaryEnds | undefined
   readonly nowMs: () => number
   readonly offered: (theirs: Hello, link: StreamLink) => ChannelPort | Goodbye
   readonly opened: (link: StreamLink) => void
@@ -38,6 +41,7 @@ export class StreamLink {
       limits: owner.limits,
       remote,
       handshake,
+      unary: owner.unary,
       opened: () => {
         this.connection?.trust()
         owner.opened(this)
@@ -56,6 +60,7 @@ export class StreamLink {
     },
     drained: () => this.push(),
     leaving: () => this.owner.leaving(this),
+    answered: (sequence) => this.core.onAnswered(sequence),
     closed: (reason) => {
       this.core.broken(reason)
       this.settle()

@@ -2,7 +2,7 @@
  * The context of a trace: id of the trace (16 bytes), of the span that goes before (8), flags (1).
  * @source https://www.w3.org/TR/trace-context, "traceparent"
  */
-import { hexOf } from "../base/bytes.ts"
+import { bytesOfHex, hexOf } from "../base/bytes.ts"
 import { TRACE_BYTES } from "../server/Message.ts"
 
 const SPAN_AT = 16
@@ -28,8 +28,8 @@ export const traceContext = (ids: {
   readonly spanId: string
 }): Uint8Array | undefined => {
   if (!IDS.test(`${ids.traceId} ${ids.spanId}`)) return undefined
-  const context = bytesOf(`${ids.traceId}${ids.spanId}01`)
-  return isTraced(context) ? context : undefined
+  const context = bytesOfHex(`${ids.traceId}${ids.spanId}01`)
+  return context !== undefined && isTraced(context) ? context : undefined
 }
 
 export const traceparent = (context: Uint8Array): string =>
@@ -40,11 +40,6 @@ export const readTraceparent = (header: unknown): Uint8Array | undefined => {
   if (typeof header !== "string") return undefined
   const found = TRACEPARENT.exec(header)
   if (found === null || (header.startsWith("00-") && found[4] !== undefined)) return undefined
-  const context = bytesOf(`${found[1]}${found[2]}${found[3]}`)
-  return isTraced(context) ? context : undefined
+  const context = bytesOfHex(`${found[1]}${found[2]}${found[3]}`)
+  return context !== undefined && isTraced(context) ? context : undefined
 }
-
-const bytesOf = (hex: string): Uint8Array =>
-  Uint8Array.from({ length: TRACE_BYTES }, (_, i) =>
-    Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16)
-  )

@@ -10,8 +10,13 @@ import type { Http2Stream } from "node:http2"
 import { constants } from "node:http2"
 import type { Duplex } from "node:stream"
 import type { Limits } from "../../base/limits.ts"
+import {
+  BATCH_FIELD_BYTES_MAX,
+  BATCH_FRAME_FIELD,
+  BATCH_TAG_FIELD,
+  decodeBatch
+} from "../../link/batch.ts"
 import type { Connection, ConnectionEvents, Packet } from "../../link/ports.ts"
-import { TAG_BYTES } from "../../link/sealing.ts"
 import { errorCodeText, networkErrorText } from "./http2Sessions.ts"
 
 export const LINK_PATH = "/quorate.v1.Peer/Link"
@@ -19,10 +24,6 @@ export const LINK_CONTENT_TYPE = "application/connect+proto"
 
 /** Flags and length of a Connect message. */
 const PREFIX_BYTES = 5
-/** Numbers and wire types of Batch's fields; what they add to a frame at most, tag included. */
-const BATCH_FRAME_FIELD = 0x0a
-const BATCH_TAG_FIELD = 0x12
-const FIELD_BYTES_MAX = 6 + 2 + TAG_BYTES
 const FLAG_END = 2
 /** An error in an end of stream is cut here. */
 const END_BYTES_MAX = 65_536
@@ -62,7 +63,7 @@ export class FrameStream implements Connection {
     this.options = options
     this.remote = options.remote
     const reader = new MessageReader({
-      bytesMax: options.limits.handshakeFrameBytesMax + FIELD_BYTES_MAX,
+      bytesMax: options.limits.handshakeFrameBytesMax + BATCH_FIELD_BYTES_MAX,
       message: (flags, bytes) => this.onMessage(flags, bytes),
       tooLarge: (bytes) => this.fail(`a message of ${bytes} bytes`)
     })
@@ -80,12 +81,12 @@ export class FrameStream implements Connection {
 
   send(packet: Packet): void {
     if (this.closing || this.over) return
-    this.stream.write(encodeBatch(packet), this.onTaken)
+    this.stream.write(encodeMessage(packet), this.onTaken)
   }
 
   trust(): void {
     this.settle()
-    this.reader.bytesMax = this.options.limits.batchBytesMax + FIELD_BYTES_MAX
+    this.reader.bytesMax = this.options.limits.batchBytesMax + BATCH_FIELD_BYTES_MAX
   }
 
   close(): void {
@@ -157,7 +158,7 @@ const closeText = (code: number): string =>
     : `the stream was reset (${errorCodeText(code)})`
 
 /** Prefix, fields, frame and tag in one piece: one write. */
-const encodeBatch = ({ frame, tag }: Packet): Uint8Array => {
+const encodeMessage = ({ frame, tag }: Packet): Uint8Array => {
   const lengthBytes = varintBytes(frame.length)
   const tagBytes = tag === undefined ? 0 : 2 + tag.length
   const length = 1 + lengthBytes + frame.length + tagBytes
@@ -186,27 +187,6 @@ const varintBytes = (value: number): number => {
   let bytes = 1
   for (let rest = value; rest >= 0x80; rest >>>= 7) bytes++
   return bytes
-}
-
-/** The packet in a Batch: its two fields, once each, or absent where they are empty. */
-const decodeBatch = (bytes: Uint8Array): Packet | undefined => {
-  if (bytes.length === 0) return { frame: bytes }
-  if (bytes[0] !== BATCH_FRAME_FIELD) return undefined
-  let length = 0
-  let at = 1
-  for (let shift = 0; ; shift += 7) {
-    const byte = bytes[at++]
-    if (byte === undefined || shift > 28) return undefined
-    length += (byte & 0x7f) * 2 ** shift
-    if (byte < 0x80) break
-  }
-  const end = at + length
-  if (end > bytes.length) return undefined
-  const frame = bytes.subarray(at, end)
-  if (end === bytes.length) return { frame }
-  const tagged = bytes[end] === BATCH_TAG_FIELD && bytes[end + 1] === TAG_BYTES
-  if (!tagged || end + 2 + TAG_BYTES !== bytes.length) return undefined
-  return { frame, tag: bytes.subarray(end + 2) }
 }
 
 const endText = (bytes: Uint8Array): string => {
