@@ -11,7 +11,7 @@ import type { UnaryEnds } from "./unaryCall.ts"
 export interface LinkOwner {
   readonly limits: Limits
   /** Where the connection is one of calls. */
-  readonly unary: UnaryEnds | undefined
+  readonly unary?: UnaryEnds | undefined
   readonly nowMs: () => number
   readonly offered: (theirs: Hello, link: StreamLink) => ChannelPort | Goodbye
   readonly opened: (link: StreamLink) => void
