@@ -24,7 +24,8 @@ const fronted = async (name: ProxyName) => {
   const cluster = await BroadcastCluster.start({
     listen: proxy.addresses(7000),
     before: proxy.addresses(7400),
-    tls: { before: true }
+    tls: { before: true },
+    member: { sharedAddress: true }
   })
   const strangers = `localhost:${proxy.address(7400).split(":")[1]}`
   return { cluster, strangers }

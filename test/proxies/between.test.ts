@@ -7,10 +7,14 @@ import { listen, Side } from "../support/connections.ts"
 import { watchLinks } from "../support/linkWatch.ts"
 import { type Changes, IDLE_1S, PROXIES, StockProxy, type ProxyName } from "../support/proxies.ts"
 
+/** Of a node that only a proxy reaches. */
+const BEHIND = { sharedAddress: true }
+
 const proxied = async (name: ProxyName, changes: Changes = []) => {
   const proxy = await StockProxy.start(name, "between", { changes })
   const between = proxy.addresses(7000)
-  const cluster = await BroadcastCluster.start({ between, listen: proxy.addresses(7100) })
+  const listen = proxy.addresses(7100)
+  const cluster = await BroadcastCluster.start({ between, listen, member: BEHIND })
   return { proxy, cluster }
 }
 /** Of four nodes to each other, and of one client to them. */
@@ -123,7 +127,11 @@ it("haproxy with TLS to it and mutual TLS to the nodes carries calls", async () 
     between: haproxy.addresses(7400),
     listen: haproxy.addresses(7100),
     tls: { between: true, before: true },
-    member: { tls, listenTls: { cert: node.cert, key: node.key, clientCa: authority.file } }
+    member: {
+      ...BEHIND,
+      tls,
+      listenTls: { cert: node.cert, key: node.key, clientCa: authority.file }
+    }
   })
   for (const transport of ["link", "unary"] as const) {
     await cluster.client({ transport, tls }).load(50)

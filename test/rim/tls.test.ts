@@ -14,8 +14,10 @@ import {
   type CarrierOptions,
   makeConnectCarrier
 } from "../../src/runtime/platform-node/connectCarrier.ts"
+import { openUnaryChannel } from "../../src/runtime/platform-node/unaryCarrier.ts"
 import type { DialTls, ListenTls } from "../../src/runtime/platform-node/tls.ts"
 import { carrierTls, makeAuthority, testCertificate } from "../support/certificates.ts"
+import { helloOf } from "../support/link.ts"
 import { address, door, Side } from "../support/connections.ts"
 
 const other = makeAuthority()
@@ -129,6 +131,35 @@ describe("a dialler is told", () => {
       assert.match(await failure(at, KNOWN, limits), /no HTTP\/2 came within 50 ms/)
     }
   })
+})
+
+it("a client on the unary transport is told as well", async () => {
+  const limits = { ...LIMITS, helloTimeoutMs: 50 }
+  const silent = await serve(createServer((socket) => void socket.resume()))
+  const expired = await listening(authority.issue(undefined, -1).pem)
+  for (const [at, expected] of [
+    [silent, /no HTTP\/2 came within 50 ms/],
+    [`https://${silent}`, /no HTTP\/2 came within 50 ms/],
+    [`https://${expired.at}`, /its certificate has expired/]
+  ] as const) {
+    const why = await new Promise<string>((down) => {
+      const channel = openUnaryChannel(
+        {
+          address: at,
+          hello: helloOf(0),
+          limits,
+          check: () => undefined,
+          methodName: () => undefined,
+          up: () => {},
+          down,
+          reply: () => {}
+        },
+        KNOWN
+      )
+      onTestFinished(() => channel.close())
+    })
+    assert.match(why, expected)
+  }
 })
 
 describe("a listener tells of", () => {

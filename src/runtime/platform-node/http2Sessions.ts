@@ -59,6 +59,8 @@ export const openSession = (address: string, limits: Limits, tls: DialTls = {}):
   })
   const late = setTimeout(() => {
     session.destroy(new Error(`no HTTP/2 came within ${limits.helloTimeoutMs} ms`))
+    // Else the session is over once its socket is, and that waits for the other side.
+    socket.destroy()
   }, limits.helloTimeoutMs)
   session.once("remoteSettings", () => {
     state = "begun"
