@@ -22,6 +22,8 @@ describe("a fetch", () => {
     const world = fetched([honest, honest, honest], 500)
     expect(world.ended).toEqual(done)
     for (const peer of [1, 2, 3]) expect(world.gave.get(peer)).toBeGreaterThan(1_200)
+    expect(world.core.size).toEqual({ fetches: 0, bytes: 5_050, asks: 0 })
+    world.run(TINY.fetchIdleMs)
     expect(world.core.size).toEqual({ fetches: 0, bytes: 0, asks: 0 })
   })
 
@@ -175,7 +177,7 @@ describe("a peer that is away", () => {
   })
 })
 
-describe("a fetch that failed", () => {
+describe("a fetch that is over", () => {
   const half = (): FetchWorld => {
     const world = new FetchWorld()
     const some: Habit = (ask, given) => (ask.offset < 2_500 ? given : undefined)
@@ -185,7 +187,7 @@ describe("a fetch that failed", () => {
     return world
   }
 
-  it("leaves its chunks to the next one of the same digest", () => {
+  it("in vain leaves its chunks to the next one of the same digest", () => {
     const world = half()
     world.start(blob, world.peers(blob, [honest], 2))
     world.run(1_000)
@@ -202,6 +204,15 @@ describe("a fetch that failed", () => {
     world.run(1_000)
     expect(world.ended[1]).toEqual(["a", moved])
     expect(world.core.counters).toMatchObject({ reused: 25 })
+  })
+
+  it("and one that did not leave them alike: a newer state costs what changed", () => {
+    const world = fetched([honest], 1_000)
+    const changed = blobOf(blob.bytes.with(2_222, 255).with(4_444, 255), TINY.fetchChunkBytes)
+    world.start(changed, world.peers(changed, [honest], 2))
+    world.run(100)
+    expect(world.ended[1]).toEqual(["a", changed.bytes])
+    expect(world.core.counters).toMatchObject({ chunks: 53, reused: 49 })
   })
 
   it("is forgotten after a while", () => {

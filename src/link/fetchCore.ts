@@ -1,8 +1,8 @@
 /**
  * Fetches blobs from several peers at once, range by range. Each chunk is checked against the
  * blob's digest as it comes: a peer that lies is found at its first bad chunk and asked no more,
- * a slow one holds up its own ranges only. What has come stays while peers come and go, and what a
- * fetch that failed had is taken into the next one, chunk by chunk.
+ * a slow one holds up its own ranges only. What has come stays while peers come and go, and is taken
+ * into the next fetch, chunk by chunk.
  */
 import { listBytes, type Sha256 } from "../base/blob.ts"
 import { bytesEqual } from "../base/bytes.ts"
@@ -36,7 +36,7 @@ export type FetchResult = FetchAnswer | { readonly kind: "unreachable" }
 export interface FetchPorts {
   /** Never answers within the call. */
   readonly ask: (ask: FetchAsk) => void
-  /** Once for each fetch: its bytes, which are the receiver's own, or why there are none. */
+  /** Once for each fetch: its bytes, which nobody may write into, or why there are none. */
   readonly ended: (key: string, result: Uint8Array | string) => void
   readonly sha256: Sha256
 }
@@ -64,8 +64,8 @@ export class FetchCore {
   private readonly limits: CoreLimits
   private readonly ports: FetchPorts
   private readonly blobs = new Map<string, IncomingBlob>()
-  /** What fetches that failed had, by key. */
-  private readonly failed = new Map<string, { readonly parts: Parts; readonly atMs: number }>()
+  /** What the last fetch under a key had: the next one may need the same, or nearly. */
+  private readonly earlier = new Map<string, { readonly parts: Parts; readonly atMs: number }>()
   private readonly asked = new Map<number, Asked>()
   private readonly bucket: TokenBucket
   private lastId = 0
@@ -85,8 +85,8 @@ export class FetchCore {
     let blob = this.blobs.get(key)
     if (blob === undefined || !bytesEqual(blob.digest, wanted.digest)) {
       if (blob !== undefined) this.end(blob, nowMs)
-      blob = new IncomingBlob(key, wanted, this.failed.get(key)?.parts, nowMs)
-      this.failed.delete(key)
+      blob = new IncomingBlob(key, wanted, this.earlier.get(key)?.parts, nowMs)
+      this.earlier.delete(key)
       this.blobs.set(key, blob)
     }
     blob.offered(wanted.from)
@@ -120,15 +120,15 @@ export class FetchCore {
       late.add(asked.source)
     }
     for (const source of late) this.timedOut(source)
-    for (const [key, { atMs }] of this.failed) {
-      if (nowMs - atMs >= this.limits.fetchIdleMs) this.failed.delete(key)
+    for (const [key, { atMs }] of this.earlier) {
+      if (nowMs - atMs >= this.limits.fetchIdleMs) this.earlier.delete(key)
     }
     for (const blob of [...this.blobs.values()]) this.turn(blob, nowMs)
   }
 
   /** Fetches under way, their bytes, and what is asked for; for bounds and tests. */
   get size(): { readonly fetches: number; readonly bytes: number; readonly asks: number } {
-    const parts = [...this.failed.values()].map((failed) => failed.parts)
+    const parts = [...this.earlier.values()].map((kept) => kept.parts)
     for (const { kept } of this.blobs.values()) parts.push(...kept)
     const bytes = parts.reduce((sum, part) => sum + part.bytes.length, 0)
     return { fetches: this.blobs.size, bytes, asks: this.asked.size }
@@ -204,7 +204,6 @@ export class FetchCore {
     if (this.blobs.get(blob.key) !== blob) return
     if (blob.whole) {
       this.end(blob, nowMs)
-      this.failed.delete(blob.key)
       return this.ports.ended(blob.key, blob.parts!.bytes)
     }
     const sources = [...blob.sources.values()].filter(({ gone }) => gone === undefined)
@@ -269,7 +268,7 @@ export class FetchCore {
     this.blobs.delete(blob.key)
     for (const [id, asked] of this.asked) if (asked.blob === blob) this.asked.delete(id)
     const [parts] = blob.kept
-    if (parts !== undefined) this.failed.set(blob.key, { parts, atMs: nowMs })
+    if (parts !== undefined) this.earlier.set(blob.key, { parts, atMs: nowMs })
   }
 }
 

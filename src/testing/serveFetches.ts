@@ -29,7 +29,7 @@ export const servedBy =
   }
 
 /** What a member that lies gives instead. */
-const lyingAnswer = (random: Prng, answer: FetchAnswer): FetchAnswer | undefined => {
+export const lyingAnswer = (random: Prng, answer: FetchAnswer): FetchAnswer | undefined => {
   if (random.chance(200)) return undefined
   if (random.chance(200)) return { kind: "later", waitMs: random.below(10_000) }
   if (answer.kind !== "given") return { kind: "given", bytes: garbled(random, new Uint8Array(99)) }

@@ -3,9 +3,11 @@ import { afterEach, describe, expect, it, vi } from "vitest"
 import { Paxos } from "../../apps/paxos/protocol.ts"
 import { FetchCore } from "../../src/link/fetchCore.ts"
 import type { FetchAnswer } from "../../src/link/fetchStore.ts"
+import { Prng } from "../../src/base/prng.ts"
 import { IncomingBlob } from "../../src/link/incomingBlob.ts"
 import type { Decorate, SimulationParts, SimulationRun } from "../../src/testing/index.ts"
 import { choicesOf, simulate } from "../../src/testing/index.ts"
+import { lyingAnswer } from "../../src/testing/serveFetches.ts"
 import { seedsOf } from "../support/seeds.ts"
 import { apart, type Group, PAXOS, TINY } from "./watched.ts"
 
@@ -93,6 +95,15 @@ describe("a state of several messages", { timeout: 600_000 }, () => {
 
   it("is fetched from who does not lie", () => {
     each({ fetch: lies })
+    expect(counts.lied).toBeGreaterThan(0)
+  })
+
+  it("is fetched from who does not lie in any way", () => {
+    const random = new Prng(7)
+    each({
+      fetch: (answer, node) =>
+        node === 1 || random.chance(500) ? answer : lyingAnswer(random, answer)
+    })
     expect(counts.lied).toBeGreaterThan(0)
   })
 

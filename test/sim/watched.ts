@@ -48,6 +48,7 @@ export const TINY = {
   batchBytesMax: 16_384,
   batchBytesTarget: 1024,
   fragmentBytes: 4096,
+  creditBytes: 32_768,
   linkBytes: 131_072,
   cursorBytesMax: 8192,
   tailBytesMax: 16_384,
