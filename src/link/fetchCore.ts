@@ -1,7 +1,7 @@
 /**
  * Fetches blobs from several peers at once, range by range. Each chunk is checked against the
- * blob's digest as it comes: a peer that lies is found at its first bad chunk and asked no more,
- * a slow one holds up its own ranges only. What has come stays while peers come and go, and is taken
+ * blob's digest as it comes: a peer that lies is found at its first bad chunk and asked no more, a
+ * slow one holds up its own ranges only. What has come stays while peers come and go, and is taken
  * into the next fetch, chunk by chunk.
  */
 import { listBytes, type Sha256 } from "../base/blob.ts"
