@@ -53,7 +53,10 @@ describe("a member that sends more than its rate", () => {
     const { penalties, done, told } = node()
     for (let i = 0; i < 150; i++) penalties.heard(2, 0, 5_000)
     expect(done).toEqual([{ kind: "slow", member: 2, untilMs: 5_050 }])
-    expect(told).toEqual(["node 2 sends more than its rate allows: its link is slowed down"])
+    expect(told).toEqual([
+      "node 2 sends more than a rate allows: its link is slowed down; " +
+        "look at its program's version and at its machine"
+    ])
     expect(penalties.out(5_000)).toEqual([])
     for (let i = 0; i < 150; i++) penalties.heard(3, 0, 5_000 + 20 * i)
     expect(done.length).toBe(1)
@@ -83,30 +86,31 @@ describe("a client that sends more than its rate", () => {
   it("is refused what is beyond, and no other client is", () => {
     const { penalties, done } = node({}, "crash")
     const asks = (route: number, count: number): number =>
-      Array.from({ length: count }, () => penalties.asked(route, 0, 5_000)).filter(Boolean).length
+      Array.from({ length: count }, () => penalties.asked(route, "c", 0, 5_000)).filter(Boolean)
+        .length
     expect([asks(1, 1_000), asks(2, 50)]).toEqual([101, 50])
     expect(done).toEqual([])
-    expect(penalties.asked(1, 0, 7_000)).toBe(true)
+    expect(penalties.asked(1, "c", 0, 7_000)).toBe(true)
   })
 
   it("is cut where the policy says so, and it goes on for as long again", () => {
     const { penalties, done } = node({ onSpam: "disconnect" })
-    for (let i = 0; i < 200; i++) penalties.asked(7, 0, 5_000)
+    for (let i = 0; i < 200; i++) penalties.asked(7, "c", 0, 5_000)
     expect(done).toEqual([])
-    for (let i = 0; i < 10; i++) penalties.asked(7, 0, 5_000)
+    for (let i = 0; i < 10; i++) penalties.asked(7, "c", 0, 5_000)
     expect(done[0]).toMatchObject({ kind: "cutClient", route: 7 })
   })
 
   it("is served where the policy only reports", () => {
     const { penalties, told } = node({ onSpam: "report" })
-    for (let i = 0; i < 500; i++) expect(penalties.asked(1, 0, 5_000)).toBe(true)
+    for (let i = 0; i < 500; i++) expect(penalties.asked(1, "c", 0, 5_000)).toBe(true)
     expect(told.length).toBe(1)
   })
 
   it("P8: so many are remembered; who owes nothing goes first", () => {
     const { penalties } = node()
-    for (let i = 0; i < 200; i++) penalties.asked(1, 0, 5_000)
-    for (let route = 2; route <= 100; route++) penalties.asked(route, 0, 5_000 + 100 * route)
+    for (let i = 0; i < 200; i++) penalties.asked(1, "c", 0, 5_000)
+    for (let route = 2; route <= 100; route++) penalties.asked(route, "c", 0, 5_000 + 100 * route)
     expect(penalties.clientCount).toBeLessThanOrEqual(limits.routesMax)
     penalties.gone(100)
     expect(penalties.clientCount).toBeLessThan(limits.routesMax)

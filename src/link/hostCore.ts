@@ -170,7 +170,8 @@ export class HostCore {
     const atMs = this.ports.clock.nowMs()
     // Those who call without a link are as one.
     const link = client === "" ? 0 : route
-    if (!this.penalties.asked(link, bytesOf(message), atMs)) return this.refuse(route, message)
+    if (!this.penalties.asked(link, client, bytesOf(message), atMs))
+      return this.refuse(route, message)
     // What waits for a stuck disk is bounded too.
     const unproven = (this.verifying?.waiting ?? 0) + (this.signing?.waiting ?? 0)
     const waiting = Math.max(this.inbox.length, this.gate.length, unproven)

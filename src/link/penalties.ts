@@ -169,7 +169,7 @@ export class Penalties {
   }
 
   /** A client's message: whether it is taken. */
-  asked(route: Route, bytes: number, atMs: number): boolean {
+  asked(route: Route, name: string, bytes: number, atMs: number): boolean {
     const client = this.clients.get(route) ?? this.newcomer(route, atMs)
     if (client.meter.allows(bytes, atMs)) return true
     this.counters.refused++
@@ -178,13 +178,14 @@ export class Penalties {
     if (persists && onSpam === "disconnect") {
       this.counters.clientsCut++
       this.gone(route)
-      this.parts.penalise({ kind: "cutClient", route, detail: `${SPAM}, and goes on` })
+      this.parts.penalise({ kind: "cutClient", route, detail: `it sends ${SPAM}, and goes on` })
       return false
     }
     if (atMs >= client.quietUntilMs) {
       client.quietUntilMs = atMs + REPORT_MS
       const done = onSpam === "report" ? "nothing is done about it" : "what is beyond is overloaded"
-      this.parts.report(`a client (route ${route}) ${SPAM}: ${done}`)
+      const who = name === "" ? "callers without a link send" : `client ${name.slice(0, 8)} sends`
+      this.parts.report(`${who} ${SPAM}: ${done}; have it wait for answers before it asks more`)
     }
     return onSpam === "report"
   }
@@ -201,7 +202,7 @@ export class Penalties {
     this.counters.faults++
     if (evidence !== undefined) {
       this.parts.options.onEvidence?.(evidence)
-      this.prove(member, evidence)
+      this.prove(member, evidence, atMs)
     }
     if (member.faults.idle(atMs)) member.nextMs = this.parts.limits.penaltyMsMin
     if (member.faults.take(0, atMs) === 0 || this.isOut(member, atMs)) return
@@ -258,10 +259,11 @@ export class Penalties {
   }
 
   /** A member answers for what its key signed: two values in one place, and it is a liar. */
-  private prove(member: Member, evidence: Evidence): void {
+  private prove(member: Member, evidence: Evidence, atMs: number): void {
     const { policy } = this
     const { proofs, system } = this.parts
     if (policy.onProof !== "ban" || system.model === "crash" || proofs === undefined) return
+    if (this.banned.has(member.node)) return
     const jobs = evidenceJobs(proofs, evidence)
     if (jobs === undefined) return
     proofs.verifier.verify(jobs, (valid) => {
@@ -269,7 +271,7 @@ export class Penalties {
       // Those who are kept out for a while only come back: a proof weighs more.
       if (this.banned.size < system.faults) return this.ban(member.node, evidence)
       this.counters.spared++
-      this.parts.report(`node ${member.node} signed two values; ${SPARED}`)
+      this.tell(member, atMs, `node ${member.node} signed two values; ${SPARED}`)
     })
   }
 
@@ -289,7 +291,7 @@ export class Penalties {
     member.slowUntilMs = atMs + Math.max(aheadMs, limits.tickMs)
     this.counters.slowed++
     const done = policy.onSpam === "report" ? "nothing is done about it" : "its link is slowed down"
-    this.tell(member, atMs, `node ${member.node} ${SPAM}: ${done}`)
+    this.tell(member, atMs, `node ${member.node} sends ${SPAM}: ${done}; ${LOOK}`)
     if (policy.onSpam === "report") return
     penalise({ kind: "slow", member: member.node, untilMs: member.slowUntilMs })
   }
@@ -328,6 +330,6 @@ const defined = ({ onSpam, onFault, onProof }: PenaltyOptions): Partial<PenaltyP
   ...(onProof && { onProof })
 })
 
-const SPAM = "sends more than its rate allows"
+const SPAM = "more than a rate allows"
 const LOOK = "look at its program's version and at its machine"
 const SPARED = "it stays, as no more members may be kept out than the group withstands faulty ones"
