@@ -66,6 +66,18 @@ describe.each(PROXIES)("%s between the nodes", (name) => {
   )
 })
 
+it.each([
+  ["nginx", "authenticated"],
+  ["haproxy", "encrypted"],
+  ["nghttpx", "authenticated"]
+] as const)("%s carries %s links", async (name, links) => {
+  const proxy = await StockProxy.start(name, "between")
+  const listen = proxy.addresses(7100)
+  const between = proxy.addresses(7000)
+  const cluster = await BroadcastCluster.start({ between, listen, links, member: BEHIND })
+  await cluster.client().load(100, { bytes: 5_000 })
+})
+
 describe.each(PROXIES)("who dials through %s", (name) => {
   it("is told when it is reloaded, and the stream lives on", async () => {
     const proxy = await StockProxy.start(name, "between")

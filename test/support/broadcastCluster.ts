@@ -22,13 +22,27 @@ export interface ClusterShape {
   /** Where the nodes listen; default: ports that were free. */
   readonly listen?: ReadonlyArray<string>
   readonly member?: NodeGroup.MemberOptions
+  /** The strength of links; nodes then have keys. */
+  readonly links?: "authenticated" | "encrypted"
 }
 
-const groupFile = (addresses: ReadonlyArray<string>, tls: boolean | undefined): string => {
+interface FileParts {
+  readonly addresses: ReadonlyArray<string>
+  readonly tls: boolean | undefined
+  readonly links: string | undefined
+  readonly keys: ReadonlyArray<NodeGroup.GeneratedKey>
+}
+
+const groupFile = ({ addresses, tls, links, keys }: FileParts): string => {
   const file = join(temporaryFolder(), "group.json")
-  const nodes = addresses.map((address, i) => ({ id: i + 1, address, ...(tls && { tls }) }))
+  const nodes = addresses.map((address, i) => ({
+    id: i + 1,
+    address,
+    ...(tls && { tls }),
+    ...(links && { key: keys[i]!.publicKey })
+  }))
   const group = { group: "proxied", faults: "byzantine", durable: false, nodes }
-  writeFileSync(file, JSON.stringify(group))
+  writeFileSync(file, JSON.stringify({ ...group, ...(links && { links }) }))
   return file
 }
 
@@ -42,13 +56,15 @@ export class BroadcastCluster {
   readonly #members: string
   readonly #scopes = new Map<number, Scope.Closeable>()
   readonly #shape: ClusterShape
+  readonly #keys = NODES.map(() => NodeGroup.generateKey())
 
   private constructor(shape: ClusterShape, listen: ReadonlyArray<string>) {
     this.#shape = shape
     this.listen = listen
-    const { between = listen, before = between, tls } = shape
-    this.#members = groupFile(between, tls?.between)
-    this.#file = groupFile(before, tls?.before)
+    const { between = listen, before = between, tls, links } = shape
+    const same = { links, keys: this.#keys }
+    this.#members = groupFile({ addresses: between, tls: tls?.between, ...same })
+    this.#file = groupFile({ addresses: before, tls: tls?.before, ...same })
   }
 
   static async start(shape: ClusterShape = {}): Promise<BroadcastCluster> {
@@ -63,7 +79,10 @@ export class BroadcastCluster {
   }
 
   async node(id: number): Promise<void> {
-    const options = { listen: this.listen[id - 1]!, ...this.#shape.member }
+    const { links, member } = this.#shape
+    const key = join(temporaryFolder(), "key.pem")
+    writeFileSync(key, this.#keys[id - 1]!.privateKey)
+    const options = { listen: this.listen[id - 1]!, ...member, ...(links && { key }) }
     const layer = Replica.layer(Bracha).pipe(
       Layer.provide(NodeGroup.layerMember(this.#members, id, options))
     )
