@@ -18,6 +18,7 @@ describe("two hosts", () => {
     expect(proven(dialer).peerKey).toEqual(bob.publicKey)
     expect(proven(acceptor).peerKey).toEqual(alice.publicKey)
     expect(proven(dialer).session).toEqual(proven(acceptor).session)
+    expect(proven(dialer).exporter).toEqual(proven(acceptor).exporter)
     const sealed = proven(dialer).sealer.seal(3, bytes("to bob"))
     expect(proven(acceptor).opener.open(3, sealed)).toEqual(bytes("to bob"))
     const back = proven(acceptor).sealer.seal(3, bytes("to alice"))

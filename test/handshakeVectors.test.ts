@@ -9,6 +9,7 @@ import {
 } from "node:crypto"
 import { describe, expect, it } from "vitest"
 import { NO_BYTES } from "../src/base/bytes.ts"
+import { sealedPass } from "../src/link/fetchSealing.ts"
 import type { HandshakeStep } from "../src/link/handshake.ts"
 import { hkdf, linkKeys, proofPreimage, sessionOf } from "../src/link/linkKeys.ts"
 import type { Crypto, Exchange } from "../src/link/ports.ts"
@@ -81,6 +82,12 @@ const session = sessionOf({
 const secret = d.exchange.agree(a.exchange.publicKey)!
 const keys = linkKeys(nodeCrypto, session, secret)
 const FRAME = bytesOf("08031002")
+const RANGE = { digest: new Uint8Array(32).fill(0xd4), list: false, offset: 8, length: 4 }
+const fetching = sealedPass(
+  { ...nodeCrypto, random: (length) => new Uint8Array(length).fill(0xc3) },
+  keys.exporter,
+  new Uint8Array(16).fill(0x70)
+)
 const sealed = new Sealer("encrypted", nodeCrypto.cipher(keys.dialer.sealing)).seal(3, FRAME)
 
 describe("the vectors of the protocol page", () => {
@@ -98,6 +105,7 @@ describe("the vectors of the protocol page", () => {
       "acceptor's proof key": hex(keys.acceptor.proof),
       "dialer's sealing key": hex(keys.dialer.sealing),
       "acceptor's sealing key": hex(keys.acceptor.sealing),
+      exporter: hex(keys.exporter),
       "what the acceptor signs": hex(proofPreimage(session, "acceptor", bob.publicKey)),
       "acceptor's proof": hex(second.send!.proof!),
       "what the dialer signs": hex(proofPreimage(session, "dialer", alice.publicKey)),
@@ -105,7 +113,9 @@ describe("the vectors of the protocol page", () => {
       "frame 3 of the dialer": hex(FRAME),
       "its tag": hex(third.session!.proven!.sealer.seal(3, FRAME).tag),
       "the same, encrypted": hex(sealed.frame),
-      "its tag, encrypted": hex(sealed.tag)
+      "its tag, encrypted": hex(sealed.tag),
+      "token of the fetch": hex(fetching.token),
+      "bytes of the answer": hex(fetching.seal(RANGE, bytesOf("0809")))
     })
   })
 

@@ -72,6 +72,8 @@ export interface Proven {
   readonly peerKey: Uint8Array
   /** 32 bytes, the same on both sides, and of no other link. */
   readonly session: Uint8Array
+  /** 32 bytes that both sides know and nobody else: for what they do beside the link. */
+  readonly exporter: Uint8Array
   /** Of every frame after the handshake. */
   readonly sealer: Sealer
   readonly opener: Opener
@@ -239,6 +241,7 @@ interface Agreed {
   readonly ours: SideKeys
   readonly peerRole: LinkRole
   readonly theirs: SideKeys
+  readonly exporter: Uint8Array
   readonly peerKey: Uint8Array
 }
 
@@ -260,7 +263,8 @@ const agree = (
   const keys = linkKeys(suite, session, secret)
   const peerRole = role === "dialer" ? "acceptor" : "dialer"
   const { hostKey: peerKey } = theirs
-  return { session, role, ours: keys[role], peerRole, theirs: keys[peerRole], peerKey }
+  const { exporter } = keys
+  return { session, role, ours: keys[role], peerRole, theirs: keys[peerRole], exporter, peerKey }
 }
 
 const proofOf = ({ suite, signer }: Keyed, agreed: Agreed): Uint8Array => {
@@ -283,6 +287,7 @@ const checkProof = (suite: Crypto, agreed: Agreed, bytes: Uint8Array): void => {
 const provenBy = ({ suite }: Keyed, agreed: Agreed, strength: SealedStrength): Proven => ({
   peerKey: agreed.peerKey,
   session: agreed.session,
+  exporter: agreed.exporter,
   sealer: new Sealer(strength, suite.cipher(agreed.ours.sealing)),
   opener: new Opener(strength, suite.cipher(agreed.theirs.sealing))
 })

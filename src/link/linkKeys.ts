@@ -38,16 +38,18 @@ export interface SideKeys {
   readonly sealing: Uint8Array
 }
 
-export const linkKeys = (
-  suite: Crypto,
-  session: Uint8Array,
-  secret: Uint8Array
-): { readonly [Role in LinkRole]: SideKeys } => {
-  const bytes = hkdf(suite, { secret, salt: session, info: KEYS, length: 4 * HASH_BYTES })
+export interface LinkKeys extends Readonly<Record<LinkRole, SideKeys>> {
+  /** What both sides know, for what they do beside the link. */
+  readonly exporter: Uint8Array
+}
+
+export const linkKeys = (suite: Crypto, session: Uint8Array, secret: Uint8Array): LinkKeys => {
+  const bytes = hkdf(suite, { secret, salt: session, info: KEYS, length: 5 * HASH_BYTES })
   const key = (i: number): Uint8Array => bytes.slice(i * HASH_BYTES, (i + 1) * HASH_BYTES)
   return {
     dialer: { proof: key(0), sealing: key(2) },
-    acceptor: { proof: key(1), sealing: key(3) }
+    acceptor: { proof: key(1), sealing: key(3) },
+    exporter: key(4)
   }
 }
 

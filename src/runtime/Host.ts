@@ -29,7 +29,7 @@ import type { IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import type { Carrier } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
 import { wrongNode } from "./internal/groupClient.ts"
-import { HostFetches, tokensOf } from "./internal/hostFetches.ts"
+import { HostFetches, passesOf } from "./internal/hostFetches.ts"
 import { acceptsLinks, checkIdentity, dialsMember, type Identity } from "./internal/identity.ts"
 import { randomBytes } from "./internal/random.ts"
 import { Reporter } from "./internal/reporter.ts"
@@ -126,7 +126,7 @@ export class Host {
     const { group, self, limits, carrier } = options
     this.fetches = new HostFetches({
       ...{ group, self, limits, carrier },
-      tokens: tokensOf(this.peers),
+      passes: passesOf(this.peers, carrier.suite),
       serve: (peer, range) => this.core.fetches.serve(peer, range),
       answered: (id, result) => this.core.fetches.answered(id, result)
     })

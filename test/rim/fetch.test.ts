@@ -4,6 +4,7 @@ import { Paxos } from "../../apps/paxos/protocol.ts"
 import { KeyValue } from "../../gen/paxos/v1/paxos_quorate.ts"
 import { LIMITS, type Limits } from "../../src/base/limits.ts"
 import { HostWatch } from "../../src/link/hostWatch.ts"
+import type { LinkStrength } from "../../src/link/linkHello.ts"
 import * as Policy from "../../src/quorum/Policy.ts"
 import { methodId } from "../../src/server/Message.ts"
 import { RealGroup } from "../support/realGroup.ts"
@@ -16,9 +17,10 @@ const limits = (more: Partial<Limits>): Partial<Limits> => ({
   ...more
 })
 
-const open = async (more: Partial<Limits>): Promise<RealGroup> => {
+const open = async (more: Partial<Limits>, links: LinkStrength): Promise<RealGroup> => {
   const real = await RealGroup.open({
     transport: "link",
+    links,
     nodes: 3,
     model: "crash",
     spec: Paxos.spec,
@@ -71,8 +73,13 @@ const until = (condition: () => boolean): Promise<void> =>
   vi.waitFor(() => assert.isTrue(condition()), { timeout: CALL_MS, interval: 5 })
 
 /** Nodes 1 and 2 have decided all; node 3, which was away, has just come back. */
-const behind = async (more: Partial<Limits>, count: number, bytes: number): Promise<RealGroup> => {
-  const real = await open(more)
+const behind = async (
+  more: Partial<Limits>,
+  count: number,
+  bytes: number,
+  links: LinkStrength = "plaintext"
+): Promise<RealGroup> => {
+  const real = await open(more, links)
   for (const id of [1, 2]) await real.start(id)
   await put(real, count, bytes)
   await real.start(3)
@@ -103,7 +110,7 @@ describe("a member that was away", { timeout: 120_000 }, () => {
   })
 
   /** Messages of 64 KiB, and a state of 4 MiB. */
-  const small = (bytesPerSecond: number): Promise<RealGroup> =>
+  const small = (bytesPerSecond: number, links?: LinkStrength): Promise<RealGroup> =>
     behind(
       {
         bodyBytesMax: 65_536,
@@ -114,7 +121,8 @@ describe("a member that was away", { timeout: 120_000 }, () => {
         fetchTimeoutMs: 1_000
       },
       100,
-      42_000
+      42_000,
+      links
     )
   const ALL = Math.ceil((100 * 42_000) / 65_536)
 
@@ -160,5 +168,18 @@ describe("a member that was away", { timeout: 120_000 }, () => {
     })
     const unknown = Array.from({ length: 5 }, () => "unauthenticated")
     assert.deepEqual(codes, ["not_offered", ...unknown, "wrong_group"])
+  })
+
+  it("where links are proven, takes no member for a liar that was not", async () => {
+    const real = await small(4 * 2 ** 20, "authenticated")
+    await until(() => fetches(real, 3).counters.chunks > 0.2 * ALL)
+    for (const proxy of real.around(3)) {
+      proxy.draw = (random, connection) =>
+        connection > 6 ? {} : { down: { flipAt: 30_000 + random.below(200_000) } }
+      proxy.cut()
+    }
+    await until(() => applied(real, 3) >= 100)
+    assert.deepEqual(state(real, 3), state(real, 1))
+    assert.strictEqual(fetches(real, 3).counters.lied, 0)
   })
 })

@@ -6,9 +6,12 @@ import type { DescService } from "@bufbuild/protobuf"
 import { Context, Effect } from "effect"
 import { LIMITS, type Limits } from "../../src/base/limits.ts"
 import type { NodeId } from "../../src/base/NodeId.ts"
+import { hexOf } from "../../src/base/bytes.ts"
 import type { HostWatch } from "../../src/link/hostWatch.ts"
+import type { LinkStrength } from "../../src/link/linkHello.ts"
 import { LogCore } from "../../src/link/logCore.ts"
 import { MemoryDisk } from "../../src/link/memoryDisk.ts"
+import type { Signer } from "../../src/link/ports.ts"
 import type { FaultModel } from "../../src/quorum/FaultModel.ts"
 import type { Carrier, Listener } from "../../src/runtime/Carrier.ts"
 import { type Group, parseGroup } from "../../src/runtime/Group.ts"
@@ -20,6 +23,7 @@ import { Runs } from "../../src/runtime/internal/runs.ts"
 import { Strangers } from "../../src/runtime/internal/strangers.ts"
 import { makeConnectCarrier } from "../../src/runtime/platform-node/connectCarrier.ts"
 import { nodeSha256 } from "../../src/runtime/platform-node/nodeCrypto.ts"
+import { makeSigner } from "../../src/runtime/platform-node/nodeKeys.ts"
 import { openUnaryChannel } from "../../src/runtime/platform-node/unaryCarrier.ts"
 import type { ProtocolSpec } from "../../src/server/Protocol.ts"
 import { FaultProxy } from "./faultProxy.ts"
@@ -35,6 +39,8 @@ export interface RealGroupOptions {
   readonly spec: ProtocolSpec
   readonly descriptor: DescService
   readonly limits?: Partial<Limits>
+  /** Default: plaintext. With others nodes have keys. */
+  readonly links?: LinkStrength
   /** Of the proxies. */
   readonly seed: number
   /** What a life of a node is watched by, and what stands over its protocol and log. */
@@ -66,11 +72,17 @@ export class RealGroup {
   readonly printed: Array<string> = []
   private readonly options: RealGroupOptions
   private readonly group: Group["Service"]
+  private readonly signers: ReadonlyArray<Signer | undefined>
   private readonly disks = new Map<NodeId, MemoryDisk>()
   private readonly clients: Array<GroupClient> = []
 
-  private constructor(options: RealGroupOptions, group: Group["Service"]) {
+  private constructor(
+    options: RealGroupOptions,
+    group: Group["Service"],
+    signers: ReadonlyArray<Signer | undefined>
+  ) {
     this.options = options
+    this.signers = signers
     this.group = group
     this.limits = { ...LIMITS, ...HASTY, ...options.limits }
   }
@@ -78,11 +90,16 @@ export class RealGroup {
   /** Proxies are there; no node runs yet. */
   static async open(options: RealGroupOptions): Promise<RealGroup> {
     const ports = await freePorts(options.nodes)
-    const nodes = ports.map((port, i) => ({ id: i + 1, address: `127.0.0.1:${port}` }))
-    const config = { group: "real", faults: options.model, durable: true, nodes }
+    const { links = "plaintext" } = options
+    const signers = ports.map(() => (links === "plaintext" ? undefined : makeSigner()))
+    const nodes = ports.map((port, i) => {
+      const key = signers[i] && { key: hexOf(signers[i].publicKey) }
+      return { id: i + 1, address: `127.0.0.1:${port}`, ...key }
+    })
+    const config = { group: "real", faults: options.model, durable: true, links, nodes }
     const group = parseGroup(config, "test")
     if (!("system" in group)) throw group
-    const real = new RealGroup(options, group)
+    const real = new RealGroup(options, group, signers)
     for (const [to, target] of group.addresses) {
       for (const from of [...group.system.members, "client" as const]) {
         if (from === to) continue
@@ -120,6 +137,7 @@ export class RealGroup {
     const host = new Host({
       group,
       self: id,
+      signer: this.signers[id - 1],
       protocols: [options.over(options.spec, id)],
       limits,
       clock: makeClock(),

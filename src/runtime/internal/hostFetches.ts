@@ -1,40 +1,53 @@
 /** What one node fetches from the hosts of other members, and what it lets them fetch. */
-import { bytesEqual } from "../../base/bytes.ts"
+import { bytesEqual, secretsEqual } from "../../base/bytes.ts"
 import type { Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
 import type { Channel } from "../../link/channel.ts"
 import type { FetchAsk, FetchResult } from "../../link/fetchCore.ts"
 import type { FetchAnswer, FetchRange } from "../../link/fetchStore.ts"
+import { type FetchPass, openPass, sealedPass } from "../../link/fetchSealing.ts"
 import type { Goodbye } from "../../link/goodbye.ts"
+import type { Hello } from "../../link/groupHello.ts"
+import type { Crypto } from "../../link/ports.ts"
 import type { Carrier, FetchCall, FetchChannel } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
 
-/** What members tell each other over a link so that they know each other beside it. */
-export interface FetchTokens {
-  /** What the member told this node; absent: they have no link. */
-  readonly of: (member: NodeId) => Uint8Array | undefined
-  /** Whether this node told the member that. */
-  readonly admits: (member: NodeId, token: Uint8Array) => boolean
+/** How members know each other beside their links. */
+export interface FetchPasses {
+  /** For what this node asks of the member; absent: they have no link, or it gives nothing. */
+  readonly toAsk: (member: NodeId) => FetchPass | undefined
+  /** For what the member asks of this node. */
+  readonly toServe: (member: NodeId) => FetchPass | undefined
 }
 
 /** By the channels that stand. */
-export const tokensOf = (channels: ReadonlyMap<NodeId, Channel>): FetchTokens => ({
-  of: (member) => {
-    const token = channels.get(member)?.theirs?.fetchToken
-    return token?.length === 0 ? undefined : token
-  },
-  admits: (member, token) => {
-    const given = channels.get(member)?.ours.fetchToken
-    return given !== undefined && given.length > 0 && bytesEqual(given, token)
+export const passesOf = (
+  channels: ReadonlyMap<NodeId, Channel>,
+  suite: Crypto | undefined
+): FetchPasses => {
+  const passes = new WeakMap<Uint8Array, FetchPass>()
+  const passOf = (channel: Channel | undefined, hello: Hello | undefined) => {
+    const token = hello?.fetchToken
+    if (channel === undefined || token === undefined || token.length === 0) return undefined
+    const known = passes.get(token)
+    if (known !== undefined) return known
+    const proven = channel.session?.proven
+    const pass = proven ? sealedPass(suite!, proven.exporter, token) : openPass(token)
+    passes.set(token, pass)
+    return pass
   }
-})
+  return {
+    toAsk: (member) => passOf(channels.get(member), channels.get(member)?.theirs),
+    toServe: (member) => passOf(channels.get(member), channels.get(member)?.ours)
+  }
+}
 
 export interface HostFetchesOptions {
   readonly group: Group["Service"]
   readonly self: NodeId
   readonly limits: Limits
   readonly carrier: Carrier["Service"]
-  readonly tokens: FetchTokens
+  readonly passes: FetchPasses
   readonly serve: (peer: NodeId, range: FetchRange) => FetchAnswer
   readonly answered: (id: number, result: FetchResult) => void
 }
@@ -51,25 +64,32 @@ export class HostFetches {
   }
 
   readonly ask = ({ id, peer, ...range }: FetchAsk): void => {
-    const { group, self, tokens, answered } = this.options
+    const { group, self, passes, answered } = this.options
     const channel = this.channelTo(peer)
-    const token = tokens.of(peer)
+    const pass = passes.toAsk(peer)
     const done = (result: FetchResult): void => {
-      if (!this.stopped) answered(id, result)
+      if (this.stopped) return
+      if (result.kind !== "given" || pass === undefined) return answered(id, result)
+      const bytes = pass.open(range, result.bytes)
+      // Whoever changed it, the member is no liar for it.
+      answered(id, bytes === undefined ? UNREACHABLE : { kind: "given", bytes })
     }
     // Never within the call.
-    if (channel === undefined || token === undefined) return void setImmediate(done, UNREACHABLE)
-    channel.ask({ groupDigest: group.digest, node: self, token, ...range }, done)
+    if (channel === undefined || pass === undefined) return void setImmediate(done, UNREACHABLE)
+    channel.ask({ groupDigest: group.digest, node: self, token: pass.token, ...range }, done)
   }
 
   readonly serve = ({ groupDigest, node, token, ...range }: FetchCall): FetchAnswer | Goodbye => {
-    const { group, tokens, serve } = this.options
+    const { group, passes, serve } = this.options
     if (this.stopped) return { code: "not_ready", detail: "the node stops" }
     if (!bytesEqual(groupDigest, group.digest))
       return { code: "wrong_group", detail: "the digest is that of another group" }
-    if (group.system.rank(node) < 0 || !tokens.admits(node, token))
+    const pass = group.system.rank(node) < 0 ? undefined : passes.toServe(node)
+    if (pass === undefined || !secretsEqual(pass.token, token))
       return { code: "unauthenticated", detail: `this is no token that node ${node} was given` }
-    return serve(node, range)
+    const answer = serve(node, range)
+    if (answer.kind !== "given") return answer
+    return { kind: "given", bytes: pass.seal(range, answer.bytes) }
   }
 
   stop(): void {

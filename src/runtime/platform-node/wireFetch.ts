@@ -6,14 +6,15 @@ import {
   FetchRequestSchema
 } from "../../../gen/quorate/v1/link_pb.ts"
 import { NODE_ID_MAX } from "../../base/NodeId.ts"
+import { FETCH_SEAL_BYTES } from "../../link/fetchSealing.ts"
 import type { FetchAnswer } from "../../link/fetchStore.ts"
 import type { FetchCall } from "../Carrier.ts"
 
 export const FETCH_PATH = "/quorate.v1.Peer/Fetch"
 /** Of a request: two digests, a token and a few numbers. */
 export const FETCH_REQUEST_BYTES_MAX = 256
-/** Around the bytes in a reply. */
-export const FETCH_REPLY_AROUND_BYTES = 32
+/** Around the bytes in a reply, sealed or not. */
+export const FETCH_REPLY_AROUND_BYTES = 32 + FETCH_SEAL_BYTES
 
 const { GIVEN, NOT_OFFERED, LATER } = FetchReply_Outcome
 
