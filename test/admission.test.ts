@@ -43,9 +43,26 @@ describe("streams that have not proven who they are", () => {
     expect(port.begun("a")).toBe("2 streams of that address have not done their handshake")
     expect(port.begun("b")).toBeUndefined()
     expect(port.begun("b")).toBe("3 streams have not done their handshake")
-    port.settled("a")
+    port.settled("a", true, 0)
     expect(port.begun("b")).toBeUndefined()
     expect(port.size().unproven).toBe(3)
+  })
+})
+
+describe("a handshake that came to nothing", () => {
+  it("costs its address more than one that was done, and no other", () => {
+    const port = new Admission(limits)
+    const come = (remote: string, done: boolean): boolean => {
+      if (port.connected(remote, 5_000) !== undefined) return false
+      port.begun(remote)
+      port.settled(remote, done, 5_000)
+      port.disconnected(remote)
+      return true
+    }
+    const times = (remote: string, done: boolean): number =>
+      Array.from({ length: 20 }, () => come(remote, done)).filter(Boolean).length
+    expect([times("a", false), times("b", true)]).toEqual([2, 11])
+    expect(port.counters).toMatchObject({ failed: 2, rate: 27 })
   })
 })
 

@@ -14,9 +14,12 @@ interface Address {
   readonly meter: Meter
 }
 
+/** A handshake that came to nothing costs its address as many more. */
+const FAILED_COST = 8
+
 export class Admission {
-  /** Refused, by reason. */
-  readonly counters = { connections: 0, rate: 0, streams: 0, streamsOfAll: 0 }
+  /** Refused, by reason; and handshakes that came to nothing. */
+  readonly counters = { connections: 0, rate: 0, streams: 0, streamsOfAll: 0, failed: 0 }
   private readonly limits: Limits
   /** All connections come from one address, a proxy's: it tells nothing about who they are. */
   private readonly shared: boolean
@@ -57,7 +60,7 @@ export class Admission {
 
   /**
    * A link's stream begins on a connection that was taken.
-   * @returns why it is refused; else call {@link settled} once it has proven itself or is gone
+   * @returns why it is refused; else call {@link settled} once its handshake is done or it is gone
    */
   begun(remote: string): string | undefined {
     const { unprovenMax, unprovenPerAddressMax } = this.limits
@@ -75,11 +78,17 @@ export class Admission {
     return undefined
   }
 
-  settled(remote: string): void {
+  /** @param done its handshake is; else it was slow, or wrong, or broke: that counts for more */
+  settled(remote: string, done: boolean, atMs: number): void {
     assert(this.unproven > 0, "what is settled was begun")
     this.unproven--
     const address = this.shared ? undefined : this.addresses.get(addressOf(remote))
-    if (address !== undefined) address.unproven--
+    if (address === undefined) return
+    address.unproven--
+    if (done) return
+    this.counters.failed++
+    // No debt: a node that stood still itself must not shut out all whom it kept waiting.
+    for (let left = FAILED_COST; left > 0; left--) address.meter.allows(0, atMs)
   }
 
   /** Entries of every table, for bounds and tests. */

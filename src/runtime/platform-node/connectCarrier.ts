@@ -239,7 +239,7 @@ class NodeServer implements Listener {
       server: true,
       remote,
       limits: this.limits,
-      settled: () => this.admission.settled(address),
+      settled: (done) => this.admission.settled(address, done, performance.now()),
       garbage: (what) => this.door.garbage(remote, what)
     })
     stream.respond({ ":status": constants.HTTP_STATUS_OK, "content-type": LINK_CONTENT_TYPE })

@@ -36,8 +36,8 @@ export interface FrameStreamOptions {
   readonly limits: Limits
   /** Why the stream ended, where that was before the other side spoke HTTP/2. */
   readonly unbegun?: () => string | undefined
-  /** Once: the other side has proven who it is, or the stream is over. */
-  readonly settled?: () => void
+  /** Once: the handshake is done, or the stream is over without. */
+  readonly settled?: (done: boolean) => void
   /** Bytes came in that are no Connect stream of ours. */
   readonly garbage: (what: string) => void
 }
@@ -85,7 +85,7 @@ export class FrameStream implements Connection {
   }
 
   trust(): void {
-    this.settle()
+    this.settle(true)
     this.reader.bytesMax = this.options.limits.batchBytesMax + BATCH_FIELD_BYTES_MAX
   }
 
@@ -136,16 +136,16 @@ export class FrameStream implements Connection {
     else this.events?.packet(packet)
   }
 
-  private settle(): void {
+  private settle(done: boolean): void {
     if (this.isSettled) return
     this.isSettled = true
-    this.options.settled?.()
+    this.options.settled?.(done)
   }
 
   private end(reason: string): void {
     if (this.over) return
     this.over = true
-    this.settle()
+    this.settle(false)
     this.because(reason)
     this.close()
     this.events?.closed(this.why ?? reason)
