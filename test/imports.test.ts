@@ -44,16 +44,20 @@ describe("the check of imports", () => {
       'type X = import("../../gen/quorate/v1/link_pb.ts").X',
       ["gen/quorate/v1/link_pb.ts"]
     ],
-    ["src/runtime/Host.ts", 'import { createServer } from "node:http2"', []],
+    ["src/runtime/GroupNode.ts", 'import { createServer } from "node:http2"', []],
     [
-      "src/runtime/Host.ts",
+      "src/runtime/GroupNode.ts",
       'export * from "./platform-node/x.ts"',
       ["src/runtime/platform-node/x.ts"]
     ],
-    ["src/runtime/Host.ts", 'import { x } from "quorate"', []],
-    ["src/runtime/Host.ts", 'import { x } from "../testing/index.ts"', ["src/testing/index.ts"]],
+    ["src/runtime/GroupNode.ts", 'import { x } from "quorate"', []],
+    [
+      "src/runtime/GroupNode.ts",
+      'import { x } from "../testing/index.ts"',
+      ["src/testing/index.ts"]
+    ],
     ["src/testing/simCarrier.ts", 'import { it } from "vitest"', []],
-    ["src/testing/simCarrier.ts", 'import "../runtime/Host.ts"', ["src/runtime/Host.ts"]],
+    ["src/testing/simCarrier.ts", 'import "../runtime/GroupNode.ts"', ["src/runtime/GroupNode.ts"]],
     ["src/index.ts", 'export { Effect } from "effect"', []],
     ["plugin/src/plugin.ts", 'import "../../src/index.ts"', ["src/index.ts"]],
     ["apps/paxos/server.ts", 'import "../../src/index.ts"', ["src/index.ts"]],

@@ -137,7 +137,9 @@ describe("the check of bans", () => {
       export const taken = step.process
     `
     expect(checkBans({ path: "src/server/engine.ts", text })).toEqual([])
-    expect(checkBans({ path: "src/runtime/Host.ts", text: "const now = Date.now()" })).toEqual([])
+    expect(checkBans({ path: "src/runtime/GroupNode.ts", text: "const now = Date.now()" })).toEqual(
+      []
+    )
     expect(checkBans({ path: "src/quorum/client/Replies.ts", text: "await x" })).toEqual([])
   })
 })

@@ -7,7 +7,7 @@ import { ProtocolInvalid } from "../server/handlers.ts"
 import { Carrier, type Listener } from "./Carrier.ts"
 import { ReplicaFailed } from "./Errors.ts"
 import { Group } from "./Group.ts"
-import { Host } from "./Host.ts"
+import { GroupNode } from "./GroupNode.ts"
 import { frozen } from "./internal/frozen.ts"
 import { linksNotice } from "./internal/groupLinks.ts"
 import { type ObservedNode, observeNode, observers, type Observers } from "./internal/observed.ts"
@@ -199,7 +199,7 @@ const makeHost = (
     readonly print: (line: string) => void
     readonly observed: ObservedNode
   }
-): Effect.Effect<Host, ReplicaFailed> =>
+): Effect.Effect<GroupNode, ReplicaFailed> =>
   Effect.suspend(() => {
     const where = `node ${member.id} of group "${group.name}"`
     const halted = (reason: string): void => {
@@ -214,9 +214,9 @@ const makeHost = (
     const { signer, verifier } = member
     const { digest, keys } = group
     const proofs = signer && verifier && { scope: { digest, epoch: 0 }, keys, signer, verifier }
-    let host: Host
+    let host: GroupNode
     try {
-      host = new Host({
+      host = new GroupNode({
         group,
         self: member.id,
         protocols: observed.protocols,
@@ -266,7 +266,7 @@ const pause = (ms: number): Effect.Effect<void> =>
   })
 
 const stop = Effect.fnUntraced(function* (running: {
-  readonly host: Host
+  readonly host: GroupNode
   readonly strangers: Strangers
   readonly listener: Listener
   readonly runs: Runs

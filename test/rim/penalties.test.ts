@@ -8,7 +8,7 @@ import { LIMITS, type Limits } from "../../src/base/limits.ts"
 import { wordPreimage } from "../../src/link/proofs.ts"
 import type { Signer } from "../../src/link/ports.ts"
 import { parseGroup } from "../../src/runtime/Group.ts"
-import { Host } from "../../src/runtime/Host.ts"
+import { GroupNode } from "../../src/runtime/GroupNode.ts"
 import { makeClock } from "../../src/runtime/internal/random.ts"
 import { makeMemoryNetwork } from "../../src/runtime/memoryCarrier.ts"
 import { type Ban, type Penalties, penaltyOptions } from "../../src/runtime/Penalties.ts"
@@ -41,10 +41,10 @@ const open = async (
   if (!("system" in group)) throw group
   const { carrier } = makeMemoryNetwork()
   const printed: Array<string> = []
-  const hosts: Array<Host> = []
+  const hosts: Array<GroupNode> = []
   for (const [id, signer] of signers) {
     const scope = { digest: group.digest, epoch: 0 }
-    const host = new Host({
+    const host = new GroupNode({
       ...{ group, self: id, protocols: [spec], carrier, log: undefined },
       limits: { ...LIMITS, ...HASTY, sessionAheadMsMax: AHEAD_MS, ...change },
       clock: makeClock(),
@@ -81,7 +81,7 @@ const until = (condition: () => boolean): Promise<void> =>
   vi.waitFor(() => assert.isTrue(condition()), { timeout: 20_000, interval: 5 })
 
 /** Makes so many calls at each of these hosts; waits until all are answered. */
-const broadcast = async (hosts: ReadonlyArray<Host>, count: number): Promise<void> => {
+const broadcast = async (hosts: ReadonlyArray<GroupNode>, count: number): Promise<void> => {
   const sinceMs = Date.now()
   await until(() => Date.now() > sinceMs + 2 * AHEAD_MS)
   const session = sessionKey(Date.now(), new Uint8Array(randomBytes(16)))

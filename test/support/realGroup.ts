@@ -15,7 +15,7 @@ import type { Signer } from "../../src/link/ports.ts"
 import type { FaultModel } from "../../src/quorum/FaultModel.ts"
 import type { Carrier, Listener } from "../../src/runtime/Carrier.ts"
 import { type Group, parseGroup } from "../../src/runtime/Group.ts"
-import { Host } from "../../src/runtime/Host.ts"
+import { GroupNode } from "../../src/runtime/GroupNode.ts"
 import { GroupClient } from "../../src/runtime/internal/groupClient.ts"
 import { makeClock, randomBytes } from "../../src/runtime/internal/random.ts"
 import { NOBODY } from "../../src/runtime/internal/observed.ts"
@@ -53,7 +53,7 @@ export interface RealGroupOptions {
 }
 
 interface Life {
-  readonly host: Host
+  readonly host: GroupNode
   readonly listener: Listener
   readonly log: LogCore
   readonly strangers: Strangers
@@ -134,7 +134,7 @@ export class RealGroup {
     if (!(log instanceof LogCore)) throw new Error(`${log.where}: ${log.what}`)
     const runs = new Runs(Context.empty())
     const carrier = this.carrier(id)
-    const host = new Host({
+    const host = new GroupNode({
       group,
       self: id,
       signer: this.signers[id - 1],

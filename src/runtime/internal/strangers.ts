@@ -15,14 +15,14 @@ import { methodId } from "../../server/Message.ts"
 import type { MethodSpec, ProtocolSpec } from "../../server/Protocol.ts"
 import type { Carrier, UnaryCall, UnaryIds, UnaryReply } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
-import type { Host } from "../Host.ts"
+import type { GroupNode } from "../GroupNode.ts"
 import { GroupClient } from "./groupClient.ts"
 import { unlinkedProblem } from "./identity.ts"
 import type { Observers } from "./observed.ts"
 import { traceIncoming } from "./spans.ts"
 
 export interface StrangersOptions {
-  readonly host: Host
+  readonly host: GroupNode
   readonly group: Group["Service"]
   readonly self: NodeId
   readonly carrier: Carrier["Service"]

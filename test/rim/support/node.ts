@@ -4,14 +4,14 @@ import { LIMITS, type Limits } from "../../../src/base/limits.ts"
 import { randomBytes } from "node:crypto"
 import type { Listener } from "../../../src/runtime/Carrier.ts"
 import { type Group, parseGroup } from "../../../src/runtime/Group.ts"
-import { Host } from "../../../src/runtime/Host.ts"
+import { GroupNode } from "../../../src/runtime/GroupNode.ts"
 import { makeClock } from "../../../src/runtime/internal/random.ts"
 import { makeConnectCarrier } from "../../../src/runtime/platform-node/connectCarrier.ts"
 import { freePorts } from "../../support/processes.ts"
 import { Kv, kv } from "./services.ts"
 
 export interface TestNode {
-  readonly host: Host
+  readonly host: GroupNode
   readonly group: Group["Service"]
   readonly port: number
   readonly printed: ReadonlyArray<string>
@@ -30,7 +30,7 @@ export const startNode = async (
   if (!("system" in group)) throw group
   const carrier = makeConnectCarrier()
   const printed: Array<string> = []
-  const host = new Host({
+  const host = new GroupNode({
     group,
     self: 2,
     protocols: [kv().spec],

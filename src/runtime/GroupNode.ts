@@ -36,7 +36,7 @@ import { Reporter } from "./internal/reporter.ts"
 import type { Ran } from "./internal/runs.ts"
 import { Turn } from "./internal/turn.ts"
 
-export interface HostOptions {
+export interface NodeOptions {
   readonly group: Group["Service"]
   readonly self: NodeId
   readonly protocols: ReadonlyArray<ProtocolSpec>
@@ -76,12 +76,12 @@ const NO_ROUTE: Route = 0
 const DELAY_MS_MAX = 2 ** 31 - 1
 const STOPPING: Goodbye = { code: "not_ready", detail: "the node stops" }
 
-export class Host {
+export class GroupNode {
   readonly core: HostCore
   readonly fetches: HostFetches
   /** What the operator may want to know. */
   readonly counters = { linksRefused: 0, linksCut: 0, garbage: 0, ignored: 0 }
-  private readonly options: HostOptions
+  private readonly options: NodeOptions
   private readonly turn: Turn
   private readonly reporter: Reporter
   private readonly incarnation = randomBytes(INCARNATION_BYTES)
@@ -101,7 +101,7 @@ export class Host {
   private stopping = false
 
   /** @throws ProtocolInvalid */
-  constructor(options: HostOptions) {
+  constructor(options: NodeOptions) {
     this.options = options
     const { clock } = options
     this.identity = { signer: options.signer, suite: options.carrier.suite }
