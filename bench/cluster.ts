@@ -84,7 +84,7 @@ class Worker {
 }
 
 /** Ports that were free a moment ago. */
-const freeAddresses = async (count: number): Promise<ReadonlyArray<string>> => {
+export const freeAddresses = async (count: number): Promise<ReadonlyArray<string>> => {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer()

@@ -129,6 +129,20 @@ export const TABLE: ReadonlyArray<Row> = [
     packages: [...EFFECT, "node:"]
   },
   {
+    // It holds tables against their limits, and has the proxy that tests have.
+    floor: "the soak",
+    files: ["tools/soak.ts", "tools/soak/**"],
+    imports: [
+      "tools/**",
+      "bench/cluster.ts",
+      "examples/**",
+      ...BASE,
+      "src/testing/checkBounds.ts",
+      "test/support/faultProxy.ts"
+    ],
+    packages: [...USER_DOORS, ...EFFECT, "node:"]
+  },
+  {
     floor: "tools and benchmarks",
     files: ["tools/**", "bench/**"],
     imports: ["tools/**", "bench/**", "gen/bench/**", "apps/**", "examples/**"],
