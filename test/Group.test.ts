@@ -74,7 +74,7 @@ const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
   [
     "an unknown key",
     { ...config, fault: 1 },
-    /^g\.json: unknown key "fault"; known keys: group, faults, f, durable, links, clients, nodes$/
+    /^g\.json: unknown key "fault"; known keys: group, faults, f, durable, links, transport, clients, nodes$/
   ],
   [
     "a missing field",

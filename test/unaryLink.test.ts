@@ -224,7 +224,7 @@ describe("a link of calls", () => {
       const body = header === "body" ? new Uint8Array(11) : call.body
       link.take({ ...call, body, headers: { ...call.headers, ...headers } }, () => {})
       expect(positions(net.acceptor), header).toEqual([])
-      expect(net.acceptor.ends.map(({ goodbye }) => goodbye?.code)).toEqual(["unauthenticated"])
+      expect(net.acceptor.ends.map(({ goodbye }) => goodbye?.code)).toEqual(["altered"])
     }
   })
 })

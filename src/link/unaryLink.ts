@@ -36,6 +36,8 @@ export interface UnaryLinkOptions {
   readonly methodName: (method: MethodId) => string | undefined
   /** Makes a call of the other side, and calls `done` once, never within the call. */
   readonly call: (call: LinkCall, done: (reply: LinkReply) => void) => void
+  /** At most once: the handshake is done. */
+  readonly settled?: () => void
   /** After what runs now. */
   readonly later: (run: () => void) => void
   /** Once: it makes no more calls, and takes none. */
@@ -119,6 +121,7 @@ export class UnaryLink implements Connection {
 
   trust(): void {
     this.trusted = true
+    this.options.settled?.()
     this.answerShake()
   }
 

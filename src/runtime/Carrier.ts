@@ -12,7 +12,8 @@ import type { FetchAnswer, FetchRange } from "../link/fetchStore.ts"
 import type { Goodbye } from "../link/goodbye.ts"
 import type { Hello } from "../link/groupHello.ts"
 import type { Connection, ConnectionEvents, Crypto, Signer } from "../link/ports.ts"
-import type { ClientMessage, Reply, RequestProof } from "../server/Message.ts"
+import type { UnaryEnds } from "../link/unaryCall.ts"
+import type { ClientMessage, MethodId, Reply, RequestProof } from "../server/Message.ts"
 import type { LaneKey } from "../server/laneKey.ts"
 
 /** The ids of a call on the unary transport; they travel as headers. */
@@ -58,6 +59,13 @@ export interface FetchChannel {
   readonly close: () => void
 }
 
+/** The other end of a link of unary calls between members. */
+export interface UnaryPeer extends UnaryEnds {
+  readonly address: string
+  /** "package.Service/Method" of a method id. */
+  readonly methodName: (method: MethodId) => string | undefined
+}
+
 /** What a host answers at its address. */
 export interface Door {
   readonly accept: (connection: Connection) => ConnectionEvents
@@ -67,6 +75,8 @@ export interface Door {
   readonly unary: (call: UnaryCall, done: (reply: UnaryReply) => void) => () => void
   /** The node's hello, or why it refuses this client. */
   readonly greet: (theirs: Hello) => Hello | Goodbye
+  /** Where to call a member that dials by unary calls, or why it is refused. Absent: none may. */
+  readonly peer?: (ends: UnaryEnds) => UnaryPeer | Goodbye
   /** Why it refuses the caller, where it does. Absent: nobody fetches here. */
   readonly fetch?: (call: FetchCall) => FetchAnswer | Goodbye
   /** Bytes that are no message of ours came in. */
@@ -107,6 +117,8 @@ export class Carrier extends Context.Service<
   {
     /** Never fails here: what goes wrong is told to `closed`. */
     readonly dial: (address: string, events: ConnectionEvents) => Connection
+    /** The same by unary calls, to a member; absent: it has none. */
+    readonly dialUnary?: (peer: UnaryPeer, events: ConnectionEvents) => Connection
     /** Fails with what is wrong with the address, for people. */
     readonly listen: (address: string, door: Door) => Effect.Effect<Listener, string>
     /** Present: clients call methods one by one, without links. */

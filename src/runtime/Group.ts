@@ -16,6 +16,8 @@ import { clientsOf, linksOf } from "./internal/groupLinks.ts"
 
 export { GroupInvalid } from "./Errors.ts"
 
+export type Transport = "link" | "unary"
+
 /** What a group file holds. */
 export interface GroupConfig {
   /** 1 to 64 letters, digits, `.`, `_` or `-`. */
@@ -31,6 +33,11 @@ export interface GroupConfig {
    * are on this machine, else authenticated.
    */
   readonly links?: LinkStrength
+  /**
+   * How members reach each other, the same in every file. `link` (default): one long-lived stream.
+   * `unary`: each word an ordinary Connect call, for networks that let nothing else pass.
+   */
+  readonly transport?: Transport
   /** Public keys of the clients that may call; default: any client. */
   readonly clients?: ReadonlyArray<string>
   readonly nodes: ReadonlyArray<{
@@ -59,6 +66,7 @@ export class Group extends Context.Service<
     readonly links: LinkStrength
     /** Whether the file says so; else it is the default of where its nodes are. */
     readonly linksTold: boolean
+    readonly transport: Transport
     /** Of those that may call, in hexadecimal; `undefined`: any client may. */
     readonly clients: ReadonlySet<string> | undefined
     /** SHA-256 over name, faults, f, durable, node ids and keys; hosts of others are refused. */
@@ -80,7 +88,7 @@ export class Group extends Context.Service<
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
-const KEYS = ["group", "faults", "f", "durable", "links", "clients", "nodes"]
+const KEYS = ["group", "faults", "f", "durable", "links", "transport", "clients", "nodes"]
 const NODE_KEYS = ["id", "address", "tls", "key"]
 
 /** Any value to a group, or to the first thing that is wrong with it. */
@@ -130,8 +138,21 @@ const groupOf = (config: Record<string, unknown>, where: string): Group["Service
   const links = linksOf(config["links"], { addresses, keys }, where)
   const linksTold = config["links"] !== undefined
   const clients = clientsOf(config["clients"], links, where)
+  const transport = transportOf(config["transport"], where)
   const digest = digestOf({ name, faults, durable, system, keys })
-  return { name, system, addresses, faults, durable, keys, links, linksTold, clients, digest }
+  return {
+    ...{ name, system, addresses, faults, durable, keys, links, linksTold, transport },
+    ...{ clients, digest }
+  }
+}
+
+const transportOf = (value: unknown, where: string): Transport => {
+  if (value === undefined || value === "link" || value === "unary") return value ?? "link"
+  throw new Wrong(
+    `${where}: "transport"`,
+    `${shown(value)} is no transport`,
+    'write "link" or "unary"'
+  )
 }
 
 /** After `addressesOf`: the nodes are objects with ids. */

@@ -35,6 +35,7 @@ import { randomBytes } from "./internal/random.ts"
 import { Reporter } from "./internal/reporter.ts"
 import type { Ran } from "./internal/runs.ts"
 import { Turn } from "./internal/turn.ts"
+import { Ways } from "./internal/ways.ts"
 
 export interface NodeOptions {
   readonly group: Group["Service"]
@@ -79,6 +80,7 @@ const STOPPING: Goodbye = { code: "not_ready", detail: "the node stops" }
 export class GroupNode {
   readonly core: HostCore
   readonly fetches: HostFetches
+  readonly ways: Ways
   /** What the operator may want to know. */
   readonly counters = { linksRefused: 0, linksCut: 0, garbage: 0, ignored: 0 }
   private readonly options: NodeOptions
@@ -104,6 +106,7 @@ export class GroupNode {
   constructor(options: NodeOptions) {
     this.options = options
     const { clock } = options
+    this.ways = new Ways(options)
     this.identity = { signer: options.signer, suite: options.carrier.suite }
     this.turn = new Turn(() => {
       this.core.drain()
@@ -118,7 +121,7 @@ export class GroupNode {
       limits: options.limits,
       clock,
       random: (below) => Math.floor(Math.random() * below),
-      dial: (address, events) => options.carrier.dial(address, events),
+      dial: this.ways.dial,
       accepting: () => acceptsLinks(options.group, this.identity),
       wake: () => this.turn.wake(),
       broke: (remote, end, wasOpen) => this.tell(remote, end, wasOpen)
@@ -175,7 +178,7 @@ export class GroupNode {
     for (const [node, address] of group.addresses) {
       if (node <= self) continue
       const handshake = () => dialsMember(group, node, this.identity)
-      this.links.keep({ name: address, address, handshake }, this.port({ node, address }))
+      this.links.keep({ ...this.ways.to(node, address), handshake }, this.port({ node, address }))
     }
     this.ticker = setInterval(() => this.tick(), limits.tickMs)
   }
@@ -247,8 +250,9 @@ export class GroupNode {
   private port(dialled: Dialled | undefined): KeepPort {
     return {
       hello: () => ({ ...this.hello(), fetchToken: randomBytes(FETCH_TOKEN_BYTES) }),
-      check: (theirs, { session }) =>
+      check: (theirs, { session, unary }) =>
         checkHello(this.hello(), theirs) ??
+        this.ways.check(theirs, unary) ??
         checkIdentity(this.options.group, theirs, session) ??
         this.check(theirs, dialled),
       opened: (channel, theirs) => this.opened(channel, theirs),

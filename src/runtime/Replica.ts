@@ -68,6 +68,7 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
   const listener = yield* Effect.mapError(
     parts.carrier.listen(address, {
       accept: (connection) => host.accept(connection),
+      peer: (ends) => host.ways.peer(ends),
       services: protocols.map(({ descriptor }) => descriptor),
       unary: (call, done) => strangers.call(call, done),
       greet: (greeting) => strangers.greet(greeting),
@@ -135,6 +136,9 @@ const check = ({
     if (carrier.suite === undefined) {
       return fail(`links are ${group.links}, and this carrier has none`, "take another carrier")
     }
+  }
+  if (group.transport === "unary" && carrier.dialUnary === undefined) {
+    return fail("its members use unary calls, and this carrier has none", "take another carrier")
   }
   if (group.durable && member.disk === undefined) {
     return fail("the group is durable, and this node has no data folder", "give it a dataFolder")

@@ -8,7 +8,7 @@ import { methodId } from "../../src/server/Message.ts"
 import { Bracha, ReliableBroadcast } from "./support/services.ts"
 import { type Kind, makeWorld } from "./support/worlds.ts"
 
-const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary"]
+const KINDS: ReadonlyArray<Kind> = ["memory", "http2", "unary", "unary alone"]
 const NODES = [1, 2, 3, 4]
 const byText = Quorum.matching((d: { readonly text: string }) => d.text)
 

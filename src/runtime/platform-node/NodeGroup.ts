@@ -6,7 +6,7 @@ import { hexOf } from "../../base/bytes.ts"
 import { isNodeId, type NodeId } from "../../base/NodeId.ts"
 import { Carrier, type NodeChannelOptions } from "../Carrier.ts"
 import { GroupInvalid, type ReplicaFailed, StoreInvalid } from "../Errors.ts"
-import { Group, isAddress, parseGroup } from "../Group.ts"
+import { Group, isAddress, parseGroup, type Transport } from "../Group.ts"
 import { listenProblem } from "../internal/groupLinks.ts"
 import { Member } from "../Member.ts"
 import { type Penalties, penaltiesProblem } from "../Penalties.ts"
@@ -26,11 +26,11 @@ export type { DialTlsFiles, ListenTlsFiles } from "./tlsFiles.ts"
 
 export interface FileOptions {
   /**
-   * `link` (default): one long-lived stream per node, many calls in each of its messages. `unary`:
-   * each call is an ordinary Connect call, for networks that let nothing else pass; some ten times
-   * the CPU.
+   * `link`: one long-lived stream per node, many calls in each of its messages. `unary`: each call
+   * is an ordinary Connect call, for networks that let nothing else pass; some ten times the CPU.
+   * Default: as the members of the group, where its links are plaintext, else `link`.
    */
-  readonly transport?: "link" | "unary"
+  readonly transport?: Transport
   /** For nodes with `"tls": true`, where the defaults of Node.js do not fit. */
   readonly tls?: DialTlsFiles
   /**
@@ -79,7 +79,8 @@ const makeCarrier = Effect.fnUntraced(function* (
     ...{ dial, listen },
     sharedAddress: options?.sharedAddress
   })
-  if (options?.transport !== "unary") return carrier
+  const usual = group.links === "plaintext" ? group.transport : "link"
+  if ((options?.transport ?? usual) === "link") return carrier
   return { ...carrier, unary: (channel: NodeChannelOptions) => openUnaryChannel(channel, dial) }
 })
 

@@ -3,6 +3,7 @@ import {
   constants,
   createSecureServer,
   createServer,
+  type IncomingHttpHeaders,
   type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
@@ -32,6 +33,7 @@ import {
 } from "./http2Sessions.ts"
 import { strangerRoutes } from "./strangerRoutes.ts"
 import { type DialTls, type ListenTls, onHandshakeFailure, serverOptions } from "./tls.ts"
+import { isMemberCall, UnaryLinks } from "./unaryLinks.ts"
 import { bringsIds, serveKnown } from "./unaryServer.ts"
 
 export interface CarrierOptions {
@@ -49,19 +51,23 @@ export interface CarrierOptions {
 export const makeConnectCarrier = (
   limits: Limits = LIMITS,
   options: CarrierOptions = {}
-): Carrier["Service"] => ({
-  dial: (address, events) => dial(address, events, limits, options.dial),
-  listen: (address, door) =>
-    Effect.callback((resume) => {
-      const server = new NodeServer(door, limits, options)
-      server.listen(address, (failure) =>
-        resume(failure === undefined ? Effect.succeed(server) : Effect.fail(failure))
-      )
-    }),
-  fetches: (address, limits) => new HttpFetchChannel(address, limits, options.dial),
-  makeKey: makeSigner,
-  suite: nodeCrypto
-})
+): Carrier["Service"] => {
+  const unary = new UnaryLinks(limits, options.dial)
+  return {
+    dial: (address, events) => dial(address, events, limits, options.dial),
+    dialUnary: (peer, events) => unary.dial(peer, events),
+    listen: (address, door) =>
+      Effect.callback((resume) => {
+        const server = new NodeServer(door, limits, { ...options, unary })
+        server.listen(address, (failure) =>
+          resume(failure === undefined ? Effect.succeed(server) : Effect.fail(failure))
+        )
+      }),
+    fetches: (address, limits) => new HttpFetchChannel(address, limits, options.dial),
+    makeKey: makeSigner,
+    suite: nodeCrypto
+  }
+}
 
 const dial = (
   address: string,
@@ -118,9 +124,15 @@ class NodeServer implements Listener {
   private readonly sessions = new Set<ServerHttp2Session>()
   private readonly sockets = new Set<Socket>()
   private readonly fetches: FetchServer
+  private readonly unary: UnaryLinks
   private refusing = false
 
-  constructor(door: Door, limits: Limits, { listen: tls, sharedAddress }: CarrierOptions) {
+  constructor(
+    door: Door,
+    limits: Limits,
+    { listen: tls, sharedAddress, unary }: CarrierOptions & { readonly unary: UnaryLinks }
+  ) {
+    this.unary = unary
     this.door = door
     this.limits = limits
     this.admission = new Admission(limits, sharedAddress)
@@ -217,13 +229,27 @@ class NodeServer implements Listener {
     strangers: (request: Http2ServerRequest, response: Http2ServerResponse) => void
   ): void {
     const { stream, headers } = request
-    if (this.refusing) {
+    // Links that there are live on.
+    if (this.refusing && !isMemberCall(headers)) {
       stream.respond({ ":status": 503 }, { endStream: true })
     } else if (isLink(request)) this.link(stream)
     else if (isFetch(headers)) this.fetches.serve(stream)
+    else if (isMemberCall(headers)) this.memberCall(stream, headers)
     else if (bringsIds(headers)) {
       serveKnown(stream, headers, { door: this.door, limits: this.limits })
     } else strangers(request, response)
+  }
+
+  private memberCall(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const socket = stream.session?.socket
+    const address = socket?.remoteAddress ?? ""
+    this.unary.serve(stream, headers, {
+      door: this.door,
+      remote: `${address}:${socket?.remotePort}`,
+      refusing: this.refusing,
+      begin: () => this.admission.begun(address),
+      settled: () => this.admission.settled(address)
+    })
   }
 
   private link(stream: ServerHttp2Stream): void {

@@ -16,7 +16,8 @@ import type { Prng } from "../../../src/base/prng.ts"
 import { type Drawn, FaultProxy } from "../../support/faultProxy.ts"
 import { freePorts } from "../../support/processes.ts"
 
-export type Kind = "memory" | "http2" | "unary" | "slow lines"
+/** `unary`: clients make unary calls; `unary alone`: members too. */
+export type Kind = "memory" | "http2" | "unary" | "unary alone" | "slow lines"
 
 /** What a test's nodes and clients live in. */
 export interface World {
@@ -64,13 +65,14 @@ export const makeWorld = (
       faults: "crash",
       durable: false,
       nodes: ports.map((port, i) => ({ id: i + 1, address: `127.0.0.1:${port}` })),
+      ...(kind === "unary alone" ? { transport: "unary" } : undefined),
       ...rest
     }
     const carrier = await carrierOf(kind, config)
     const group = Layer.orDie(Group.layer(config))
     const layer = Layer.merge(group, Layer.succeed(Carrier, carrier))
     const client =
-      kind === "unary"
+      kind === "unary" || kind === "unary alone"
         ? Layer.merge(group, Layer.succeed(Carrier, { ...carrier, unary: openUnaryChannel }))
         : layer
     return {
