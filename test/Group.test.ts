@@ -70,11 +70,16 @@ const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
     nodes({ id: 1, address: "127.0.0.1:7001", tls: "yes" }),
     /^g\.json: nodes\[0\]: "tls": "yes" is no boolean; write true or false$/
   ],
+  [
+    "a transport that is none",
+    { ...config, transport: "carrier pigeon" },
+    /^g\.json: "transport": "carrier pigeon" is no transport; write "link" or "unary"$/
+  ],
   ["no object", [], /^g\.json: \[\] is no object; write \{ "group"/],
   [
     "an unknown key",
     { ...config, fault: 1 },
-    /^g\.json: unknown key "fault"; known keys: group, faults, f, durable, links, transport, clients, nodes$/
+    /^g\.json: unknown key "fault"; known keys: group, faults, f, durable, links, transport, .*$/
   ],
   [
     "a missing field",
