@@ -248,7 +248,7 @@ class NodeServer implements Listener {
       remote: `${address}:${socket?.remotePort}`,
       refusing: this.refusing,
       begin: () => this.admission.begun(address),
-      settled: () => this.admission.settled(address)
+      settled: (done) => this.admission.settled(address, done, performance.now())
     })
   }
 

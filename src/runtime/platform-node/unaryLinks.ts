@@ -23,6 +23,9 @@ interface Served {
   bytes: number
 }
 
+/** A handshake is done, or came to nothing. */
+type Settled = (done: boolean) => void
+
 export interface ServeOptions {
   readonly door: Door
   readonly remote: string
@@ -30,7 +33,7 @@ export interface ServeOptions {
   readonly refusing: boolean
   /** A new link: what refuses it, else it is told once the link is settled. */
   readonly begin: () => string | undefined
-  readonly settled: () => void
+  readonly settled: Settled
 }
 
 /** Whether a call is one between members. */
@@ -130,13 +133,13 @@ export class UnaryLinks {
 
   private open(
     peer: UnaryPeer,
-    it: { readonly way: Way; readonly remote: string; readonly settled?: () => void }
+    it: { readonly way: Way; readonly remote: string; readonly settled?: Settled }
   ): UnaryLink {
     const { way, remote, settled } = it
     const key = keyOf(way.link, way.from)
     let isSettled = settled === undefined
-    const settle = (): void => {
-      if (!isSettled) settled?.()
+    const settle = (done: boolean): void => {
+      if (!isSettled) settled?.(done)
       isSettled = true
     }
     const caller = new Caller(peer.address, this.limits, this.tls)
@@ -148,9 +151,9 @@ export class UnaryLinks {
       methodName: peer.methodName,
       call: (call, done) => caller.call(call, done),
       later: (run) => void setImmediate(run),
-      settled: settle,
+      settled: () => settle(true),
       ended: () => {
-        settle()
+        settle(false)
         this.links.delete(key)
         caller.close()
       }
