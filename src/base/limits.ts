@@ -137,7 +137,10 @@ export interface Limits {
    */
   readonly memberMessagesPerSecond: number
   readonly memberBytesPerSecond: number
-  /** The same of a client's link. A call beyond it is `overloaded`, a one-way dropped. */
+  /**
+   * The same of a client's link: what one core of a node can serve. A call beyond it is
+   * `overloaded`, a one-way dropped.
+   */
   readonly clientMessagesPerSecond: number
   readonly clientBytesPerSecond: number
   readonly rateBurstMs: number
@@ -267,7 +270,7 @@ export const LIMITS: Limits = {
   evidenceMax: 64,
   memberMessagesPerSecond: 262_144,
   memberBytesPerSecond: 268_435_456,
-  clientMessagesPerSecond: 65_536,
+  clientMessagesPerSecond: 131_072,
   clientBytesPerSecond: 67_108_864,
   rateBurstMs: 2_000,
   faultsMax: 64,
