@@ -1,6 +1,7 @@
 /** Runs one protocol with some seeds in a row, in this thread: what `npm run sim` repeats. */
 import {
   choicesOf,
+  type NetworkKind,
   type SimulateOptions,
   type SimulationRun,
   shrink,
@@ -19,6 +20,7 @@ export interface Seeds {
   readonly first: number
   readonly count: number
   readonly faults: "none" | "all"
+  readonly network: NetworkKind
   readonly drop: ReadonlySet<number>
   readonly shrink: boolean
   readonly trace: boolean
@@ -65,20 +67,20 @@ export const runSeeds = (seeds: Seeds): SeedsDone => {
 const DIAGRAM_EVENTS = 1_000_000
 
 const optionsOf = (seeds: Seeds, seed: number): SimulateOptions => {
-  const { protocol, nodes, faults, drop } = seeds
+  const { protocol, nodes, faults, network, drop } = seeds
   const { spec, model, promises, leader, calls } = PROTOCOLS[protocol]!
   const byzantine = model === "byzantine" ? Math.floor((nodes - 1) / 3) : 0
   const choices = choicesOf(spec, calls)
   const trace = seeds.trace && { trace: (line: string) => void process.stderr.write(`${line}\n`) }
   return {
     ...{ spec, model, promises, leader, nodes, byzantine, seed, choices, faults, crash: true },
-    ...{ drop, ...trace }
+    ...{ network, drop, ...trace }
   }
 }
 
 /** The failure, the faults that led to it, and the line that repeats it. */
 const failed = (seeds: Seeds, options: SimulateOptions, run: SimulationRun): string => {
-  const { protocol, nodes, faults } = seeds
+  const { protocol, nodes, faults, network } = seeds
   const shrunk = seeds.shrink ? shrink(options) : undefined
   const drop = shrunk?.drop ?? seeds.drop
   const left = shrunk?.run.faults.flatMap(({ atMs, fault }, i) =>
@@ -87,6 +89,7 @@ const failed = (seeds: Seeds, options: SimulateOptions, run: SimulationRun): str
   const repeat =
     `npm run sim -- --protocol ${protocol} --nodes ${nodes} --seed ${run.seed} --runs 1` +
     (faults === "all" ? " --faults all" : "") +
+    (network === "links" ? " --network links" : "") +
     (drop.size > 0 ? ` --drop ${[...drop].sort((a, b) => a - b).join(",")}` : "")
   const why = shrunk?.run.failure ?? run.failure
   return `seed ${run.seed}: ${why}\n${left?.join("") ?? ""}  repeat: ${repeat}\n`

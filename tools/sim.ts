@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { Worker } from "node:worker_threads"
-import { EventHash, trafficByKind } from "quorate/testing"
+import { EventHash, type NetworkKind, trafficByKind } from "quorate/testing"
 import { naturalOf, parsed, type Usage, usageOf } from "./options.ts"
 import { PROTOCOLS } from "./protocols.ts"
 import { runSeeds, type Seeds, type SeedsDone } from "./seeds.ts"
@@ -21,11 +21,14 @@ const HELP = `Runs a protocol under random schedules in virtual time, and checks
                     disks that stall, fail and are lost, clocks that jump, clients that die;
                     in a Byzantine group also (N-1)/3 lying nodes and equivocating clients.
                     Default: none, delays only
+  --network N       envelopes: messages over connections, fast; links: the links of production, over
+                    streams that are slow, break at any byte and are meddled with; or both, one
+                    after the other. Default: envelopes
   --workers W       in so many threads, or auto: one a core. What comes out is the same, but for
                     the time it takes. Default: 0, in this one
   --drop 2,5        leaves out the 2nd and the 5th fault that were planned
   --shrink          of a run that fails, leaves out faults while it still fails, and prints the rest
-  --json            one JSON object on stdout: protocol, runs, failures, decided (calls
+  --json            one JSON object on stdout: protocol, network, runs, failures, decided (calls
                     answered), steps, stepsPerSec, seconds, virtualSeconds, logHash (over all
                     runs), traffic (by kind: messages and bytes)
   --traffic         prints what was sent, by kind, below the last line
@@ -40,6 +43,12 @@ const PROGRESS_MS = 5_000
 /** Runs between two looks at the clock. */
 const CHUNK = 20
 
+const NETWORKS: { readonly [name: string]: ReadonlyArray<NetworkKind> } = {
+  envelopes: ["envelopes"],
+  links: ["links"],
+  both: ["envelopes", "links"]
+}
+
 const usage: Usage = usageOf("sim")
 const natural = naturalOf(usage)
 
@@ -52,6 +61,7 @@ const readOptions = () =>
         seed: { type: "string", default: "1" },
         runs: { type: "string", default: "100" },
         faults: { type: "string", default: "none" },
+        network: { type: "string", default: "envelopes" },
         workers: { type: "string", default: "0" },
         drop: { type: "string", default: "" },
         shrink: { type: "boolean", default: false },
@@ -127,6 +137,7 @@ type Values = ReturnType<typeof readOptions>
 /** Runs one protocol; returns the number of runs that failed. */
 const simulateAll = async (
   protocol: string,
+  network: NetworkKind,
   values: Values,
   hands: ReadonlyArray<RunSeeds>
 ): Promise<number> => {
@@ -138,6 +149,7 @@ const simulateAll = async (
     protocol,
     nodes,
     faults,
+    network,
     drop: numbers(values.drop),
     shrink: values.shrink,
     diagram: values.diagram !== undefined
@@ -153,25 +165,43 @@ const simulateAll = async (
       if (performance.now() < saidMs + PROGRESS_MS) continue
       saidMs = performance.now()
       const done = `${totals.runs} of ${runs} runs, ${totals.failures} failures`
-      process.stderr.write(`${protocol}: ${done}\n`)
+      process.stderr.write(`${nameOf(protocol, network)}: ${done}\n`)
     }
   }
   await Promise.all(hands.map(work))
-  print(protocol, values, totals, Math.round(performance.now() - startMs) / 1000)
+  print({ protocol, network }, values, totals, Math.round(performance.now() - startMs) / 1000)
   if (values.diagram !== undefined) writeFileSync(values.diagram, totals.diagram ?? "")
   return totals.failures
 }
 
-const print = (protocol: string, values: Values, totals: Totals, seconds: number): void => {
+interface What {
+  readonly protocol: string
+  readonly network: NetworkKind
+}
+const nameOf = (protocol: string, network: NetworkKind): string =>
+  network === "envelopes" ? protocol : `${protocol} over ${network}`
+
+const print = (what: What, values: Values, totals: Totals, seconds: number): void => {
+  const { protocol, network } = what
   const { runs, failures, decided, steps, logHash, traffic } = totals
   const stepsPerSec = Math.round(steps / Math.max(seconds, 0.001))
   const virtualSeconds = Math.round(totals.virtualMs / 1000)
-  const line = { protocol, runs, failures, decided, steps, stepsPerSec, seconds, virtualSeconds }
+  const line = {
+    protocol,
+    network,
+    runs,
+    failures,
+    decided,
+    steps,
+    stepsPerSec,
+    seconds,
+    virtualSeconds
+  }
   if (values.json) {
     return void process.stdout.write(`${JSON.stringify({ ...line, logHash, traffic })}\n`)
   }
   process.stdout.write(
-    `${protocol}: ${runs} runs, ${failures} failures, ${decided} calls answered, ` +
+    `${nameOf(protocol, network)}: ${runs} runs, ${failures} failures, ${decided} calls answered, ` +
       `${steps} steps in ${seconds} s (${stepsPerSec}/s), log ${logHash}\n`
   )
   if (!values.traffic) return
@@ -190,13 +220,18 @@ const main = async (): Promise<void> => {
     return usage(`--protocol ${protocol} is none of ${names.join(", ")}`)
   if (faults !== "all" && faults !== "none")
     return usage(`--faults ${faults} is neither all nor none`)
+  const networks = NETWORKS[values.network]
+  if (networks === undefined)
+    return usage(`--network ${values.network} is none of ${Object.keys(NETWORKS).join(", ")}`)
   if (values.diagram !== undefined && (values.runs !== "1" || protocol === "all"))
     return usage("--diagram draws one run: give --runs 1 and one protocol")
   const wanted = values.workers === "auto" ? String(availableParallelism()) : values.workers
   const threads = natural("workers", wanted, 0, 64)
   const hands = threads === 0 ? [runSeeds] : Array.from({ length: threads }, startWorker)
   for (const name of protocol === "all" ? Object.keys(PROTOCOLS) : [protocol]) {
-    if ((await simulateAll(name, values, hands)) > 0) process.exitCode = 1
+    for (const network of networks) {
+      if ((await simulateAll(name, network, values, hands)) > 0) process.exitCode = 1
+    }
   }
   await Promise.all(workers.map((worker) => worker.terminate()))
 }

@@ -4,6 +4,7 @@
  */
 import type { NodeId } from "../base/NodeId.ts"
 import type { Prng } from "../base/prng.ts"
+import { type LinkFault, linkFaultOf } from "./linkPlan.ts"
 import type { Endpoint } from "./simNetwork.ts"
 
 /** Times in virtual milliseconds. */
@@ -40,6 +41,8 @@ export type Fault =
   /** A node's clock jumps. Back it stands still, until the next start. */
   | { readonly kind: "clockJumps"; readonly node: NodeId; readonly byMs: number }
   | { readonly kind: "clientDies"; readonly client: Endpoint }
+  /** On the `links` network alone. */
+  | { readonly kind: "link"; readonly what: LinkFault }
 
 export interface PlannedFault {
   readonly atMs: number
@@ -67,6 +70,8 @@ export interface FaultOptions {
   readonly gapMsMax: number
   /** A crashed node stays down, at most. */
   readonly downMsMax: number
+  /** There are streams that more can happen to. */
+  readonly links?: boolean
 }
 
 export const planFaults = (random: Prng, options: FaultOptions): ReadonlyArray<PlannedFault> => {
@@ -81,6 +86,12 @@ export const planFaults = (random: Prng, options: FaultOptions): ReadonlyArray<P
     const anew = random.chance(500) && options.begunAnew
     const fault: Fault = { kind: "diskLost", node, downMs, anew }
     planned.push({ atMs, fault })
+  }
+  if (options.links !== true) return planned
+  const { nodes, clients } = options
+  for (let atMs = fromMs; atMs < untilMs; atMs += 1 + random.below(3 * gapMsMax)) {
+    const what = linkFaultOf(random, nodes, [...nodes, ...clients])
+    planned.push({ atMs, fault: { kind: "link", what } })
   }
   return planned
 }

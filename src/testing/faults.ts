@@ -2,7 +2,8 @@ import type { Prng } from "../base/prng.ts"
 import type { Fault, PlannedFault } from "./faultPlan.ts"
 import type { SimClient } from "./simClient.ts"
 import type { SimHost } from "./simHost.ts"
-import type { SimNetwork } from "./simNetwork.ts"
+import type { LinkFault } from "./linkPlan.ts"
+import type { Network } from "./simNetwork.ts"
 import type { World } from "./world.ts"
 
 /** What faults happen to: one host, or one process with several. */
@@ -20,7 +21,9 @@ type FaultyHost = Pick<
 >
 type FaultyClient = Pick<SimClient, "endpoint" | "die">
 interface FaultyWorld extends Pick<World, "time" | "happened"> {
-  readonly network: Pick<SimNetwork, "cut" | "mute" | "heal">
+  readonly network: Pick<Network, "cut" | "mute" | "heal"> & {
+    readonly upset?: (fault: LinkFault) => void
+  }
 }
 
 /** Lets planned faults happen; at the end everything comes back, for good. */
@@ -63,6 +66,8 @@ export class FaultSchedule {
         return fault.from === fault.to
           ? undefined
           : network.mute(fault.from, fault.to, fault.muteMs)
+      case "link":
+        return network.upset?.(fault.what)
       case "crash":
         for (const { node, downMs } of fault.nodes) {
           for (const host of this.#of(node)) this.#crash(host, downMs)

@@ -9,6 +9,7 @@ export * as Simulation from "./Simulation.ts"
 export { choicesOf } from "./Simulation.ts"
 export {
   type Faults,
+  type NetworkKind,
   type SimulateOptions,
   type SimulationParts,
   type SimulationRun,

@@ -8,7 +8,7 @@ import type { ClientTap } from "../link/tapped.ts"
 import { all, first, matching, type Policy, quorum } from "../quorum/Policy.ts"
 import type { System } from "../quorum/QuorumSystem.ts"
 import { type LaneKey, sessionKey } from "../server/laneKey.ts"
-import { type ClientMessage, methodId } from "../server/Message.ts"
+import { type ClientMessage, type Message, methodId } from "../server/Message.ts"
 import type { MethodSpec } from "../server/Protocol.ts"
 import type { Checkers, SimCall } from "./Checkers.ts"
 import { callKey } from "./checkAnswers.ts"
@@ -110,7 +110,8 @@ export class SimClient {
       hello: () => ({ storeId: "", horizonMs: 0 }),
       opened: (node, hello) => this.#core.linkUp(node, hello.horizonMs),
       closed: (node) => this.#core.linkDown(node, "the connection broke"),
-      receive: (node, bytes) => this.#receive(node, bytes)
+      receive: (node, bytes) => this.#receive(node, bytes),
+      took: (node, message) => this.#took(node, message)
     })
     for (const node of system.members) world.network.join(endpoint, node)
     const more = (): void => {
@@ -215,9 +216,12 @@ export class SimClient {
   }
 
   #receive(node: number, bytes: Uint8Array): void {
-    const { world, checkers } = this.#options
-    world.received(node, this.endpoint, bytes)
-    const reply = decodeMessage(bytes, 0, bytes.length)
+    this.#options.world.received(node, this.endpoint, bytes)
+    this.#took(node, decodeMessage(bytes, 0, bytes.length))
+  }
+
+  #took(node: number, reply: Message | undefined): void {
+    const { checkers } = this.#options
     if (reply?.kind !== "reply") return checkers.fail(`node ${node} sent no reply to a client`)
     this.#tap?.received(node, reply)
     this.#core.onReply(node, reply)

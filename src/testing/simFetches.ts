@@ -2,7 +2,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { Prng } from "../base/prng.ts"
 import type { FetchAsk, FetchResult } from "../link/fetchCore.ts"
 import type { FetchAnswer, FetchRange } from "../link/fetchStore.ts"
-import type { SimNetwork } from "./simNetwork.ts"
+import type { Network } from "./simNetwork.ts"
 import type { VirtualTime } from "./virtualTime.ts"
 
 /** What a node answers; `undefined`: it says nothing, ever. */
@@ -16,11 +16,11 @@ const SLOW_MS_MAX = 3_000
 /** Calls beside the links: they break with the connection of the two, and come in any order. */
 export class SimFetches {
   readonly #time: VirtualTime
-  readonly #network: SimNetwork
+  readonly #network: Pick<Network, "isUp">
   /** By node. Two where one identity runs twice. */
   readonly #doors = new Map<NodeId, Map<object, ServeFetch>>()
 
-  constructor(time: VirtualTime, network: SimNetwork) {
+  constructor(time: VirtualTime, network: Pick<Network, "isUp">) {
     this.#time = time
     this.#network = network
   }

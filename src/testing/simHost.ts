@@ -4,7 +4,7 @@ import { HostCore, type HostEngine, type HostOptions, type HostPorts } from "../
 import type { LogCore } from "../link/logCore.ts"
 import type { Engine } from "../server/engine.ts"
 import type { Route } from "../server/Input.ts"
-import type { PeerMessage, Reply } from "../server/Message.ts"
+import type { Message, PeerMessage, Reply } from "../server/Message.ts"
 import { frozen } from "../runtime/internal/frozen.ts"
 import { twice } from "../runtime/internal/twice.ts"
 import { ProcessKilled, untilKilled } from "./killed.ts"
@@ -256,13 +256,21 @@ export class SimHost {
         if (this.#options.disk?.refused === true) return later(0, () => this.#stopFailed())
         if (correct()) checkers.fail(`node ${this.node} halted: ${reason}`)
       },
-      wake: () => later(random.below(2), () => this.#core?.drain()),
+      wake: () => later(random.below(2), () => this.#drain()),
       // A timer of a real machine fires late, never early by more than its clock's grain.
       wakeAt: (atMs) => {
         const delayMs = Math.max(0, Math.ceil(atMs) - nowMs())
         later(delayMs + random.below(5), () => this.#core?.timeUp())
       }
     }
+  }
+
+  /** As a host does: what was worked off may be followed by more. */
+  #drain(): void {
+    const core = this.#core
+    core?.drain()
+    if (core?.caughtUp !== true) return
+    this.#options.network.release(this.node, (peer) => !this.penalties.holds(peer))
   }
 
   /** A halted process ends; it is started again from what its disk has. */
@@ -296,6 +304,7 @@ export class SimHost {
     return {
       hello: () => this.#hello(core),
       opened: (peer, hello) => {
+        this.#refused.delete(peer)
         if (peer <= NODE_ID_MAX) return this.#peerUp(core, peer, hello.storeId)
         const route = ++this.#lastRoute
         this.#routes.set(peer, route)
@@ -312,6 +321,10 @@ export class SimHost {
       },
       receive: (peer, bytes) => {
         const read = () => this.#refused.has(peer) || this.#receive(core, peer, bytes)
+        this.penalties.receive(peer, read)
+      },
+      took: (peer, message) => {
+        const read = () => this.#refused.has(peer) || this.#took(core, peer, message)
         this.penalties.receive(peer, read)
       }
     }
@@ -344,9 +357,12 @@ export class SimHost {
   }
 
   #receive(core: HostCore, peer: Endpoint, bytes: Uint8Array): void {
-    const { world, network, checkers, adversary } = this.#options
-    world.received(peer, this.node, bytes)
-    const message = decodeMessage(bytes, 0, bytes.length)
+    this.#options.world.received(peer, this.node, bytes)
+    this.#took(core, peer, decodeMessage(bytes, 0, bytes.length))
+  }
+
+  #took(core: HostCore, peer: Endpoint, message: Message | undefined): void {
+    const { network, checkers, adversary } = this.#options
     if (peer <= NODE_ID_MAX) {
       if (message === undefined || !isPeerMessage(message)) {
         if (checkers.isCorrect(peer)) checkers.fail(`node ${peer} sent what no node sends`)

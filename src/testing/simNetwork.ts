@@ -1,5 +1,6 @@
 import { assert } from "../base/assert.ts"
 import type { Prng } from "../base/prng.ts"
+import type { Message } from "../server/Message.ts"
 import { type Traffic, TrafficCount } from "./traffic.ts"
 import type { VirtualTime } from "./virtualTime.ts"
 
@@ -18,6 +19,8 @@ export interface NetworkPort {
   readonly opened: (peer: Endpoint, hello: SimHello) => void
   readonly closed: (peer: Endpoint) => void
   readonly receive: (peer: Endpoint, bytes: Uint8Array) => void
+  /** What links have decoded; absent: it is encoded for `receive`. */
+  readonly took?: (peer: Endpoint, message: Message) => void
 }
 
 /** Delays in integer milliseconds. */
@@ -33,8 +36,24 @@ export interface NetworkTiming {
   readonly noticeMsMax: number
 }
 
+/** What a run needs of either network. */
+export interface Network {
+  readonly join: (dialer: Endpoint, acceptor: Endpoint) => void
+  readonly attach: (endpoint: Endpoint, port: NetworkPort) => void
+  readonly detach: (endpoint: Endpoint) => void
+  readonly cut: (a: Endpoint, b: Endpoint, apartMs: number) => void
+  readonly mute: (from: Endpoint, to: Endpoint, muteMs: number) => void
+  readonly heal: () => void
+  send: (from: Endpoint, to: Endpoint, bytes: Uint8Array, kind?: string) => boolean
+  readonly isUp: (from: Endpoint, to: Endpoint) => boolean
+  readonly traffic: () => ReadonlyArray<Traffic>
+  /** The endpoint has worked off what came; links let those it names send more. */
+  readonly release: (endpoint: Endpoint, of: (peer: Endpoint) => boolean) => void
+  readonly breaks: number
+}
+
 /** What a node needs of the network. */
-export type HostNetwork = Pick<SimNetwork, "attach" | "detach" | "send" | "cut">
+export type HostNetwork = Pick<Network, "attach" | "detach" | "send" | "cut" | "release">
 
 interface Connection {
   /** When the last message of each direction arrives: FIFO. */
@@ -68,7 +87,7 @@ const ENDPOINTS_MAX = 2_097_152
  * reordering happen only between connections. The two ends notice at different times, and a new
  * connection may come up at an end that has not noticed yet: it is told of the end first.
  */
-export class SimNetwork {
+export class SimNetwork implements Network {
   readonly #time: VirtualTime
   readonly #random: Prng
   readonly #timing: NetworkTiming
@@ -166,6 +185,9 @@ export class SimNetwork {
     })
     return true
   }
+
+  /** Nothing here counts what waits at a receiver. */
+  release(): void {}
 
   isUp(from: Endpoint, to: Endpoint): boolean {
     const pair = this.#pairs.get(pairKey(from, to))

@@ -58,6 +58,11 @@ export class SimPenalties {
     else held.push(then)
   }
 
+  /** Something of it waits to be read. */
+  holds(from: Endpoint): boolean {
+    return this.#held.has(from)
+  }
+
   /** The link is gone, and what it brought that was not read. */
   forget(peer: Endpoint): void {
     this.#held.delete(peer)

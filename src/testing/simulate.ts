@@ -1,6 +1,6 @@
 import { Context } from "effect"
 import { assert } from "../base/assert.ts"
-import { checkLimits, LIMITS, type Limits } from "../base/limits.ts"
+import { checkLimits, type Limits } from "../base/limits.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import { Prng } from "../base/prng.ts"
 import type { PenaltyPolicy } from "../link/penalties.ts"
@@ -19,9 +19,12 @@ import { isEffect, type RunEffect, runEffectIn } from "./runEffect.ts"
 import { type CallChoice, type ClientHabits, SimClient } from "./simClient.ts"
 import { SimDisk } from "./simDisk.ts"
 import { SimHost } from "./simHost.ts"
-import { type HostNetwork, SimNetwork } from "./simNetwork.ts"
+import { type HostNetwork, type Network, type NetworkTiming, SimNetwork } from "./simNetwork.ts"
+import type { LinkDecorate } from "./linkHost.ts"
+import { linkLimitsOf, linkPlanOf } from "./linkPlan.ts"
+import { SimLinks } from "./simLinks.ts"
 import type { Traffic } from "./traffic.ts"
-import { diskTiming, networkTiming } from "./timing.ts"
+import { diskTiming, limitsDrawn, networkTiming } from "./timing.ts"
 import { SimProofs } from "./simProofs.ts"
 import { Twins } from "./twins.ts"
 import { VirtualTime } from "./virtualTime.ts"
@@ -29,6 +32,9 @@ import { makeWorld, type Trace, type World } from "./world.ts"
 
 /** What goes wrong: nothing but delays, or everything the simulator has. */
 export type Faults = "none" | "all"
+
+/** Messages over connections, fast; or the links of production over streams that break. */
+export type NetworkKind = "envelopes" | "links"
 
 export interface SimulateOptions {
   readonly spec: ProtocolSpec
@@ -42,6 +48,10 @@ export interface SimulateOptions {
   readonly faults: Faults
   /** Nodes crash and restart, with what their disks kept; only under `faults: "all"`. */
   readonly crash: boolean
+  /** Absent: `envelopes`. */
+  readonly network?: NetworkKind
+  /** Bugs of links. */
+  readonly links?: LinkDecorate
   /** Nodes have disks; absent: yes. Without, only as many crash as may fail. */
   readonly durable?: boolean
   /** Without this node the protocol does not go on for ever: it never loses its disk. */
@@ -124,7 +134,8 @@ class Run {
   readonly #random: Prng
   readonly #time = new VirtualTime()
   readonly #hash = new EventHash()
-  readonly #network: SimNetwork
+  readonly #network: Network
+  readonly #links: SimLinks | undefined
   readonly #world: World
   readonly #system: System
   readonly #signs: SimProofs | undefined
@@ -145,12 +156,14 @@ class Run {
     this.#options = options
     this.#faulty = faults === "all"
     this.#random = new Prng(seed)
-    this.#network = new SimNetwork(this.#time, this.#random.fork(), networkTiming(this.#random))
-    this.#world = makeWorld(this.#time, this.#network, this.#hash, options.trace, options.tap)
+    const parts = { random: this.#random.fork(), timing: networkTiming(this.#random) }
     const members = Array.from({ length: nodes }, (_, i) => i + 1)
     this.#system = makeSystem(members, model)
     this.#signs = SimProofs.of(spec, members)
-    this.#limits = limitsOf(this.#random, options.limits ?? {})
+    this.#limits = this.#limitsOf(parts.random)
+    this.#links = options.network === "links" ? this.#makeLinks(parts) : undefined
+    this.#network = this.#links ?? new SimNetwork(this.#time, parts.random, parts.timing)
+    this.#world = makeWorld(this.#time, this.#network, this.#hash, options.trace, options.tap)
     this.#durable = options.durable ?? true
     const faulty = this.#faulty ? shuffled(this.#random, members) : []
     // In a run in five some of those that may lie lose their memory instead.
@@ -169,6 +182,36 @@ class Run {
     const { runEffect = runEffectIn(Context.empty()) } = options
     const end = (result: unknown) => (isEffect(result) ? runEffect(result) : result)
     this.#checkers = new Checkers({ spec, promises, nowMs, end, ...group })
+  }
+
+  /** @param random of the network: what links draw moves nothing else */
+  #limitsOf(random: Prng): Limits {
+    const { network, limits: ours } = this.#options
+    const drawn = limitsDrawn(this.#random)
+    const ofLinks = network === "links" ? linkLimitsOf(random, drawn) : {}
+    const limits = { ...drawn, ...ofLinks, ...ours }
+    checkLimits(limits)
+    return limits
+  }
+
+  #makeLinks(parts: { readonly random: Prng; readonly timing: NetworkTiming }): SimLinks {
+    return new SimLinks({
+      ...parts,
+      time: this.#time,
+      limits: this.#limits,
+      plan: linkPlanOf(parts.random),
+      noiseUntilMs: FAULTS_UNTIL_MS,
+      fail: (what) => this.#checkers.fail(what),
+      decorate: this.#options.links ?? {}
+    })
+  }
+
+  /** Once faults have ended, all that are up find each other. */
+  #unlinked(): string | undefined {
+    const { live } = this.#checkers
+    const counts = (end: number): boolean =>
+      end !== ROGUE && (end >= CLIENTS_FROM || live.includes(end))
+    return this.#links?.unlinked(FAULTS_UNTIL_MS, counts)
   }
 
   run(): SimulationRun {
@@ -229,7 +272,9 @@ class Run {
       const quiet = checkers.restless || checkers.records === records
       still = asked && quiet ? still + 1 : 0
       records = checkers.records
-      if (still >= STILL_LOOKS && checkers.missing() === undefined) this.#over = true
+      const unlinked = this.#unlinked()
+      if (still >= STILL_LOOKS && checkers.missing() === undefined && unlinked === undefined)
+        this.#over = true
       else if (nowMs > until + QUIET_MS_MAX) this.#over = true
       else this.#time.after(LOOK_MS, look)
     }
@@ -349,27 +394,8 @@ class Run {
       fromMs: FAULTS_FROM_MS,
       untilMs: FAULTS_UNTIL_MS,
       gapMsMax: 100 + this.#random.below(400),
-      downMsMax: 100 + this.#random.below(2000)
+      downMsMax: 100 + this.#random.below(2000),
+      links: this.#links !== undefined
     }
   }
-}
-
-/** One run in three has limits that are hit at once: small windows, segments and turns. */
-const limitsOf = (random: Prng, ours: Partial<Limits>): Limits => {
-  const tight: Partial<Limits> = {
-    bodyBytesMax: 1024,
-    batchBytesMax: 4096,
-    batchBytesTarget: 1024,
-    fragmentBytes: 512,
-    creditBytes: 8192,
-    linkBytes: 65_536,
-    cursorBytesMax: 1024,
-    windowCalls: 4,
-    earlyVotesMax: 4,
-    logSegmentBytes: 8192,
-    drainInputsMax: 2
-  }
-  const limits = { ...LIMITS, ...(random.chance(333) && tight), ...ours }
-  checkLimits(limits)
-  return limits
 }

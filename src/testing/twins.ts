@@ -37,7 +37,9 @@ export class Twins {
       detach: () => this.#detach(copy),
       send: (from, to, bytes, kind) =>
         this.#now.get(to) === copy && this.#network.send(from, to, bytes, kind),
-      cut: (a, b, apartMs) => this.#network.cut(a, b, apartMs)
+      cut: (a, b, apartMs) => this.#network.cut(a, b, apartMs),
+      release: (endpoint, of) =>
+        this.#network.release(endpoint, (peer) => this.#now.get(peer) === copy && of(peer))
     }
   }
 
@@ -58,6 +60,8 @@ export class Twins {
       // Both show the same store: one disk was copied.
       hello: () => (this.#ports[0] ?? this.#ports[1])!.hello(),
       opened: (peer, hello) => {
+        // A newer link may displace one that nobody has closed.
+        portOf(peer)?.closed(peer)
         this.#now.set(peer, this.#choose(peer))
         portOf(peer)?.opened(peer, hello)
       },
@@ -65,7 +69,8 @@ export class Twins {
         portOf(peer)?.closed(peer)
         this.#now.delete(peer)
       },
-      receive: (peer, bytes) => portOf(peer)?.receive(peer, bytes)
+      receive: (peer, bytes) => portOf(peer)?.receive(peer, bytes),
+      took: (peer, message) => portOf(peer)?.took?.(peer, message)
     }
   }
 

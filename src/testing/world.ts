@@ -1,7 +1,7 @@
 import type { Tap } from "../link/tap.ts"
 import type { EventHash } from "./hash.ts"
 import { SimFetches } from "./simFetches.ts"
-import type { Endpoint, SimNetwork } from "./simNetwork.ts"
+import type { Endpoint, Network } from "./simNetwork.ts"
 import type { VirtualTime } from "./virtualTime.ts"
 
 /** Virtual time 0, as clocks show it: 2026-01-01. */
@@ -10,7 +10,7 @@ export const EPOCH_MS = 1_767_225_600_000
 /** What all parts of one run share. */
 export interface World {
   readonly time: VirtualTime
-  readonly network: SimNetwork
+  readonly network: Network
   readonly fetches: SimFetches
   /** What nodes and clients write down; absent: nothing. */
   readonly tap: Tap | undefined
@@ -25,7 +25,7 @@ export type Trace = (line: string) => void
 
 export const makeWorld = (
   time: VirtualTime,
-  network: SimNetwork,
+  network: Network,
   hash: EventHash,
   trace?: Trace,
   tap?: Tap
