@@ -26,6 +26,10 @@ class End implements Connection {
   close(): void {
     this.closed = true
   }
+  /** What was sent up to now comes. */
+  deliver(): void {
+    for (const packet of this.sent.splice(0)) this.other!.events!.packet(packet)
+  }
 }
 
 /** Hosts by name, a clock that is moved by hand, and connections that are. */
@@ -248,6 +252,51 @@ describe("a link that wears out", () => {
     expect(a.ends.map((end) => end.goodbye?.code)).toEqual(["replaced"])
     world.pass(LIMITS.helloTimeoutMs + 100)
     expect([...world.hosts.values()].map(({ size }) => size.links)).toEqual([1, 1])
+  })
+
+  it("by such a word is replaced as soon as somebody takes the new one", () => {
+    const { world, hostB, a } = two()
+    world.hosts.delete("b")
+    world.ends[0]!.events!.leaving("the other side takes no new streams")
+    world.pass(1_000)
+    world.hosts.set("b", hostB)
+    world.pass(2_000)
+    expect(a.opened.length).toBe(2)
+  })
+
+  it("opens each channel once, also where the old one ends before the new one is answered", () => {
+    const { world, hostA, hostB, a, b } = two()
+    const [near, far] = world.ends
+    const displaced = b.channel
+    near!.events!.leaving("the other side takes no new streams")
+    const newNear = world.ends[2]!
+    // The links shake hands, and the channel is opened on the new one.
+    for (const [end, host] of [
+      [newNear, hostB],
+      [newNear.other!, hostA],
+      [newNear, hostB]
+    ] as const) {
+      end.deliver()
+      host.flush()
+    }
+    displaced!.close({ code: "replaced", detail: "as nodes do" })
+    hostB.flush()
+    far!.deliver()
+    expect(a.ends.map((end) => end.goodbye?.code)).toEqual(["replaced"])
+    world.pass(1_000)
+    expect([a.opened.length, b.opened.length, b.ends.length]).toEqual([2, 2, 1])
+  })
+
+  it("is tried again and again while its group is refused on the new one, and used until then", () => {
+    let refused: Goodbye | undefined
+    const { world, hostA, a, b } = two({ linkAgeMsMax: 5_000 }, () => refused)
+    refused = { code: "overloaded", detail: "1 client is connected" }
+    world.pass(30_000)
+    expect([a.opened.length, a.channel!.isOpen, b.channel!.isOpen]).toEqual([1, true, true])
+    expect(hostA.size.links).toBeLessThanOrEqual(2)
+    refused = undefined
+    world.pass(2 * LIMITS.helloTimeoutMs)
+    expect(a.opened.length).toBeGreaterThan(1)
   })
 
   it("stays where the new one is not taken", () => {

@@ -83,7 +83,10 @@ export interface KeepPort extends ChannelPort {
 
 /** A group's wish for a channel to a host, until it is closed. */
 export class Keep {
-  channel: Channel | undefined
+  /** The one that is used. */
+  private channel: Channel | undefined
+  /** The newest one, until the other side has answered. */
+  private opening: Channel | undefined
   private readonly line: Line
   private readonly backoff: Backoff
   private readonly port: KeepPort
@@ -95,16 +98,17 @@ export class Keep {
       ...port,
       opened: (channel, theirs) => {
         this.backoff.reset()
+        if (this.opening === channel) this.opening = undefined
         const old = this.channel
         this.channel = channel
         port.opened(channel, theirs)
         if (old !== channel) old?.close(REPLACED)
       },
       closed: (channel, end) => {
-        if (this.channel === channel) {
-          this.channel = undefined
-          this.backoff.next(end.goodbye)
-        }
+        if (this.opening === channel) this.opening = undefined
+        if (this.channel === channel) this.channel = undefined
+        // The other side may have ended the old one as soon as it took the new one.
+        if (this.isClosed) this.backoff.next(end.goodbye)
         port.closed(channel, end)
       }
     }
@@ -112,12 +116,12 @@ export class Keep {
 
   /** When it may be opened, if it is not. */
   get dueMs(): number {
-    return this.channel === undefined ? this.backoff.dueMs : Number.POSITIVE_INFINITY
+    return this.isClosed ? this.backoff.dueMs : Number.POSITIVE_INFINITY
   }
   /** Opens the channel on a link that is open. One that is open stays until the new one is. */
   open(link: StreamLink): void {
     const channel = link.core.open(this.port)
-    this.channel ??= channel
+    if (!channel.isClosed) this.opening = channel
   }
   /** The line has no link: one that had a channel on it was told so. */
   failed(end: LinkEnd): void {
@@ -125,7 +129,11 @@ export class Keep {
   }
   close(goodbye: Goodbye): void {
     this.line.leave(this)
+    this.opening?.close(goodbye)
     this.channel?.close(goodbye)
+  }
+  private get isClosed(): boolean {
+    return this.channel === undefined && this.opening === undefined
   }
 }
 
@@ -134,6 +142,8 @@ class Line {
   link: StreamLink | undefined
   /** Takes the place of `link` once it is open. */
   private heir: StreamLink | undefined
+  /** Whose place `link` took. It has it again where its groups were not taken there. */
+  private former: StreamLink | undefined
   private readonly target: Target
   private readonly links: HostLinks
   private readonly keeps = new Set<Keep>()
@@ -174,13 +184,18 @@ class Line {
     if (this.heir === link) this.heir = undefined
     if (old === undefined || old === link) return this.openDue(link, this.nowMs)
     mark("links: handed over")
+    this.former = old
     for (const keep of this.keeps) keep.open(link)
   }
   closed(link: StreamLink, end: LinkEnd, wasOpen: boolean): void {
+    if (this.former === link) this.former = undefined
     if (this.link !== link && this.heir !== link) return
     this.backoff.next(end.goodbye)
     if (this.heir === link) this.heir = undefined
-    else this.link = undefined
+    else {
+      this.link = this.former
+      this.former = undefined
+    }
     if (!wasOpen && this.link === undefined) for (const keep of this.keeps) keep.failed(end)
   }
   /** A new link is dialled, whose channels displace those of this one. */

@@ -31,6 +31,7 @@ export class StreamLink {
   private readonly owner: LinkOwner
   private connection: Connection | undefined
   private sentBytes = 0
+  private leaving = false
   private over = false
 
   constructor(owner: LinkOwner, handshake: Handshake, remote: string) {
@@ -59,7 +60,10 @@ export class StreamLink {
       if (this.core.end !== undefined) this.flush()
     },
     drained: () => this.push(),
-    leaving: () => this.owner.leaving(this),
+    leaving: () => {
+      this.leaving = true
+      this.owner.leaving(this)
+    },
     answered: (sequence) => this.core.onAnswered(sequence),
     closed: (reason) => {
       this.core.broken(reason)
@@ -72,11 +76,11 @@ export class StreamLink {
     this.push()
   }
 
-  /** It has carried as much, or lived as long, as one link may. */
+  /** It has carried as much, or lived as long, as one link may; or its connection ends soon. */
   get worn(): boolean {
     const { linkAgeMsMax, streamBytesMax } = this.owner.limits
     const aged = this.owner.nowMs() - this.bornMs >= linkAgeMsMax
-    return this.core.isOpen && (aged || this.sentBytes >= streamBytesMax)
+    return this.core.isOpen && (aged || this.leaving || this.sentBytes >= streamBytesMax)
   }
 
   /** The end of a turn. */

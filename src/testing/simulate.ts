@@ -188,8 +188,7 @@ class Run {
   #limitsOf(random: Prng): Limits {
     const { network, limits: ours } = this.#options
     const drawn = limitsDrawn(this.#random)
-    const ofLinks = network === "links" ? linkLimitsOf(random, drawn) : {}
-    const limits = { ...drawn, ...ofLinks, ...ours }
+    const limits = { ...drawn, ...(network === "links" && linkLimitsOf(random, drawn)), ...ours }
     checkLimits(limits)
     return limits
   }
