@@ -287,7 +287,7 @@ describe("a link that wears out", () => {
     expect([a.opened.length, b.opened.length, b.ends.length]).toEqual([2, 2, 1])
   })
 
-  it("is tried again and again while its group is refused on the new one, and used until then", () => {
+  it("is used, and replaced again, as long as its group is refused on the new one", () => {
     let refused: Goodbye | undefined
     const { world, hostA, a, b } = two({ linkAgeMsMax: 5_000 }, () => refused)
     refused = { code: "overloaded", detail: "1 client is connected" }

@@ -201,7 +201,8 @@ const print = (what: What, values: Values, totals: Totals, seconds: number): voi
     return void process.stdout.write(`${JSON.stringify({ ...line, logHash, traffic })}\n`)
   }
   process.stdout.write(
-    `${nameOf(protocol, network)}: ${runs} runs, ${failures} failures, ${decided} calls answered, ` +
+    `${nameOf(protocol, network)}: ${runs} runs, ${failures} failures, ` +
+      `${decided} calls answered, ` +
       `${steps} steps in ${seconds} s (${stepsPerSec}/s), log ${logHash}\n`
   )
   if (!values.traffic) return

@@ -45,14 +45,6 @@ export interface LinkWorld {
   readonly dial: (from: Endpoint, to: Endpoint, events: ConnectionEvents) => StreamEnd
   /** An end has no channel to a peer any more. */
   readonly down: (endpoint: Endpoint, peer: Endpoint) => void
-  readonly decorate: LinkDecorate
-}
-
-/** Puts something between the parts of links: how a test plants a bug. */
-export interface LinkDecorate {
-  readonly links?: (links: HostLinks, endpoint: Endpoint) => HostLinks
-  readonly channel?: (channel: Channel, endpoint: Endpoint) => void
-  readonly crypto?: (crypto: SimCrypto) => SimCrypto
 }
 
 const GROUP = "simulated"
@@ -81,8 +73,8 @@ export class LinkHost {
     this.#port = port
     this.#random = random
     this.#incarnation = random.bytes(INCARNATION_BYTES)
-    const { limits, time, decorate } = world
-    const links = new HostLinks({
+    const { limits, time } = world
+    this.links = new HostLinks({
       limits,
       clock: { nowMs: () => EPOCH_MS + time.nowMs },
       random: (below) => random.below(below),
@@ -95,7 +87,6 @@ export class LinkHost {
       wake: () => this.#wake(),
       broke: () => {}
     })
-    this.links = decorate.links?.(links, endpoint) ?? links
     if (this.#isNode) this.offer(GROUP, this.#channels(undefined))
     const tick = (): void => {
       if (this.#dead) return
@@ -207,7 +198,6 @@ export class LinkHost {
     return {
       ...port,
       opened: (channel, theirs) => {
-        this.#world.decorate.channel?.(channel, this.endpoint)
         const { judge, side } = this.streamOf(channel)
         judge.opened(side)
         channel.id = this.peerOf(theirs)!

@@ -1,4 +1,4 @@
-/** What the links of a run are like, and what goes wrong with them beside all else: from its seed. */
+/** What the links of a run are like, and what goes wrong with them alone: from its seed. */
 import { LIMITS, type Limits } from "../base/limits.ts"
 import type { Prng } from "../base/prng.ts"
 import type { LinkStrength } from "../link/linkHello.ts"
@@ -20,17 +20,22 @@ export const linkPlanOf = (random: Prng): LinkPlan => ({
 
 /** Bounds are hit within a run's few seconds. */
 export const linkLimitsOf = (random: Prng, limits: Limits): Partial<Limits> => {
-  const { creditBytes, batchBytesTarget } = limits
+  const { bodyBytesMax, creditBytes, batchBytesTarget } = limits
   const fragmentBytes = random.pick([24, 64, limits.fragmentBytes])
+  const least = Math.max(
+    4 * (batchBytesTarget + fragmentBytes),
+    Math.ceil((4 * (bodyBytesMax + 1024)) / 3)
+  )
   const keepAliveMs = 100 + random.below(600)
   return {
     keepAliveMs,
+    unaryKeepAliveMs: keepAliveMs,
     silenceMsMax: 2 * keepAliveMs + 800 + random.below(1000),
     helloTimeoutMs: 1500 + random.below(2000),
     linkAgeMsMax: random.chance(400) ? 400 + random.below(4000) : LIMITS.linkAgeMsMax,
     streamBytesMax: random.chance(300) ? 2000 + random.below(60_000) : LIMITS.streamBytesMax,
     fragmentBytes,
-    creditBytes: random.chance(500) ? creditBytes : 4 * (batchBytesTarget + fragmentBytes),
+    creditBytes: random.chance(500) ? creditBytes : least,
     backlogBytesMax: random.pick([1, 1000, LIMITS.backlogBytesMax]),
     redialRefusedMsMax: 3000
   }

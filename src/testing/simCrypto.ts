@@ -1,6 +1,6 @@
 /**
- * What links need of cryptography, in the simulator: nothing of it is secret, all of it is checked.
- * Who changes, moves or repeats a byte is found as with the real thing, and no draw leaves the seed.
+ * What links need of cryptography, in the simulator: nothing of it is secret, all of it is
+ * checked. Who changes, moves or repeats a byte is found as with the real thing.
  */
 import { bytesEqual, hexOf } from "../base/bytes.ts"
 import type { Prng } from "../base/prng.ts"

@@ -9,7 +9,7 @@ import { NODE_ID_MAX } from "../base/NodeId.ts"
 import type { Prng } from "../base/prng.ts"
 import { decodeMessage } from "../link/envelope.ts"
 import type { ConnectionEvents, Packet, Signer } from "../link/ports.ts"
-import { type LinkDecorate, LinkHost, type LinkWorld, type StreamEnd } from "./linkHost.ts"
+import { LinkHost, type LinkWorld, type StreamEnd } from "./linkHost.ts"
 import type { LinkFault, LinkPlan } from "./linkPlan.ts"
 import { Meddler } from "./meddler.ts"
 import { Noise } from "./noise.ts"
@@ -31,7 +31,6 @@ export interface SimLinksOptions {
   /** Until then a second group is loud. */
   readonly noiseUntilMs: number
   readonly fail: (what: string) => void
-  readonly decorate: LinkDecorate
 }
 
 /** Two endpoints of which the first keeps a link to the second while both live. */
@@ -68,12 +67,11 @@ export class SimLinks implements Network {
 
   constructor(options: SimLinksOptions) {
     this.#options = options
-    const { random, limits, plan, time, decorate } = options
-    const crypto = new SimCrypto(random.fork(), this.#keys)
+    const { random, limits, plan, time } = options
     this.#meddler = new Meddler(random.fork(), plan.strength === "plaintext")
     this.#world = {
-      ...{ time, limits, decorate, strength: plan.strength },
-      crypto: decorate.crypto?.(crypto) ?? crypto,
+      ...{ time, limits, strength: plan.strength },
+      crypto: new SimCrypto(random.fork(), this.#keys),
       signerOf: (endpoint) => this.#signerOf(endpoint),
       ownerOf: (key) => this.#owners.get(hexOf(key)),
       dial: (from, to, events) => this.#dial(from, to, events),

@@ -20,8 +20,7 @@ import { type CallChoice, type ClientHabits, SimClient } from "./simClient.ts"
 import { SimDisk } from "./simDisk.ts"
 import { SimHost } from "./simHost.ts"
 import { type HostNetwork, type Network, type NetworkTiming, SimNetwork } from "./simNetwork.ts"
-import type { LinkDecorate } from "./linkHost.ts"
-import { linkLimitsOf, linkPlanOf } from "./linkPlan.ts"
+import { linkLimitsOf, type LinkPlan, linkPlanOf } from "./linkPlan.ts"
 import { SimLinks } from "./simLinks.ts"
 import type { Traffic } from "./traffic.ts"
 import { diskTiming, limitsDrawn, networkTiming } from "./timing.ts"
@@ -50,8 +49,8 @@ export interface SimulateOptions {
   readonly crash: boolean
   /** Absent: `envelopes`. */
   readonly network?: NetworkKind
-  /** Bugs of links. */
-  readonly links?: LinkDecorate
+  /** What links are like, where it is not drawn. */
+  readonly links?: Partial<LinkPlan>
   /** Nodes have disks; absent: yes. Without, only as many crash as may fail. */
   readonly durable?: boolean
   /** Without this node the protocol does not go on for ever: it never loses its disk. */
@@ -198,10 +197,9 @@ class Run {
       ...parts,
       time: this.#time,
       limits: this.#limits,
-      plan: linkPlanOf(parts.random),
+      plan: { ...linkPlanOf(parts.random), ...this.#options.links },
       noiseUntilMs: FAULTS_UNTIL_MS,
-      fail: (what) => this.#checkers.fail(what),
-      decorate: this.#options.links ?? {}
+      fail: (what) => this.#checkers.fail(what)
     })
   }
 
