@@ -235,9 +235,12 @@ describe("a fetch that is over", () => {
   it("fails at once where the digest names what is no list of the length", () => {
     const world = new FetchWorld()
     const [peer] = world.peers(blob, [honest])
-    world.core.start("a", { digest: blob.digest, length: 5_049, from: [peer!] }, 0)
-    world.run(100)
-    expect(world.ended).toEqual([["a", "the digest names no list of 5049 bytes"]])
+    for (const [i, length] of [5_049, 100, 9_999].entries()) {
+      world.core.start("a", { digest: blob.digest, length, from: [peer!] }, world.nowMs)
+      world.run(100)
+      expect(world.ended[i]).toEqual(["a", `the digest names no list of ${length} bytes`])
+    }
+    expect(world.core.counters.lied).toBe(0)
   })
 })
 

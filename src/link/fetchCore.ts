@@ -226,8 +226,9 @@ export class FetchCore {
     if (blob.parts === undefined) {
       // Of everybody: it is small, and the first good one will do.
       if (source.asks > 0) return false
-      const length = listBytes(blob.length, fetchChunkBytes)
-      if (this.bucket.take(length, nowMs) > 0) return false
+      if (this.bucket.take(listBytes(blob.length, fetchChunkBytes), nowMs) > 0) return false
+      // The whole list: where the length was a lie, it was not this peer's.
+      const length = rangeBytesMax(this.limits)
       this.ask(blob, source, LIST, { list: true, offset: 0, length }, nowMs)
       return true
     }

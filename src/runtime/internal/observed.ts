@@ -137,6 +137,12 @@ const hostFamilies = (host: MeteredHost, labels: Labels): ReadonlyArray<Family> 
       samples: samplesOf(host.core.penalties.counters, "what", labels)
     },
     {
+      name: "quorate_node_fetches_total",
+      help: "Parts of states that were fetched and given; members that lied or were slow.",
+      type: "counter",
+      samples: samplesOf(host.core.fetches.counters, "what", labels)
+    },
+    {
       name: "quorate_node_clients",
       help: "Clients connected now.",
       type: "gauge",
