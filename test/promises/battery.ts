@@ -6,6 +6,7 @@
 import { Bracha } from "../../examples/reliable-broadcast/bracha.ts"
 import { CounterNode } from "../../examples/counter/counter.ts"
 import type { Prng } from "../../src/base/prng.ts"
+import type { LinkStrength } from "../../src/link/linkHello.ts"
 import type { ProtocolSpec } from "../../src/server/Protocol.ts"
 import { choicesOf } from "../../src/testing/index.ts"
 import type { Drawn, Faults } from "../support/faultProxy.ts"
@@ -188,10 +189,19 @@ const simulated: Transport = {
   run: (scenario, seed) => Promise.resolve(simulatedRun(scenario, seed))
 }
 
-const real = (transport: RealTransport): Transport => ({
-  name: transport === "link" ? "links on real sockets" : "unary calls of clients on real sockets",
+const real = (name: string, transport: RealTransport, links?: LinkStrength): Transport => ({
+  name: `${name} on real sockets`,
   seeds: [1],
-  run: (scenario, seed) => realRun({ ...scenario, transport, seed })
+  run: ({ garbled = [], ...scenario }, seed) => {
+    if (links === undefined) return realRun({ ...scenario, garbled, transport, seed })
+    // Who turns bits speaks for nobody.
+    return realRun({ ...scenario, transport, links, seed })
+  }
 })
 
-export const TRANSPORTS: ReadonlyArray<Transport> = [simulated, real("link"), real("unary")]
+export const TRANSPORTS: ReadonlyArray<Transport> = [
+  simulated,
+  real("links", "link"),
+  real("authenticated links", "link", "authenticated"),
+  real("unary calls of clients", "unary")
+]

@@ -3,6 +3,7 @@
  * a seed until they stop, and the simulator's own judges over all that nodes log, say and answer.
  */
 import type { DescService } from "@bufbuild/protobuf"
+import type { LinkStrength } from "../../src/link/linkHello.ts"
 import type { NodeId } from "../../src/base/NodeId.ts"
 import { Prng } from "../../src/base/prng.ts"
 import { HostWatch } from "../../src/link/hostWatch.ts"
@@ -23,6 +24,7 @@ import { RealGroup, type RealTransport } from "./realGroup.ts"
 
 export interface RealRunOptions {
   readonly transport: RealTransport
+  readonly links?: LinkStrength
   readonly spec: ProtocolSpec
   readonly descriptor: DescService
   readonly nodes: number
