@@ -4,6 +4,7 @@ import { Envelope_KindSchema } from "../gen/quorate/v1/link_pb.ts"
 import { ERROR_CODES } from "../src/base/errorCode.ts"
 import { LIMITS, type Limits } from "../src/base/limits.ts"
 import { decodeFrame, encodeFrame } from "../src/link/frame.ts"
+import { LINK_HEADER } from "../src/link/unaryCall.ts"
 import { HEADER } from "../src/runtime/platform-node/connectCode.ts"
 import { sessionKey } from "../src/server/laneKey.ts"
 import { methodId } from "../src/server/Message.ts"
@@ -71,6 +72,13 @@ describe("the protocol page", () => {
 
   it("tells the headers of calls without a link", () => {
     expect(rowsOf("10.").map(([, header]) => header)).toEqual(Object.values(HEADER))
+  })
+
+  it("tells the headers of links by unary calls", () => {
+    const headers = rowsOf("18.").flatMap(([, header]) =>
+      header!.startsWith("quorate-") ? [header] : []
+    )
+    expect(headers).toEqual(Object.values(LINK_HEADER))
   })
 
   it("tells every kind of message, with its number", () => {

@@ -76,6 +76,7 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     ["blobs that are fetched", 2 * group.applications, l.fetchBytesMax],
     ["handlers' Effects that run", l.runsMax, 4 * ENTRY_BYTES, "runs"],
     ["bytes on the way in links", links, l.linkBytes],
+    ["bytes of members' calls before their turn (transport unary)", peers, l.linkBytes],
     ["members' messages that are verified", peers, VERIFIED * (waiting + l.bodyBytesMax)],
     ["bytes of clients' messages that are verified", l.unverifiedBytesMax, VERIFIED],
     ["rates of members and clients", links, 2 * ENTRY_BYTES],
