@@ -33,13 +33,14 @@ export const writeGroup = async (
 export const serve = async <Self>(
   settings: ClusterSettings,
   id: number,
-  protocol: Protocol<Self, never>
+  protocol: Protocol<Self, never>,
+  observed: Layer.Layer<never> = Layer.empty
 ): Promise<void> => {
   const dataFolder = join(settings.folder, `node-${id}`)
   const key = settings.links === "plaintext" ? {} : { key: keyFile(settings, id) }
   const options = { dataFolder, init: true, ...key }
   const member = NodeGroup.layerMember(groupFile(settings), id, options)
-  const replica = Replica.layer(protocol).pipe(Layer.provide(member))
+  const replica = Replica.layer(protocol).pipe(Layer.provide(member), Layer.provide(observed))
   await Effect.runPromise(Layer.buildWithScope(replica, Scope.makeUnsafe()))
 }
 
@@ -53,17 +54,19 @@ type Provided = Layer.Success<ReturnType<typeof NodeGroup.layerFile>>
 export const connect = async <Self, C>(
   settings: ClusterSettings,
   service: ServiceKey<Self, C, Provided>,
-  call: (client: C) => Effect.Effect<unknown, CallFailed>
+  call: (client: C) => Effect.Effect<unknown, CallFailed>,
+  observed: Layer.Layer<never> = Layer.empty
 ): Promise<Client> => {
   const scope = Scope.makeUnsafe()
   const group = NodeGroup.layerFile(groupFile(settings), { transport: settings.transport })
-  const layer = service.layer.pipe(Layer.provide(group))
+  const layer = service.layer.pipe(Layer.provide(group), Layer.provideMerge(observed))
   const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
   const client = await Effect.runPromise(Effect.provideContext(service, context))
   await Effect.runPromise(call(client))
+  const run = Effect.runForkWith(context)
   return {
     operation: (done) => {
-      Effect.runFork(call(client)).addObserver((exit) => done(Exit.isFailure(exit)))
+      run(call(client)).addObserver((exit) => done(Exit.isFailure(exit)))
     },
     close: () => Effect.runPromise(Scope.close(scope, Exit.void))
   }

@@ -9,7 +9,8 @@ const loaders: { readonly [name: string]: () => Promise<Bench> } = {
   link: async () => (await import("./link.ts")).link,
   raw: async () => (await import("./raw.ts")).raw,
   engine: async () => (await import("./engine.ts")).engine,
-  proofs: async () => (await import("./proofs.ts")).proofs
+  proofs: async () => (await import("./proofs.ts")).proofs,
+  observe: async () => (await import("./observe.ts")).observe
 }
 
 export const NAMES: ReadonlyArray<string> = Object.keys(loaders)

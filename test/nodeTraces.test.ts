@@ -44,7 +44,11 @@ const traces = (limits: Partial<Limits> = {}) => {
       begin: (parent) => {
         parents.push(parent)
         const context = contextOf(parents.length)
-        return { context, end: (traced) => ended.push(traced), within: (effect) => [effect] }
+        return {
+          context: () => context,
+          end: (traced) => ended.push(traced),
+          within: (effect) => [effect]
+        }
       }
     }
   })

@@ -1,16 +1,31 @@
-/** In hexadecimal, lower case. */
-export const hexOf = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+const HEX: ReadonlyArray<string> = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, "0")
+)
 
-const HEX = /^([0-9a-f]{2})*$/
+/** In hexadecimal, lower case. */
+export const hexOf = (bytes: Uint8Array): string => {
+  let text = ""
+  for (let i = 0; i < bytes.length; i++) text += HEX[bytes[i]!]!
+  return text
+}
+
 /** The bytes that {@link hexOf} writes so; `undefined`: it is none. */
 export const bytesOfHex = (hex: string): Uint8Array | undefined => {
-  if (!HEX.test(hex)) return undefined
+  if (hex.length % 2 !== 0) return undefined
   const bytes = new Uint8Array(hex.length / 2)
   for (let i = 0; i < bytes.length; i++) {
-    bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16)
+    const byte = 16 * digitOf(hex, 2 * i) + digitOf(hex, 2 * i + 1)
+    if (byte < 0) return undefined
+    bytes[i] = byte
   }
   return bytes
+}
+
+/** Far below 0 for what is no digit, or an upper-case one. */
+const digitOf = (hex: string, at: number): number => {
+  const code = hex.charCodeAt(at)
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  return code >= 0x61 && code <= 0x66 ? code - 0x57 : -1000
 }
 
 /** No bytes: shared, since nobody can write into it. */

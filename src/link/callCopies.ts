@@ -181,16 +181,16 @@ export class CallCopies {
 
   #request(call: OpenCall, slot: number, nowMs: number): Request {
     const session = call.sessions[slot]!
-    const { method, trace } = call.spec
-    const request: Request = {
+    return {
       kind: "request",
       session: session.key,
       index: call.indexes[slot]!,
       ackedBelow: session.ackedBelow,
-      method,
+      method: call.spec.method,
       deadlineMs: Math.max(1, call.dueMs - nowMs),
-      body: call.bodyOf(slot)
+      body: call.bodyOf(slot),
+      // Always there: requests of two shapes would slow all of them down.
+      trace: call.spec.trace
     }
-    return trace === undefined ? request : { ...request, trace }
   }
 }

@@ -41,7 +41,7 @@ export interface CallSpec<R, A> {
   /** The context of its trace, which goes with every copy; absent: it is not traced. */
   readonly trace?: Uint8Array | undefined
   /** Every reply as it comes, before the policy sees it; at most one per node. */
-  readonly each?: (from: NodeId, reply: R) => void
+  readonly each?: ((from: NodeId, reply: R) => void) | undefined
   /** Called once, perhaps before `start` returns; never after `cancel`. Must not throw. */
   readonly done: (result: CallResult<A>) => void
 }

@@ -114,16 +114,16 @@ const buildWord = (f: Fields): Message | undefined => {
 
 const buildRequest = (f: Fields): Message | undefined => {
   if (!isSession(f.lane) || f.index < 1) return undefined
-  const plain: Request = {
+  const request: Request = {
     kind: "request",
     session: f.lane,
     index: f.index,
     ackedBelow: f.ackedBelow,
     method: f.method,
     deadlineMs: f.deadlineMs,
-    body: f.body
+    body: f.body,
+    trace: f.trace === NO_BYTES ? undefined : f.trace
   }
-  const request = f.trace === NO_BYTES ? plain : { ...plain, trace: f.trace }
   const { clientKey, nonce, signature } = f
   if (signature === NO_BYTES) return request
   if (clientKey === NO_BYTES || nonce === NO_BYTES) return undefined

@@ -55,8 +55,8 @@ export interface Traced {
 
 /** A span that the rim has begun. */
 export interface NodeSpan {
-  /** What goes on with words. */
-  readonly context: Uint8Array
+  /** What goes on with words; asked once, and only where there are any. */
+  readonly context: () => Uint8Array
   readonly end: (traced: Traced) => void
   /** An entry handler's Effect, as a part of it. */
   readonly within: (effect: unknown) => unknown
@@ -81,6 +81,7 @@ class Open {
   parent: Uint8Array
   method: string
   span: NodeSpan | undefined
+  context: Uint8Array | undefined
   readonly events: Array<TraceEvent> = []
   missed = 0
   lastMs: number
@@ -179,7 +180,8 @@ export class NodeTraces {
   sent(message: PeerMessage): PeerMessage {
     if (this.open.size === 0 || message.kind !== "word") return message
     const open = this.at(message.lane, message.index)
-    return open === undefined ? message : { ...message, trace: this.spanOf(open).context }
+    if (open === undefined) return message
+    return { ...message, trace: (open.context ??= this.spanOf(open).context()) }
   }
 
   replied(reply: Reply): void {

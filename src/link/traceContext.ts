@@ -10,14 +10,18 @@ const FLAGS_AT = 24
 const SAMPLED = 1
 /** A version that comes later may have more behind. */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
-const IDS = /^[0-9a-f]{32} [0-9a-f]{16}$/
 
 /** Ids of zeros alone are invalid, and what is not sampled is not followed. */
 export const isTraced = (context: Uint8Array): boolean =>
   context.length === TRACE_BYTES &&
   (context[FLAGS_AT]! & SAMPLED) !== 0 &&
-  context.subarray(0, SPAN_AT).some((byte) => byte !== 0) &&
-  context.subarray(SPAN_AT, FLAGS_AT).some((byte) => byte !== 0)
+  isId(context, 0, SPAN_AT) &&
+  isId(context, SPAN_AT, FLAGS_AT)
+
+const isId = (context: Uint8Array, from: number, to: number): boolean => {
+  for (let i = from; i < to; i++) if (context[i] !== 0) return true
+  return false
+}
 
 export const traceIdOf = (context: Uint8Array): string => hexOf(context.subarray(0, SPAN_AT))
 export const spanIdOf = (context: Uint8Array): string => hexOf(context.subarray(SPAN_AT, FLAGS_AT))
@@ -27,9 +31,9 @@ export const traceContext = (ids: {
   readonly traceId: string
   readonly spanId: string
 }): Uint8Array | undefined => {
-  if (!IDS.test(`${ids.traceId} ${ids.spanId}`)) return undefined
-  const context = bytesOfHex(`${ids.traceId}${ids.spanId}01`)
-  return context !== undefined && isTraced(context) ? context : undefined
+  const { traceId, spanId } = ids
+  if (traceId.length !== 2 * SPAN_AT || spanId.length !== 2 * (FLAGS_AT - SPAN_AT)) return undefined
+  return contextOf(`${traceId}${spanId}01`)
 }
 
 export const traceparent = (context: Uint8Array): string =>
@@ -40,6 +44,10 @@ export const readTraceparent = (header: unknown): Uint8Array | undefined => {
   if (typeof header !== "string") return undefined
   const found = TRACEPARENT.exec(header)
   if (found === null || (header.startsWith("00-") && found[4] !== undefined)) return undefined
-  const context = bytesOfHex(`${found[1]}${found[2]}${found[3]}`)
+  return contextOf(`${found[1]}${found[2]}${found[3]}`)
+}
+
+const contextOf = (hex: string): Uint8Array | undefined => {
+  const context = bytesOfHex(hex)
   return context !== undefined && isTraced(context) ? context : undefined
 }

@@ -108,7 +108,7 @@ export interface Request {
   /** It has none, or one that is false. */
   readonly forged?: true
   /** Of a call that is traced: {@link Word.trace}. */
-  readonly trace?: Uint8Array
+  readonly trace?: Uint8Array | undefined
 }
 /** That the client whose session it is asks for this. */
 export interface RequestProof {

@@ -156,7 +156,9 @@ class Caller {
     try {
       const targets = this.targets.of(options?.to)
       const deadlineMs = options?.timeoutMs ?? LIMITS.callTimeoutMs
-      return { name, method, call, signed, body: body(targets), targets, deadlineMs }
+      const made = { name, method, call, signed, body: body(targets), targets, deadlineMs }
+      // Always there: calls of two shapes would slow all of them down.
+      return { ...made, trace: undefined, each: undefined }
     } catch (error) {
       if (!(error instanceof Invalid)) throw error
       const { message: detail } = error

@@ -11,7 +11,8 @@ import { SampleRate } from "../Observe.ts"
 
 const EMPTY = Context.empty()
 /** As Effect's clock tells it. */
-const wallMs = (): number => performance.timeOrigin + performance.now()
+const wallMs = (): number => BEGAN_MS + performance.now()
+const BEGAN_MS = performance.timeOrigin
 const nanosOf = (ms: number): bigint => BigInt(Math.round(ms * 1000)) * 1000n
 
 interface Begin {
@@ -122,7 +123,7 @@ const nodeSpan = (
   node: NodeId
 ): NodeSpan => ({
   // Ids that are not of W3C cannot go on: then those that came do.
-  context: traceContext(span) ?? parent,
+  context: () => traceContext(span) ?? parent,
   within: (effect) =>
     Effect.provideService(effect as Effect.Effect<unknown>, Tracer.ParentSpan, span),
   end: (traced) => {

@@ -1,0 +1,86 @@
+/** The process of `observe`: three groups with their clients, which work when they are told to. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { Layer, Tracer } from "effect"
+import { Observe, Quorum } from "quorate"
+import { Bench as Service } from "../gen/bench/v1/bench_quorate.ts"
+import type { Client, ClusterSettings, Measured } from "./Bench.ts"
+import { Load } from "./load.ts"
+import { connect, serve, writeGroup } from "./quorate.ts"
+import { usageNow } from "./usage.ts"
+
+export type Variant = "nothing" | "metrics" | "traces"
+export type ToObserved =
+  | { readonly kind: "begin"; readonly variant: Variant; readonly settings: ClusterSettings }
+  | { readonly kind: "round"; readonly variant: Variant; readonly ms: number }
+
+/** What one round found; empty for the answer to `begin`. */
+export interface Round extends Omit<Measured, "cpuUs" | "more"> {
+  readonly kind: "round"
+  readonly cpuUs: number
+  readonly spans: number
+}
+export type FromObserved = Round | { readonly kind: "failed"; readonly why: string }
+
+let spans = 0
+/** As an exporter that drops what it gets: what that does with spans is not measured here. */
+const tracer = Tracer.make({
+  span: (options) => {
+    spans++
+    return new Tracer.NativeSpan(options)
+  }
+})
+const meters = new Observe.Meters()
+const layers: { readonly [K in Variant]: Layer.Layer<never> } = {
+  nothing: Layer.empty,
+  metrics: Observe.layerMeters(meters),
+  traces: Layer.mergeAll(
+    Observe.layerMeters(meters),
+    Observe.layerSampleRate(0.01),
+    Layer.succeed(Tracer.Tracer, tracer)
+  )
+}
+
+const Echo = Service.protocol({ echo: ({ message, reply }) => reply(message) })
+
+const groups = new Map<Variant, { readonly client: Client; readonly settings: ClusterSettings }>()
+
+const begin = async (variant: Variant, settings: ClusterSettings): Promise<Round> => {
+  const layer = layers[variant]
+  await writeGroup(settings, { faults: "crash", durable: false })
+  for (let id = 1; id <= settings.nodes; id++) await serve(settings, id, Echo, layer)
+  const body = new Uint8Array(settings.payloadBytes).fill(1)
+  const call = (bench: Service["Service"]) => bench.echo({ body }, Quorum.majority())
+  groups.set(variant, { settings, client: await connect(settings, Service, call, layer) })
+  return round(variant, 1)
+}
+
+const round = async (variant: Variant, ms: number): Promise<Round> => {
+  const { client, settings } = groups.get(variant)!
+  const load = new Load(settings, client.operation)
+  const before = usageNow()
+  const spansBefore = spans
+  load.start()
+  load.measure()
+  await sleep(ms)
+  await load.some()
+  // Once a round, far more often than anybody scrapes.
+  if (variant !== "nothing") meters.read()
+  const measured = load.measured()
+  const { cpuUs, rssBytes } = usageNow()
+  await load.stop()
+  const used = { cpuUs: cpuUs - before.cpuUs, rssBytes, spans: spans - spansBefore }
+  return { kind: "round", ...measured, ...used }
+}
+
+const run = (message: ToObserved): Promise<Round> =>
+  message.kind === "begin"
+    ? begin(message.variant, message.settings)
+    : round(message.variant, message.ms)
+
+process.on("message", (message: ToObserved) => {
+  run(message).then(
+    (found) => process.send?.(found),
+    (thrown) => process.send?.({ kind: "failed", why: String(thrown?.stack ?? thrown) })
+  )
+})
+process.on("disconnect", () => process.exit(0))
