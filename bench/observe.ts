@@ -1,7 +1,7 @@
 /**
- * What it costs to be looked at: the same quorum calls in three groups of one process, one of them
- * at work at a time, in turns: nothing on; metrics; metrics and traces. In processes of their own
- * they would differ by more than what is measured: each compiles its code in its own way.
+ * What it costs to be looked at: the same quorum calls in groups of one process, one of them at
+ * work at a time, in turns: nothing on; metrics; metrics and traces. In processes of their own they
+ * would differ by more than what is measured: each compiles its code in its own way.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
@@ -15,8 +15,10 @@ import type { FromObserved, Round, ToObserved, Variant } from "./observeWorker.t
 
 const WORKER = fileURLToPath(new URL("./observeWorker.ts", import.meta.url))
 const VARIANTS: ReadonlyArray<Variant> = ["nothing", "metrics", "traces"]
+/** Two groups of each: those that were made later are slower, and so all are alike. */
+const PLACES: ReadonlyArray<Variant> = [...VARIANTS, ...VARIANTS.toReversed()]
 /** Short ones: what else the machine does then falls on all alike. */
-const ROUND_MS = 250
+const ROUND_MS = 100
 
 export const observe: LocalBench = {
   kind: "local",
@@ -30,14 +32,11 @@ export const observe: LocalBench = {
     // Results go to standard output: nothing a node prints may stand between them.
     const child = fork(WORKER, [], { stdio: ["ignore", "ignore", "inherit", "ipc"] })
     try {
-      for (const variant of VARIANTS) {
+      for (const [place, variant] of PLACES.entries()) {
         const addresses = await freeAddresses(settings.nodes)
         const own = await mkdtemp(join(folder, `${variant}-`))
-        await ask(child, {
-          kind: "begin",
-          variant,
-          settings: { ...settings, addresses, folder: own }
-        })
+        const given = { ...settings, addresses, folder: own }
+        await ask(child, { kind: "begin", place, variant, settings: given })
       }
       return await measure(settings, child)
     } finally {
@@ -70,12 +69,11 @@ const measure = async (
   { seconds, warmupSeconds }: Settings,
   child: ChildProcess
 ): Promise<Measured> => {
-  const take = (place: number): Promise<Round> =>
-    ask(child, { kind: "round", variant: VARIANTS[place]!, ms: ROUND_MS })
+  const take = (place: number): Promise<Round> => ask(child, { kind: "round", place, ms: ROUND_MS })
   const warmups = (warmupSeconds * 1000) / ROUND_MS
-  for (let i = 0; i < Math.max(3, warmups); i++) await take(i % VARIANTS.length)
+  for (let i = 0; i < Math.max(PLACES.length, warmups); i++) await take(i % PLACES.length)
   const rounds: Array<ReadonlyArray<Round>> = []
-  for (let i = 0; i < Math.max(3, (seconds * 1000) / ROUND_MS / VARIANTS.length); i++) {
+  for (let i = 0; i < Math.max(3, (seconds * 1000) / ROUND_MS / PLACES.length); i++) {
     const found: Array<Round> = []
     for (const place of orderOf(i)) found[place] = await take(place)
     rounds.push(found)
@@ -83,16 +81,18 @@ const measure = async (
   return measuredOf(rounds)
 }
 
-/** Each comes first, second and last equally often, and after each other. */
+/** Each comes first, second, … and last equally often, and after each other. */
 const orderOf = (round: number): ReadonlyArray<number> => {
-  const turned = VARIANTS.map((_, place) => (place + round) % VARIANTS.length)
-  return (round / VARIANTS.length) % 2 < 1 ? turned : turned.reverse()
+  const turned = PLACES.map((_, place) => (place + round) % PLACES.length)
+  return (round / PLACES.length) % 2 < 1 ? turned : turned.toReversed()
 }
 
+type Counted = "operations" | "errors" | "cpuUs" | "elapsedUs" | "spans"
+const sum = (of: ReadonlyArray<Round>, field: Counted): number =>
+  of.reduce((total, it) => total + it[field], 0)
+
 const measuredOf = (rounds: ReadonlyArray<ReadonlyArray<Round>>): Measured => {
-  const plain = rounds.map(([nothing]) => nothing!)
-  const sum = (of: ReadonlyArray<Round>, field: "operations" | "errors" | "cpuUs" | "elapsedUs") =>
-    of.reduce((total, it) => total + it[field], 0)
+  const plain = rounds.flatMap((found) => ofVariant(found, "nothing"))
   const all = rounds.flat()
   return {
     ...plain.at(-1)!,
@@ -102,18 +102,27 @@ const measuredOf = (rounds: ReadonlyArray<ReadonlyArray<Round>>): Measured => {
     cpuUs: { client: 0, nodes: sum(plain, "cpuUs") },
     more: {
       rounds: rounds.length,
-      metricsPercent: dearer(rounds, 1),
-      tracesPercent: dearer(rounds, 2),
-      spans: all.reduce((total, { spans }) => total + spans, 0)
+      metricsPercent: dearer(rounds, "metrics"),
+      tracesPercent: dearer(rounds, "traces"),
+      spans: sum(all, "spans")
     }
   }
 }
 
-/** Of the rounds' ratios of CPU per call the median, in percent above nothing. */
-const dearer = (rounds: ReadonlyArray<ReadonlyArray<Round>>, variant: number): number => {
-  const perCall = ({ cpuUs, operations }: Round): number => cpuUs / Math.max(1, operations)
-  const ratios = rounds.map((found) => perCall(found[variant]!) / perCall(found[0]!))
-  const sorted = ratios.sort((a, b) => a - b)
-  const [low, high] = [sorted[(sorted.length - 1) >> 1]!, sorted[sorted.length >> 1]!]
-  return Math.round(((low + high) / 2 - 1) * 1000) / 10
+const ofVariant = (found: ReadonlyArray<Round>, variant: Variant): ReadonlyArray<Round> =>
+  found.filter((_, place) => PLACES[place] === variant)
+
+/**
+ * CPU per call in percent above nothing: of the quietest quarter of each one's rounds, since what
+ * else the machine does makes a round dearer and never cheaper.
+ */
+const dearer = (rounds: ReadonlyArray<ReadonlyArray<Round>>, variant: Variant): number => {
+  const quiet = (which: Variant): number => {
+    const perCall = rounds
+      .map((found) => ofVariant(found, which))
+      .map((of) => sum(of, "cpuUs") / sum(of, "operations"))
+      .sort((a, b) => a - b)
+    return perCall[perCall.length >> 2]!
+  }
+  return Math.round((quiet(variant) / quiet("nothing") - 1) * 1000) / 10
 }

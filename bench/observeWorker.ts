@@ -10,8 +10,13 @@ import { usageNow } from "./usage.ts"
 
 export type Variant = "nothing" | "metrics" | "traces"
 export type ToObserved =
-  | { readonly kind: "begin"; readonly variant: Variant; readonly settings: ClusterSettings }
-  | { readonly kind: "round"; readonly variant: Variant; readonly ms: number }
+  | {
+      readonly kind: "begin"
+      readonly place: number
+      readonly variant: Variant
+      readonly settings: ClusterSettings
+    }
+  | { readonly kind: "round"; readonly place: number; readonly ms: number }
 
 /** What one round found; empty for the answer to `begin`. */
 export interface Round extends Omit<Measured, "cpuUs" | "more"> {
@@ -42,20 +47,29 @@ const layers: { readonly [K in Variant]: Layer.Layer<never> } = {
 
 const Echo = Service.protocol({ echo: ({ message, reply }) => reply(message) })
 
-const groups = new Map<Variant, { readonly client: Client; readonly settings: ClusterSettings }>()
+interface Group {
+  readonly client: Client
+  readonly settings: ClusterSettings
+}
+const groups: Array<Group> = []
 
-const begin = async (variant: Variant, settings: ClusterSettings): Promise<Round> => {
+const begin = async (
+  place: number,
+  variant: Variant,
+  settings: ClusterSettings
+): Promise<Round> => {
   const layer = layers[variant]
   await writeGroup(settings, { faults: "crash", durable: false })
   for (let id = 1; id <= settings.nodes; id++) await serve(settings, id, Echo, layer)
   const body = new Uint8Array(settings.payloadBytes).fill(1)
   const call = (bench: Service["Service"]) => bench.echo({ body }, Quorum.majority())
-  groups.set(variant, { settings, client: await connect(settings, Service, call, layer) })
-  return round(variant, 1)
+  const client = await connect(settings, Service, call, layer)
+  groups[place] = { settings, client }
+  return round(place, 1)
 }
 
-const round = async (variant: Variant, ms: number): Promise<Round> => {
-  const { client, settings } = groups.get(variant)!
+const round = async (place: number, ms: number): Promise<Round> => {
+  const { client, settings } = groups[place]!
   const load = new Load(settings, client.operation)
   const before = usageNow()
   const spansBefore = spans
@@ -63,8 +77,6 @@ const round = async (variant: Variant, ms: number): Promise<Round> => {
   load.measure()
   await sleep(ms)
   await load.some()
-  // Once a round, far more often than anybody scrapes.
-  if (variant !== "nothing") meters.read()
   const measured = load.measured()
   const { cpuUs, rssBytes } = usageNow()
   await load.stop()
@@ -74,8 +86,8 @@ const round = async (variant: Variant, ms: number): Promise<Round> => {
 
 const run = (message: ToObserved): Promise<Round> =>
   message.kind === "begin"
-    ? begin(message.variant, message.settings)
-    : round(message.variant, message.ms)
+    ? begin(message.place, message.variant, message.settings)
+    : round(message.place, message.ms)
 
 process.on("message", (message: ToObserved) => {
   run(message).then(

@@ -67,7 +67,8 @@ describe("npm run bench", () => {
     ["raw", "link", 3],
     ["link", "link", 1],
     ["engine", "link", 4],
-    ["proofs", "link", 1]
+    ["proofs", "link", 1],
+    ["observe", "link", 3]
   ])("%s on %s", async (name, transport, nodes) => {
     const result = await measure(name, "--transport", transport, "--inflight", "8")
     expect(result).toMatchObject({ bench: name, transport, nodes, inflight: 8, errors: 0 })

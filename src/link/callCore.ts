@@ -25,7 +25,7 @@ import { CallCopies } from "./callCopies.ts"
 import { CallLanes } from "./callLanes.ts"
 import { codeOf, forgotten, gotOf, outcomesOf, refuse, textOf } from "./callOutcome.ts"
 import { Timers } from "./callTimers.ts"
-import type { CallPort, CallPorts, CallResult, CallSpec } from "./callTypes.ts"
+import type { CallEnd, CallPort, CallPorts, CallResult, CallSpec } from "./callTypes.ts"
 import {
   DISAGREED,
   FAILED,
@@ -140,6 +140,8 @@ export class CallCore {
     }
     const nowMs = this.#ports.clock.nowMs()
     const call = new OpenCall(++this.#ids, spec, targets, nowMs + Math.ceil(spec.deadlineMs))
+    const { watch } = this.#ports
+    if (watch !== undefined) call.started = watch.started(call.id, spec)
     try {
       prepare(call, this.system, this.#limits.bodyBytesMax)
     } catch (error) {
@@ -159,7 +161,7 @@ export class CallCore {
   cancel(id: number): void {
     const call = this.#calls.get(id)
     if (call === undefined) return
-    this.#end(call)
+    this.#end(call, "interrupted")
     this.#copies.cancel(call)
     this.#lanes.leave(call)
   }
@@ -332,15 +334,16 @@ export class CallCore {
   // ------------------------------------------------------------ the life of a call
 
   /** Takes a call out of the table; the others get its place by `leave`. */
-  #end(call: OpenCall): void {
+  #end(call: OpenCall, code: CallEnd): void {
     assert(!call.over, "a call ends once")
     call.over = true
+    this.#ports.watch?.ended(call.id, call.spec, call.started, code)
     this.#calls.delete(call.id)
     this.#timers.remove(call)
   }
 
   #finish(call: OpenCall, result: CallResult<unknown>): void {
-    this.#end(call)
+    this.#end(call, "ok")
     this.#lanes.leave(call)
     call.spec.done(result)
   }
@@ -349,7 +352,7 @@ export class CallCore {
     const hellos = this.#lanes.missingHellos
     const outcomes = outcomesOf(call, (it, slot) => this.#copies.waitsFor(it, slot, hellos))
     const result = { ok: false, code, ...gotOf(call), outcomes } as const
-    this.#end(call)
+    this.#end(call, code)
     // The deadline was in the request: the nodes need not be told.
     if (code !== "deadline_exceeded") this.#copies.cancel(call)
     this.#lanes.leave(call)

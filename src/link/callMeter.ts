@@ -1,11 +1,13 @@
 /** What a client counts for monitoring: calls by method and outcome, and how long they take. */
-import type { ErrorCode } from "../base/errorCode.ts"
 import { type Family, Histogram, type Labels } from "../base/families.ts"
 import type { MethodId } from "../server/Message.ts"
+import type { CallEnd, CallWatch } from "./callTypes.ts"
 
 class Row {
   readonly name: string
-  readonly codes = new Map<ErrorCode | "ok" | "interrupted", number>()
+  ok = 0
+  /** Of those that failed, or were given up. */
+  readonly codes = new Map<CallEnd, number>()
   readonly latencySec = new Histogram()
 
   constructor(name: string) {
@@ -14,7 +16,7 @@ class Row {
 }
 
 /** Methods of the services in use, which no peer chooses. */
-export class CallMeter {
+export class CallMeter implements CallWatch {
   private readonly nowMs: () => number
   private readonly rows = new Map<MethodId, Row>()
 
@@ -23,16 +25,21 @@ export class CallMeter {
     this.nowMs = nowMs
   }
 
-  start(): number {
+  started(): number {
     return this.nowMs()
   }
 
-  /** @param startMs what `start` returned */
-  ended(id: MethodId, name: string, startMs: number, code: ErrorCode | "ok" | "interrupted"): void {
-    let row = this.rows.get(id)
-    if (row === undefined) this.rows.set(id, (row = new Row(name)))
-    row.codes.set(code, (row.codes.get(code) ?? 0) + 1)
-    row.latencySec.add((this.nowMs() - startMs) / 1000)
+  ended(
+    _id: number,
+    { method, name = "other" }: { readonly method: MethodId; readonly name?: string },
+    startedMs: number,
+    code: CallEnd
+  ): void {
+    let row = this.rows.get(method)
+    if (row === undefined) this.rows.set(method, (row = new Row(name)))
+    if (code === "ok") row.ok++
+    else row.codes.set(code, (row.codes.get(code) ?? 0) + 1)
+    row.latencySec.add((this.nowMs() - startedMs) / 1000)
   }
 
   families(labels: Labels): ReadonlyArray<Family> {
@@ -42,8 +49,11 @@ export class CallMeter {
         name: "quorate_client_calls_total",
         help: "Calls that ended, by code; ok has an answer, interrupted was given up.",
         type: "counter",
-        samples: rows.flatMap(({ name: method, codes }) =>
-          [...codes].map(([code, value]) => ({ labels: { ...labels, method, code }, value }))
+        samples: rows.flatMap(({ name: method, ok, codes }) =>
+          [["ok", ok] as const, ...codes].map(([code, value]) => ({
+            labels: { ...labels, method, code },
+            value
+          }))
         )
       },
       {

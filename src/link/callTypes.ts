@@ -21,10 +21,23 @@ export interface CallPorts {
    * so one timer is enough: the newest wish replaces the one before. A tick too many does no harm.
    */
   readonly wake: (atMs: number) => void
+  /** Looks on; absent: nobody does. */
+  readonly watch?: CallWatch | undefined
 }
+
+/** Who looks on while calls begin and end, and changes nothing. */
+export interface CallWatch {
+  /** `id`: of the call in its table. What is returned is handed to `ended`. */
+  readonly started: (id: number, spec: Called) => number
+  readonly ended: (id: number, spec: Called, started: number, code: CallEnd) => void
+}
+export type CallEnd = ErrorCode | "ok" | "interrupted"
+type Called = Pick<CallSpec<unknown, unknown>, "method" | "name">
 
 export interface CallSpec<R, A> {
   readonly method: MethodId
+  /** "package.Service/Method", for people. */
+  readonly name?: string
   /** Its requests are signed. */
   readonly signed?: boolean
   /** Not "phase". One-way calls have no policy and no replies: their answer is `undefined`. */

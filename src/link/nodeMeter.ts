@@ -42,7 +42,12 @@ export class NodeMeter {
   private readonly open = new Map<string, Since>()
   /** Of each reply on its way through the gate, in order. */
   private readonly leaving = new Fifo<Since>()
-  private readonly replies = new Map<string, number>()
+  private answers = 0
+  /** Replies that are no answers, by code. */
+  private readonly refusals = new Map<string, number>()
+  /** The row that was looked up last: it mostly is the next one too. */
+  private lastId = -1
+  private lastRow = this.other
   private request: (Since & { readonly session: LaneKey; readonly index: number }) | undefined
   /** The clock, read once where a turn begins, and once where its replies leave. */
   private beganMs: number | undefined
@@ -80,17 +85,14 @@ export class NodeMeter {
   after(outputs: ReadonlyArray<Output>): void {
     const { request } = this
     for (const output of outputs) {
-      if (output.kind === "reply") {
-        const { reply } = output
-        this.leaving.push(this.since(reply))
-        if (request !== undefined && isFor(reply, request)) this.request = undefined
-      } else if (output.kind === "store") {
+      if (output.kind === "reply") this.leaving.push(this.since(output.reply))
+      else if (output.kind === "store") {
         for (const entry of output.record.entries) {
           if (entry.kind === "word") this.row(entry.method).said++
         }
       }
     }
-    if (this.request === undefined || request === undefined) return
+    if (request === undefined || this.request === undefined) return
     const key = keyOf(request.session, request.index)
     if (!this.open.has(key)) this.remember(key, request)
   }
@@ -109,8 +111,9 @@ export class NodeMeter {
 
   /** Also what no step of the engine made. */
   counted(reply: Reply): void {
-    const code = reply.code ?? (reply.tentative ? "tentative" : "ok")
-    this.replies.set(code, (this.replies.get(code) ?? 0) + 1)
+    const code = reply.code ?? (reply.tentative ? "tentative" : undefined)
+    if (code === undefined) this.answers++
+    else this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
   }
 
   families(labels: Labels): ReadonlyArray<Family> {
@@ -134,7 +137,11 @@ export class NodeMeter {
         name: "quorate_node_replies_total",
         help: "Replies that left this node, by code; ok is an answer.",
         type: "counter",
-        samples: samplesOf(Object.fromEntries(this.replies), "code", labels)
+        samples: samplesOf(
+          { ok: this.answers, ...Object.fromEntries(this.refusals) },
+          "code",
+          labels
+        )
       },
       {
         name: "quorate_node_call_duration_seconds",
@@ -164,13 +171,19 @@ export class NodeMeter {
   }
 
   private row(id: MethodId): Row {
-    return this.rows.get(id) ?? this.other
+    if (id === this.lastId) return this.lastRow
+    this.lastId = id
+    return (this.lastRow = this.rows.get(id) ?? this.other)
   }
 
   private since(reply: Reply): Since {
     const { request } = this
     if (reply.tentative === true) return UNKNOWN
-    if (request !== undefined && isFor(reply, request)) return request
+    if (request !== undefined && isFor(reply, request)) {
+      // Not to be remembered any more.
+      this.request = undefined
+      return request
+    }
     if (this.open.size === 0) return UNKNOWN
     const key = keyOf(reply.session, reply.index)
     const since = this.open.get(key)
@@ -190,4 +203,4 @@ const keyOf = (session: LaneKey, index: number): string => `${session}${index}`
 const isFor = (
   reply: Reply,
   { session, index }: { readonly session: LaneKey; readonly index: number }
-): boolean => reply.index === index && reply.session === session && reply.tentative !== true
+): boolean => reply.index === index && reply.session === session

@@ -50,6 +50,8 @@ export interface Traced {
   /** Oldest first; `missed` more came than are kept. */
   readonly events: ReadonlyArray<TraceEvent>
   readonly missed: number
+  /** Words were said for it. */
+  readonly spoken: boolean
   readonly code: ErrorCode | undefined
 }
 
@@ -84,6 +86,8 @@ class Open {
   context: Uint8Array | undefined
   readonly events: Array<TraceEvent> = []
   missed = 0
+  /** Some word was said for it, here or elsewhere. */
+  spoken = false
   lastMs: number
   endMs: number | undefined
   code: ErrorCode | undefined
@@ -190,6 +194,8 @@ export class NodeTraces {
     if (open === undefined || reply.tentative === true) return
     this.note(open, { kind: "replied" })
     this.end(open, reply.code)
+    // Nobody speaks about it: nothing late can come.
+    if (!open.spoken) this.forget(open)
   }
 
   effect(token: number, effect: unknown): unknown {
@@ -319,6 +325,7 @@ export class NodeTraces {
 
   private note(open: Open, event: Omit<TraceEvent, "atMs">): void {
     const atMs = (open.lastMs = this.port.nowMs())
+    if (event.method !== undefined) open.spoken = true
     if (open.events.length < this.limits.traceEventsMax) open.events.push({ atMs, ...event })
     else open.missed++
   }
@@ -339,8 +346,7 @@ export class NodeTraces {
       indexes?.delete(index)
       if (indexes?.size === 0) this.lanes.delete(lane)
     }
-    const { lane, index, method, startMs, events, missed, code, endMs = open.lastMs } = open
-    this.spanOf(open).end({ lane, index, method, startMs, endMs, events, missed, code })
+    this.spanOf(open).end({ ...open, endMs: open.endMs ?? open.lastMs })
   }
 }
 

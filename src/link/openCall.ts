@@ -86,6 +86,8 @@ export class OpenCall implements Timed {
   /** Multiparty: it waits for its number. */
   queued = false
   over = false
+  /** As who looks on has it. */
+  started = 0
   /** Some node may have got more than one copy. */
   repeated = false
   /** Targets without a final word. Invariant: the number of `states` below `REPLIED`. */

@@ -6,6 +6,7 @@ import { assert } from "../base/assert.ts"
 import type { ErrorCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Message } from "../server/Message.ts"
+import type { CallEnd } from "./callTypes.ts"
 
 /** A member by its id, a client by a name. */
 export type Who = NodeId | string
@@ -31,7 +32,7 @@ type Happened =
       readonly kind: "ended"
       readonly call: number
       readonly method: string
-      readonly code: ErrorCode | "ok" | "interrupted"
+      readonly code: CallEnd
     }
   /** A message was handed to a link, or came over one. */
   | ({ readonly kind: "sent"; readonly to: Who; readonly message: Message["kind"] } & About)

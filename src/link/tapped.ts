@@ -1,5 +1,4 @@
 /** What a node, and what a client, tells a tap. */
-import type { ErrorCode } from "../base/errorCode.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Input } from "../server/Input.ts"
 import { type LaneKey, laneText } from "../server/laneKey.ts"
@@ -7,6 +6,7 @@ import { type Message, type MethodId, methodId } from "../server/Message.ts"
 import type { LogEntry } from "../server/LogRecord.ts"
 import type { Output } from "../server/Output.ts"
 import type { ProtocolSpec } from "../server/Protocol.ts"
+import type { CallEnd, CallWatch } from "./callTypes.ts"
 import type { About, Tap, TapEvent, Who } from "./tap.ts"
 
 type Happened = TapEvent extends infer E
@@ -181,24 +181,27 @@ export class NodeTap {
 }
 const CLIENTS_MAX = 1024
 
+type Called = Parameters<CallWatch["started"]>[1]
+
 /** What a client is called in events: the first digits of its key, or a name that is no key. */
 export const clientName = (key: string): string =>
   /^[0-9a-f]{64}$/.test(key) ? `client ${key.slice(0, 8)}` : key
 
-export class ClientTap {
+export class ClientTap implements CallWatch {
   private readonly place: Place
-  private calls = 0
 
   constructor(parts: Parts) {
     this.place = new Place(parts)
   }
 
-  /** @returns what to tell when the call is over */
-  called(id: MethodId, method: string): (code: ErrorCode | "ok" | "interrupted") => void {
-    const call = ++this.calls
-    this.place.name(id, method)
-    this.place.say({ kind: "called", call, method })
-    return (code) => this.place.say({ kind: "ended", call, method, code })
+  started(call: number, { method: id, name = String(id) }: Called): number {
+    this.place.name(id, name)
+    this.place.say({ kind: "called", call, method: name })
+    return 0
+  }
+
+  ended(call: number, { method: id, name = String(id) }: Called, _: number, code: CallEnd): void {
+    this.place.say({ kind: "ended", call, method: name, code })
   }
 
   sent(to: NodeId, message: Message): void {

@@ -88,6 +88,7 @@ export class SimClient {
           this.#key?.session(openedMs) ?? sessionKey(openedMs, random.bytes(16)),
         send: (node, message) => this.#send(node, message),
         random: (below) => random.below(below),
+        watch: this.#tap,
         wake: (atMs) =>
           world.time.after(Math.max(0, atMs - nowMs()), () => {
             if (!this.#dead) this.#core.tick()
@@ -156,25 +157,21 @@ export class SimClient {
     for (const body of bodies) this.#byBody.set(body, call)
     world.happened("call", endpoint, call.number)
     const method = methodId(choice.method.fullName)
-    const over = this.#tap?.called(method, choice.method.fullName)
     const id = this.#core.start<Uint8Array, Uint8Array>({
       method,
+      name: choice.method.fullName,
       call: choice.method.call,
       body: (node) => bodies[node % bodies.length],
       targets: system.members,
       decode: (body) => body,
       policy: policyOf(choice.method),
       deadlineMs: hurried ? 20 + random.below(1000) : limits.callTimeoutMsMax,
-      done: (result) => {
-        over?.(result.ok ? "ok" : result.code)
-        this.#done(call, result)
-      }
+      done: (result) => this.#done(call, result)
     })
     if (cancelled) {
       world.time.after(random.below(600), () => {
         if (this.#dead || call.result !== undefined) return
         this.#open--
-        over?.("interrupted")
         this.#core.cancel(id)
       })
     }

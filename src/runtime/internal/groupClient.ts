@@ -17,7 +17,7 @@ import type { System } from "../../quorum/QuorumSystem.ts"
 import type { ClientMessage, Message, MethodId, Reply } from "../../server/Message.ts"
 import type { Carrier, NodeChannel, NodeChannelOptions } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
-import { NOBODY, ObservedClient, type Observers } from "./observed.ts"
+import { NOBODY, type ObservedClient, observeClient, type Observers } from "./observed.ts"
 import { makeClock, randomBytes } from "./random.ts"
 import { checkIdentity, dialsMember, type Identity } from "./identity.ts"
 import { Turn } from "./turn.ts"
@@ -71,7 +71,7 @@ export class GroupClient implements CallPort {
       random: randomBytes
     })
     const client = { group: group.name, key: hexOf(this.key.publicKey) }
-    this.observed = new ObservedClient(observers, client)
+    this.observed = observeClient(observers, client)
     this.hello = {
       version: LINK_VERSION,
       group: group.name,
@@ -99,7 +99,8 @@ export class GroupClient implements CallPort {
         sessionKey: (openedMs) => this.key.session(openedMs),
         send: (node, message) => this.send(node, message),
         random: (below) => Math.floor(Math.random() * below),
-        wake: (atMs) => this.wake(atMs)
+        wake: (atMs) => this.wake(atMs),
+        watch: this.observed.watch
       }
     })
     this.unobserve = this.observed.begin(this.core)
@@ -113,7 +114,8 @@ export class GroupClient implements CallPort {
   start<R, A>(spec: CallSpec<R, A> & { readonly name?: string }): () => void {
     if (spec.name !== undefined) this.names.set(spec.method, spec.name)
     if (spec.signed === true) this.signed.add(spec.method)
-    return this.observed.start(this.core, spec)
+    const id = this.core.start(spec)
+    return () => this.core.cancel(id)
   }
 
   /** Fails what is open with `cancelled` and lets go of everything. */

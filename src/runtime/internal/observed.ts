@@ -3,9 +3,8 @@ import { Effect, type Tracer } from "effect"
 import { type Family, type Labels, type Meters, samplesOf } from "../../base/families.ts"
 import type { Limits } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
-import type { ErrorCode } from "../../base/errorCode.ts"
 import type { CallCore } from "../../link/callCore.ts"
-import type { CallSpec } from "../../link/callTypes.ts"
+import type { CallWatch } from "../../link/callTypes.ts"
 import { CallMeter } from "../../link/callMeter.ts"
 import type { HostCore } from "../../link/hostCore.ts"
 import { HostWatch } from "../../link/hostWatch.ts"
@@ -13,7 +12,6 @@ import { NodeMeter } from "../../link/nodeMeter.ts"
 import { NodeTraces } from "../../link/nodeTraces.ts"
 import type { Tap } from "../../link/tap.ts"
 import { ClientTap, clientName, NodeTap } from "../../link/tapped.ts"
-import type { MethodId } from "../../server/Message.ts"
 import type { ProtocolSpec } from "../../server/Protocol.ts"
 import { CurrentMeters, CurrentTap, SampleRate } from "../Observe.ts"
 import { makeTracePort, pluggedIn } from "./spans.ts"
@@ -73,7 +71,7 @@ export const observeNode = (
 ): ObservedNode => {
   const meter = meters && new NodeMeter({ protocols, nowMs: preciseMs })
   const nodeTap = tap && new NodeTap({ tap, at: self, nowMs: wallMs, protocols })
-  const port = tracer && makeTracePort(tracer, { group, node: self })
+  const port = tracer && makeTracePort(tracer, self)
   const traces = port && new NodeTraces({ limits, protocols, port })
   const looked = meter !== undefined || nodeTap !== undefined || traces !== undefined
   const labels = { group, node: String(self) }
@@ -151,69 +149,44 @@ const hostFamilies = (host: MeteredHost, labels: Labels): ReadonlyArray<Family> 
   ]
 }
 
-type Named<R, A> = CallSpec<R, A> & { readonly name?: string }
-
 /** Who looks on at one client. */
-export class ObservedClient {
+export interface ObservedClient {
   readonly tap: ClientTap | undefined
-  private readonly meter: CallMeter | undefined
-  private readonly meters: Meters | undefined
-  private readonly labels: Labels
-
-  /** @param client.key in hexadecimal digits */
-  constructor(
-    { tap, meters }: Observers,
-    client: { readonly group: string; readonly key: string }
-  ) {
-    this.tap = tap && new ClientTap({ tap, at: clientName(client.key), nowMs: wallMs })
-    this.meters = meters
-    this.meter = meters && new CallMeter(preciseMs)
-    this.labels = { group: client.group }
-  }
-
+  readonly watch: CallWatch | undefined
   /** Once the call table is there; what is returned ends it. */
-  begin(core: CallCore): () => void {
-    const { meters, meter, labels } = this
-    return meters?.add(() => [...meter!.families(labels), ...callFamilies(core, labels)]) ?? nothing
-  }
+  readonly begin: (core: CallCore) => () => void
+}
 
-  /** Starts the call; what is returned cancels it. */
-  start<R, A>(core: CallCore, spec: Named<R, A>): () => void {
-    if (this.meter === undefined && this.tap === undefined) {
-      const id = core.start(spec)
-      return () => core.cancel(id)
-    }
-    const ended = this.called(spec)
-    let over = false
-    const id = core.start<R, A>({
-      ...spec,
-      done: (result) => {
-        over = true
-        ended(result.ok ? "ok" : result.code)
-        spec.done(result)
-      }
-    })
-    return () => {
-      core.cancel(id)
-      if (!over) ended("interrupted")
-      over = true
-    }
-  }
-
-  private called(spec: {
-    readonly method: MethodId
-    readonly name?: string
-  }): (code: ErrorCode | "ok" | "interrupted") => void {
-    const { method, name = "other" } = spec
-    const { meter } = this
-    const told = this.tap?.called(method, name)
-    const startMs = meter?.start() ?? 0
-    return (code) => {
-      meter?.ended(method, name, startMs, code)
-      told?.(code)
-    }
+/** @param client.key in hexadecimal digits */
+export const observeClient = (
+  { tap, meters }: Observers,
+  client: { readonly group: string; readonly key: string }
+): ObservedClient => {
+  const clientTap = tap && new ClientTap({ tap, at: clientName(client.key), nowMs: wallMs })
+  const meter = meters && new CallMeter(preciseMs)
+  const labels = { group: client.group }
+  return {
+    tap: clientTap,
+    watch:
+      meter === undefined || clientTap === undefined
+        ? (meter ?? clientTap)
+        : both(meter, clientTap),
+    begin: (core) =>
+      meters?.add(() => [...meter!.families(labels), ...callFamilies(core, labels)]) ?? nothing
   }
 }
+
+/** The meter's time is what is handed on. */
+const both = (meter: CallMeter, tap: ClientTap): CallWatch => ({
+  started: (id, spec) => {
+    tap.started(id, spec)
+    return meter.started()
+  },
+  ended: (id, spec, started, code) => {
+    meter.ended(id, spec, started, code)
+    tap.ended(id, spec, started, code)
+  }
+})
 
 const callFamilies = (core: CallCore, labels: Labels): ReadonlyArray<Family> => [
   {

@@ -101,18 +101,14 @@ export const traceIncoming = (
 
 // ------------------------------------------------------------ nodes
 
-export const makeTracePort = (
-  tracer: Tracer.Tracer,
-  labels: { readonly group: string; readonly node: NodeId }
-): TracePort => ({
+export const makeTracePort = (tracer: Tracer.Tracer, node: NodeId): TracePort => ({
   nowMs: wallMs,
   begin: (parent, { method, startMs }) => {
     const from = externalOf(parent)
     const span = begin(tracer, { name: method, kind: "server", parent: from, startMs })
     describe(span, method)
-    span.attribute("quorate.group", labels.group)
-    span.attribute("quorate.node", labels.node)
-    return nodeSpan(tracer, span, parent, labels.node)
+    span.attribute("quorate.node", node)
+    return nodeSpan(tracer, span, parent, node)
   }
 })
 
@@ -127,16 +123,27 @@ const nodeSpan = (
   within: (effect) =>
     Effect.provideService(effect as Effect.Effect<unknown>, Tracer.ParentSpan, span),
   end: (traced) => {
-    span.attribute("quorate.instance", `${laneText(traced.lane)}/${traced.index}`)
-    if (traced.missed > 0) span.attribute("quorate.events_missed", traced.missed)
-    for (const { kind, atMs, method } of traced.events) {
-      if (method === undefined) span.event(kind, nanosOf(atMs))
-    }
-    for (const words of phasesOf(traced.events)) phaseSpan(tracer, span, words, traced.endMs, node)
-    const { code } = traced
-    span.end(nanosOf(traced.endMs), code === undefined ? Exit.void : Exit.fail(code))
+    const { code, endMs } = traced
+    if (traced.spoken) tellPhases(tracer, span, traced, node)
+    span.end(nanosOf(endMs), code === undefined ? Exit.void : Exit.fail(code))
   }
 })
+
+/** Of a call without phases its beginning and end say all. */
+const tellPhases = (
+  tracer: Tracer.Tracer,
+  span: Tracer.Span,
+  traced: Traced,
+  node: NodeId
+): void => {
+  const { lane, index, missed, events, endMs } = traced
+  span.attribute("quorate.instance", `${laneText(lane)}/${index}`)
+  if (missed > 0) span.attribute("quorate.events_missed", missed)
+  for (const { kind, atMs, method } of events) {
+    if (method === undefined) span.event(kind, nanosOf(atMs))
+  }
+  for (const words of phasesOf(events)) phaseSpan(tracer, span, words, endMs, node)
+}
 
 type WordEvent = TraceEvent & { readonly method: string }
 
