@@ -6,15 +6,18 @@ import { conclude, endWithReader } from "./conclude.ts"
 import { options } from "./options.ts"
 import { runSession, standardConsole } from "./session.ts"
 
-const { group } = options({
-  usage: "node --conditions=quorate-source apps/paxos/client.ts --group FILE < LINES",
+const { group, key } = options({
+  usage: "node --conditions=quorate-source apps/paxos/client.ts --group FILE [--key FILE] < LINES",
   about: "Executes the lines of standard input: put KEY VALUE, get KEY, del KEY, cas KEY OLD NEW.",
-  flags: { group: { type: "string", help: "the group file" } }
+  flags: {
+    group: { type: "string", help: "the group file" },
+    key: { type: "string", optional: true, help: "its private key, where clients are listed" }
+  }
 })
 
 endWithReader(process.stdout)
 runSession(standardConsole()).pipe(
-  Effect.provide(KeyValue.layer.pipe(Layer.provide(NodeGroup.layerFile(group)))),
+  Effect.provide(KeyValue.layer.pipe(Layer.provide(NodeGroup.layerFile(group, { key })))),
   Effect.andThen(conclude),
   runMain
 )

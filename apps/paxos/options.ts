@@ -1,13 +1,22 @@
 /**
- * Command-line options of the programs in this folder: all strings are required, switches are off.
+ * Command-line options of the programs in this folder: strings are required, unless they say that
+ * they are optional; switches are off.
  */
 import { parseArgs } from "node:util"
 
 type Flags = {
-  readonly [name: string]: { readonly type: "string" | "boolean"; readonly help: string }
+  readonly [name: string]: {
+    readonly type: "string" | "boolean"
+    readonly optional?: true
+    readonly help: string
+  }
 }
 type Values<F extends Flags> = {
-  readonly [K in keyof F]: F[K]["type"] extends "string" ? string : boolean
+  readonly [K in keyof F]: F[K]["type"] extends "boolean"
+    ? boolean
+    : F[K] extends { readonly optional: true }
+      ? string | undefined
+      : string
 }
 
 /** Prints help and exits with 0 for `--help`; one line and 2 for options that do not fit. */
@@ -32,12 +41,17 @@ export const options = <const F extends Flags>(spec: {
     for (const name of names) console.log(`  --${name.padEnd(10)} ${spec.flags[name]!.help}`)
     process.exit(0)
   }
-  const missing = names.filter((n) => spec.flags[n]!.type === "string" && values[n] === undefined)
+  const missing = names.filter((name) => {
+    const { type, optional } = spec.flags[name]!
+    return type === "string" && optional !== true && values[name] === undefined
+  })
   if (missing.length > 0) {
     const listed = missing.map((name) => `--${name}`).join(" and ")
     return refuse(spec.usage, `${listed} ${missing.length === 1 ? "is" : "are"} missing`)
   }
-  return Object.fromEntries(names.map((name) => [name, values[name] ?? false])) as Values<F>
+  const given = (name: string) =>
+    values[name] ?? (spec.flags[name]!.type === "boolean" ? false : undefined)
+  return Object.fromEntries(names.map((name) => [name, given(name)])) as Values<F>
 }
 
 const refuse = (usage: string, what: string): never => {

@@ -103,6 +103,8 @@ export interface Limits {
   readonly drainInputsMax: number
   /** Effects of entry handlers running at once on one node. Beyond it calls are `overloaded`. */
   readonly runsMax: number
+  /** Clients that a group file may list, about 150 bytes each. A longer list is refused. */
+  readonly clientsListedMax: number
   /** Client links of one node. One more is refused. */
   readonly routesMax: number
   /**
@@ -262,6 +264,7 @@ export const LIMITS: Limits = {
   inboxMax: 65_536,
   drainInputsMax: 1024,
   runsMax: 1024,
+  clientsListedMax: 65_536,
   routesMax: 1024,
   unfinishedMax: 65_536,
   proofsPerMessageMax: 4096,

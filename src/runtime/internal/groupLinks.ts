@@ -1,5 +1,6 @@
 /** How the links of a group are kept, and whose links it takes: what its file says, and means. */
 import { hexOf } from "../../base/bytes.ts"
+import { LIMITS } from "../../base/limits.ts"
 import type { NodeId } from "../../base/NodeId.ts"
 import { type LinkStrength, STRENGTHS } from "../../link/linkHello.ts"
 import type { Group } from "../Group.ts"
@@ -8,9 +9,6 @@ import { keyOf, shown, Wrong } from "./groupFields.ts"
 const LOOPBACK = /^(https:\/\/)?(localhost|127(\.[0-9]{1,3}){3}|\[::1\]):[0-9]+$/i
 /** Whether nobody but processes of this machine reaches the address. */
 const isNear = (address: string): boolean => LOOPBACK.test(address)
-
-/** Clients that a group file may list, 100 bytes each in memory. */
-const CLIENTS_MAX = 65_536
 
 interface Nodes {
   readonly addresses: ReadonlyMap<NodeId, string>
@@ -44,9 +42,13 @@ export const clientsOf = (
 ): ReadonlySet<string> | undefined => {
   if (clients === undefined) return undefined
   const here = `${where}: "clients"`
-  if (!Array.isArray(clients) || clients.length > CLIENTS_MAX) {
+  if (!Array.isArray(clients) || clients.length > LIMITS.clientsListedMax) {
     const what = Array.isArray(clients) ? `${clients.length} keys` : shown(clients)
-    throw new Wrong(here, `${what} are no list`, `write up to ${CLIENTS_MAX} public keys`)
+    throw new Wrong(
+      here,
+      `${what} are no list`,
+      `write up to ${LIMITS.clientsListedMax} public keys`
+    )
   }
   if (links === "plaintext") {
     const what = "on plaintext links no client proves its key"

@@ -37,7 +37,7 @@ export interface FileOptions {
    * File with the client's private key (PEM): for groups that list their clients. Absent: a new key
    * at each start.
    */
-  readonly key?: string
+  readonly key?: string | undefined
 }
 
 /** For a client. Fails with one line that says what is wrong with the file. */
@@ -95,7 +95,7 @@ export interface MemberOptions {
    */
   readonly init?: boolean
   /** File with the node's private key (PEM): for proven links and signed methods. */
-  readonly key?: string
+  readonly key?: string | undefined
   /**
    * `host:port` to listen at, where it is not what the group file has: behind a proxy, or in a
    * container. Default: the node's address.
