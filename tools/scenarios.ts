@@ -17,6 +17,20 @@ const text = "a".repeat(200)
 const puts = choicesOf(PROTOCOLS["paxos"]!.spec, {
   submit: [{ command: { case: "put", value: { key: "k", value: text } } }]
 })
+/** A key of its own for each, so that the state grows. */
+const manyPuts = choicesOf(PROTOCOLS["paxos"]!.spec, {
+  submit: Array.from({ length: 20 }, (_, i) => ({
+    command: { case: "put", value: { key: `k${i}`, value: text } }
+  }))
+})
+const FETCHES = {
+  fetchBytesMax: 16_384,
+  fetchChunkBytes: 128,
+  fetchAsksMax: 2,
+  fetchBytesPerSecond: 5_000,
+  fetchTimeoutMs: 500,
+  fetchStallMs: 2_000
+} as const
 
 type Scenario = (seed: number) => SimulateOptions
 
@@ -64,6 +78,19 @@ export const SCENARIOS: { readonly [name: string]: Scenario } = {
       }
       time.after(150, () => apart(3, 3_350))
       time.after(3_600, () => apart(2, 1_000))
+    }
+  }),
+  /** The same with a state of several messages, which node 3 fetches from both others. */
+  "large state": (seed) => ({
+    ...calmOf("paxos", seed),
+    ...{ limits: { ...SMALL, ...FETCHES, tailBytesMax: 2048 }, callsPerClient: 20 },
+    ...{ habits: { openMax: 1, gapMsMax: 300 }, choices: manyPuts, scriptMs: 6_500 },
+    script: ({ world: { time, network }, hosts }) => {
+      const apart = (away: number, ms: number): void => {
+        for (const { node } of hosts) if (node !== away) network.cut(node, away, ms)
+      }
+      time.after(150, () => apart(3, 3_350))
+      time.after(5_500, () => apart(2, 1_000))
     }
   }),
   /** Members forget all, and keep out of what they may have spoken in. */

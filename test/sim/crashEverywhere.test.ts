@@ -73,6 +73,9 @@ describe("a scenario shows what it is for", () => {
     // Node 2 falls behind as well, while it is away.
     expect(speakers("state transfer", "paxos.v1.KeyValue/Fetch")).toEqual([2, 3])
     expect(speakers("state transfer", "paxos.v1.KeyValue/Install")).toContain(1)
+    const { hosts } = marksOf("large state").run
+    expect(hosts[2]!.core!.fetches.counters.chunks).toBeGreaterThan(10)
+    for (const i of [0, 1]) expect(hosts[i]!.core!.fetches.counters.given).toBeGreaterThan(3)
     let parked = 0
     simulate({ ...SCENARIOS["meet"]!(1), decorate: { spec: counting(() => parked++) } })
     expect(parked).toBeGreaterThan(2)
