@@ -80,11 +80,11 @@ describe("the gate", () => {
     host.fromClient(7, broadcast)
     host.drain()
     expect(take()).toEqual([])
-    expect(host.gated).toBeGreaterThan(0)
+    expect(host.queues()["gate"]).toBeGreaterThan(0)
     disk.writes.shift()!()
     host.drain()
     expect(take()).toEqual(["word to 2"])
-    expect(host.gated).toBe(0)
+    expect(host.queues()["gate"]).toBe(0)
   })
 
   it("all records of a turn go in one write", () => {
@@ -96,7 +96,7 @@ describe("the gate", () => {
     expect(disk.writes).toHaveLength(1)
     disk.writes.shift()!()
     host.drain()
-    expect(host.gated).toBe(0)
+    expect(host.queues()["gate"]).toBe(0)
   })
 
   it("words said while a link was up do not leave over the next one", () => {
@@ -143,7 +143,7 @@ describe("the gate", () => {
       host.fromClient(7, broadcast)
       host.drain()
     }
-    expect(host.gated).toBeLessThanOrEqual(16)
+    expect(host.queues()["gate"]).toBeLessThanOrEqual(16)
     expect(take()).toContain("overloaded to client 7")
   })
 

@@ -101,6 +101,8 @@ export interface Limits {
   readonly inboxMax: number
   /** Inputs handled before the host yields to the event loop. */
   readonly drainInputsMax: number
+  /** How long a host drains one node's inputs in a turn, while others on it wait. */
+  readonly turnMs: number
   /** Effects of entry handlers running at once on one node. Beyond it calls are `overloaded`. */
   readonly runsMax: number
   /** Clients that a group file may list, about 150 bytes each. A longer list is refused. */
@@ -263,6 +265,7 @@ export const LIMITS: Limits = {
   logSegmentBytes: 67_108_864,
   inboxMax: 65_536,
   drainInputsMax: 1024,
+  turnMs: 5,
   runsMax: 1024,
   clientsListedMax: 65_536,
   routesMax: 1024,

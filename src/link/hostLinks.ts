@@ -221,10 +221,12 @@ export class HostLinks {
   private readonly links = new Map<StreamLink, Line | undefined>()
   private readonly dirty = new Set<StreamLink>()
   private readonly groups = new Set<{ readonly name: string; readonly port: ChannelPort }>()
+  private readonly bornMs: number
   private stopping: Goodbye | undefined
 
   constructor(options: HostLinksOptions) {
     this.options = options
+    this.bornMs = options.clock.nowMs()
   }
 
   get size(): { readonly links: number; readonly channels: number; readonly lines: number } {
@@ -356,8 +358,10 @@ export class HostLinks {
     if (named !== undefined) return named
     const others = [...new Set([...this.groups].map(({ name }) => `"${name}"`))].join(", ")
     const what = `this host has no group "${theirs.group}", but ${others}`
-    const detail = `${what}: check the address in the group file`
-    const goodbye: Goodbye = { code: "wrong_group", detail }
+    const young = this.options.clock.nowMs() < this.bornMs + this.options.limits.helloTimeoutMs
+    const goodbye: Goodbye = young
+      ? { code: "not_ready", detail: `${what}: it started just now` }
+      : { code: "wrong_group", detail: `${what}: check the address in the group file` }
     this.options.broke(remote, { what: "channel", by: "us", goodbye, text: textOf(goodbye) }, false)
     return goodbye
   }

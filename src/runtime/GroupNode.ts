@@ -1,6 +1,6 @@
 /**
- * A node's host: the host core, the links to the other members and to clients, and the turns in
- * which they work. Plain synchronous code; `Replica` owns it. Between members the lower id dials.
+ * One node of a group on its host: the host core, and the channels to the other members and to
+ * clients. Plain synchronous code; `Replica` owns it.
  */
 import type { Sha256 } from "../base/blob.ts"
 import { hexOf, NO_BYTES } from "../base/bytes.ts"
@@ -18,26 +18,26 @@ import {
 import { checkHello, checkStore } from "../link/hello.ts"
 import { HostCore } from "../link/hostCore.ts"
 import type { HostWatch } from "../link/hostWatch.ts"
-import { HostLinks, isHealthy, type KeepPort } from "../link/hostLinks.ts"
+import type { KeepPort } from "../link/hostLinks.ts"
 import type { LogCore, StoreInvalid } from "../link/logCore.ts"
 import type { Penalty, PenaltyOptions } from "../link/penalties.ts"
-import type { Clock, Connection, ConnectionEvents, Signer } from "../link/ports.ts"
+import type { Clock } from "../link/ports.ts"
 import type { Proofs } from "../link/proofs.ts"
 import type { Route } from "../server/Input.ts"
 import type { ClientMessage, Message, OneWay, PeerMessage, Reply } from "../server/Message.ts"
 import type { IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import type { Carrier } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
+import { type Host, STOPPING } from "./Host.ts"
 import { wrongNode } from "./internal/groupClient.ts"
 import { HostFetches, passesOf } from "./internal/hostFetches.ts"
-import { acceptsLinks, checkIdentity, dialsMember, type Identity } from "./internal/identity.ts"
+import { checkIdentity, dials, dialsMember } from "./internal/identity.ts"
 import { randomBytes } from "./internal/random.ts"
-import { Reporter } from "./internal/reporter.ts"
 import type { Ran } from "./internal/runs.ts"
-import { Turn } from "./internal/turn.ts"
 import { Ways } from "./internal/ways.ts"
 
 export interface NodeOptions {
+  readonly host: Host
   readonly group: Group["Service"]
   readonly self: NodeId
   readonly protocols: ReadonlyArray<ProtocolSpec>
@@ -54,12 +54,9 @@ export interface NodeOptions {
   readonly interrupt: (token: number) => void
   readonly penalties?: PenaltyOptions | undefined
   /** In a group with keys. */
-  readonly signer?: Signer | undefined
   readonly proofs?: Proofs
   /** Looks on. */
   readonly watch?: HostWatch | undefined
-  /** One line for the operator. */
-  readonly print: (line: string) => void
   /** The node went silent for good: it must be ended. */
   readonly halted: (reason: string) => void
 }
@@ -75,20 +72,18 @@ export interface RouteEnd {
 const NO_ROUTE: Route = 0
 /** Node's timers reach no further; woken too early, the host core asks again. */
 const DELAY_MS_MAX = 2 ** 31 - 1
-const STOPPING: Goodbye = { code: "not_ready", detail: "the node stops" }
 
 export class GroupNode {
   readonly core: HostCore
   readonly fetches: HostFetches
   readonly ways: Ways
-  /** What the operator may want to know. */
-  readonly counters = { linksRefused: 0, linksCut: 0, garbage: 0, ignored: 0 }
+  readonly group: Group["Service"]
+  readonly host: Host
   private readonly options: NodeOptions
-  private readonly turn: Turn
-  private readonly reporter: Reporter
+  private ignored = 0
   private readonly incarnation = randomBytes(INCARNATION_BYTES)
-  private readonly links: HostLinks
-  private readonly identity: Identity
+  /** Takes back what the host's links were given. */
+  private readonly leaves: Array<() => void> = []
   /** Channels to members and clients, open now. */
   private readonly channels = new Set<Channel>()
   private readonly peers = new Map<NodeId, Channel>()
@@ -98,34 +93,16 @@ export class GroupNode {
   private readonly slowed = new Map<NodeId, number>()
   private readonly routes = new Map<Route, RouteEnd>()
   private routeCount = 0
-  private ticker: ReturnType<typeof setInterval> | undefined
   private alarm: ReturnType<typeof setTimeout> | undefined
   private stopping = false
 
   /** @throws ProtocolInvalid */
   constructor(options: NodeOptions) {
     this.options = options
-    const { clock } = options
+    const { clock, host } = options
+    this.host = host
+    this.group = options.group
     this.ways = new Ways(options)
-    this.identity = { signer: options.signer, suite: options.carrier.suite }
-    this.turn = new Turn(() => {
-      this.core.drain()
-      this.release()
-      this.links.flush()
-    })
-    this.reporter = new Reporter(
-      (line) => options.print(`node ${options.self}: ${line}`),
-      clock.nowMs
-    )
-    this.links = new HostLinks({
-      limits: options.limits,
-      clock,
-      random: (below) => Math.floor(Math.random() * below),
-      dial: this.ways.dial,
-      accepting: () => acceptsLinks(options.group, this.identity),
-      wake: () => this.turn.wake(),
-      broke: (remote, end, wasOpen) => this.tell(remote, end, wasOpen)
-    })
     const { group, self, limits, carrier } = options
     this.fetches = new HostFetches({
       ...{ group, self, limits, carrier },
@@ -153,12 +130,12 @@ export class GroupNode {
         interrupt: options.interrupt,
         ask: this.fetches.ask,
         report: (what, detail) => {
-          if (what === "ignored") this.counters.ignored++
-          else this.reporter.say(`${what}: ${detail}`)
+          if (what === "ignored") this.ignored++
+          else host.reporter.say(`${what}: ${detail}`)
         },
         halt: options.halted,
         penalise: (penalty) => this.penalise(penalty),
-        wake: () => this.turn.wake(),
+        wake: () => host.wake(this),
         wakeAt: (atMs) => this.wakeAt(atMs)
       }
     })
@@ -171,26 +148,35 @@ export class GroupNode {
     return invalid
   }
 
-  /** Dials the members with a higher id, and lets time pass. After `boot`. */
+  /** What the operator may want to know; of links, those of all the host's groups. */
+  get counters() {
+    return { ...this.host.counters, ignored: this.ignored }
+  }
+
+  /** Joins its host, and opens channels to the members that it is to dial. After `boot`. */
   start(): void {
-    const { group, self, limits } = this.options
-    this.links.offer(group.name, this.port(undefined))
+    const { host, group } = this
+    const { self } = this.options
+    host.join(this)
+    this.leaves.push(host.links.offer(group.name, this.port(undefined)))
     for (const [node, address] of group.addresses) {
-      if (node <= self) continue
-      const handshake = () => dialsMember(group, node, this.identity)
-      this.links.keep({ ...this.ways.to(node, address), handshake }, this.port({ node, address }))
+      if (node === self || !dials(group, self, node)) continue
+      const handshake = () => dialsMember(group, node, host.identity)
+      const target = { ...this.ways.to(node, address), handshake }
+      const keep = host.links.keep(target, this.port({ node, address }))
+      this.leaves.push(() => keep.close(STOPPING))
     }
-    this.ticker = setInterval(() => this.tick(), limits.tickMs)
+    host.wake(this)
   }
 
-  /** Somebody dialled this node. */
-  accept(connection: Connection): ConnectionEvents {
-    return this.links.accept(connection)
+  /** The host's turn. */
+  drain(): void {
+    this.core.drain()
+    this.release()
   }
-
-  garbage(remote: string, what: string): void {
-    this.counters.garbage++
-    this.reporter.say(`dropped a connection from ${remote}: ${what}`, `garbage: ${what}`)
+  /** The host's tick. */
+  tick(): void {
+    this.core.tick()
   }
 
   /** A caller that is no link, e.g. one unary call. */
@@ -210,20 +196,20 @@ export class GroupNode {
     this.core.clientGone(route)
   }
 
-  /** Takes no new links, and dials no more. */
+  /** Takes no new channels. */
   refuse(): void {
     this.stopping = true
-    this.links.refuse(STOPPING)
   }
 
-  /** Ends all links, telling why, and lets nothing out any more. */
-  stop(): void {
+  /** Ends its channels, telling why, and lets nothing out any more. */
+  stop(why: Goodbye = STOPPING): void {
     this.refuse()
-    clearInterval(this.ticker)
     clearTimeout(this.alarm)
     this.core.stop()
     this.fetches.stop()
-    this.links.close(STOPPING)
+    for (const leave of this.leaves.splice(0)) leave()
+    for (const channel of [...this.channels]) channel.close(why)
+    this.host.leave(this)
     this.routes.clear()
   }
 
@@ -281,10 +267,11 @@ export class GroupNode {
         detail: `node ${theirs.node} is no member of group "${group.name}"`
       }
     }
-    if (theirs.node < self) return checkStore(this.stores.get(theirs.node), theirs)
+    if (dials(group, theirs.node, self)) return checkStore(this.stores.get(theirs.node), theirs)
+    const which = group.keys.size > 0 ? "lower key" : "lower id"
     return {
       code: "conflict",
-      detail: `node ${theirs.node} dialled node ${self}: of two members the lower id dials`
+      detail: `node ${theirs.node} dialled node ${self}: of two members the ${which} dials`
     }
   }
 
@@ -342,17 +329,7 @@ export class GroupNode {
       }
     }
     // The end of a link is told once, not for each of its channels.
-    if (end.what === "channel") this.tell(channel.remote, end, channel.id !== 0)
-  }
-
-  /** A link, or a channel of one, ended. */
-  private tell(remote: string, end: LinkEnd, wasOpen: boolean): void {
-    const { goodbye } = end
-    if (goodbye === undefined || isHealthy(goodbye)) return
-    if (wasOpen) this.counters.linksCut++
-    else this.counters.linksRefused++
-    const by = end.by === "peer" ? "refused by" : "refused"
-    this.reporter.say(`link ${by} ${remote}: ${end.text}`, `${by}: ${end.text}`)
+    if (end.what === "channel") this.host.tell(channel.remote, end, channel.id !== 0)
   }
 
   /** What came in was worked off: those who sent it may send more. */
@@ -375,11 +352,6 @@ export class GroupNode {
     // Node warns of a negative delay: the time may have come while this node was at work.
     const delayMs = Math.max(0, Math.min(atMs - this.options.clock.nowMs(), DELAY_MS_MAX))
     this.alarm = setTimeout(() => this.core.timeUp(), delayMs)
-  }
-
-  private tick(): void {
-    this.links.tick()
-    this.core.tick()
   }
 }
 

@@ -1,10 +1,10 @@
 /** One node of a group as a layer: it runs until its scope ends. */
-import { Config, Console, type Context, Effect, Layer } from "effect"
+import { Config, Console, type Context, Effect, Layer, Option } from "effect"
 import { LIMITS } from "../base/limits.ts"
 import { STORE_ID_BYTES } from "../link/groupHello.ts"
 import { LogCore } from "../link/logCore.ts"
 import { ProtocolInvalid } from "../server/handlers.ts"
-import { Carrier, type Listener } from "./Carrier.ts"
+import { Carrier } from "./Carrier.ts"
 import { ReplicaFailed } from "./Errors.ts"
 import { Group } from "./Group.ts"
 import { GroupNode } from "./GroupNode.ts"
@@ -18,6 +18,7 @@ import { twice } from "./internal/twice.ts"
 import { Member } from "./Member.ts"
 import { penaltyOptions } from "./Penalties.ts"
 import type { Protocol } from "./Service.ts"
+import { makeSharedHost, SharedHost } from "./SharedHost.ts"
 
 export { ReplicaFailed } from "./Errors.ts"
 
@@ -50,13 +51,14 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
   const runs = new Runs(yield* Effect.context<never>())
   const print = printer(yield* Effect.context<never>())
   const observed = observe(parts)
-  const host = yield* makeHost(parts, { log, runs, print, observed })
+  const place = yield* placeOf(parts, print)
+  const node = yield* makeNode(parts, { log, runs, print, observed, place })
   yield* Effect.acquireRelease(
-    Effect.sync(() => observed.begin(host)),
+    Effect.sync(() => observed.begin(node)),
     (end) => Effect.sync(end)
   )
   const strangers = new Strangers({
-    host,
+    node,
     group: parts.group,
     self: parts.member.id,
     carrier: parts.carrier,
@@ -64,27 +66,25 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
     observers: parts.observers,
     protocols: protocols.map(({ spec }) => spec)
   })
-  const address = parts.member.listen ?? parts.group.addresses.get(parts.member.id)!
-  const listener = yield* Effect.mapError(
-    parts.carrier.listen(address, {
-      accept: (connection) => host.accept(connection),
-      peer: (ends) => host.ways.peer(ends),
+  const leave = yield* Effect.mapError(
+    place.open({
+      group: parts.group,
+      peer: (ends) => node.ways.peer(ends),
       services: protocols.map(({ descriptor }) => descriptor),
       unary: (call, done) => strangers.call(call, done),
       greet: (greeting) => strangers.greet(greeting),
-      fetch: host.fetches.serve,
-      garbage: (remote, what) => host.garbage(remote, what)
+      fetch: node.fetches.serve
     }),
     (what) =>
       new ReplicaFailed({
-        where: `node ${parts.member.id}, address ${address}`,
+        where: `node ${parts.member.id}, address ${place.address}`,
         what,
         remedy: "stop what uses the address, or change it in the group file of every member"
       })
   )
-  yield* Effect.addFinalizer(() => stop({ host, strangers, listener, runs, log }))
-  host.start()
-  yield* Console.log(startLine(parts, address, log))
+  yield* Effect.addFinalizer(() => stop({ node, strangers, place, leave, runs, log }))
+  node.start()
+  yield* Console.log(startLine(parts, place.address, log))
   const notice = linksNotice(parts.group)
   if (notice !== undefined) yield* Console.log(`node ${parts.member.id}: ${notice}`)
 })
@@ -190,18 +190,32 @@ const observe = ({ protocols, group, member, development, observers: on }: Parts
     protocols: protocols.map(({ spec }) => (development ? twice(frozen(spec)) : spec))
   })
 
-const makeHost = (
+/** The host that is shared, or one of the node's own. */
+const placeOf = Effect.fnUntraced(function* (
+  { group, member, carrier }: Parts,
+  print: (line: string) => void
+) {
+  const shared = yield* Effect.serviceOption(SharedHost)
+  if (Option.isSome(shared)) return shared.value
+  const address = member.listen ?? group.addresses.get(member.id)!
+  const { signer } = member
+  return yield* makeSharedHost({ carrier, signer, address, name: `node ${member.id}`, print })
+})
+
+const makeNode = (
   { group, member, carrier }: Parts,
   {
     log,
     runs,
     print,
-    observed
+    observed,
+    place
   }: {
     readonly log: LogCore | undefined
     readonly runs: Runs
     readonly print: (line: string) => void
     readonly observed: ObservedNode
+    readonly place: SharedHost["Service"]
   }
 ): Effect.Effect<GroupNode, ReplicaFailed> =>
   Effect.suspend(() => {
@@ -213,14 +227,17 @@ const makeHost = (
         remedy: "remove the cause, then start the node again"
       })
       print(failure.message)
-      member.halted?.(failure)
+      // The nodes of other groups go on without it.
+      if (place.host.size > 1) node.stop({ code: "not_ready", detail: failure.what })
+      else member.halted?.(failure)
     }
     const { signer, verifier } = member
     const { digest, keys } = group
     const proofs = signer && verifier && { scope: { digest, epoch: 0 }, keys, signer, verifier }
-    let host: GroupNode
+    let node: GroupNode
     try {
-      host = new GroupNode({
+      node = new GroupNode({
+        host: place.host,
         group,
         self: member.id,
         protocols: observed.protocols,
@@ -231,20 +248,18 @@ const makeHost = (
         carrier,
         log,
         storeId: log?.storeId ?? randomBytes(STORE_ID_BYTES),
-        signer,
         ...(proofs && { proofs }),
         penalties: penaltyOptions(member.penalties ?? {}, group.links !== "plaintext"),
         isEffect: Effect.isEffect,
         run: (token, effect, ended) => runs.start(token, effect, ended),
         interrupt: (token) => runs.interrupt(token),
-        print,
         halted
       })
     } catch (error) {
       return protocolFailed(error, where)
     }
-    const invalid = host.boot()
-    return invalid === undefined ? Effect.succeed(host) : new ReplicaFailed(invalid)
+    const invalid = node.boot()
+    return invalid === undefined ? Effect.succeed(node) : new ReplicaFailed(invalid)
   })
 
 /** Lines for the operator, on standard error: the console of the layer's context. */
@@ -270,15 +285,16 @@ const pause = (ms: number): Effect.Effect<void> =>
   })
 
 const stop = Effect.fnUntraced(function* (running: {
-  readonly host: GroupNode
+  readonly node: GroupNode
   readonly strangers: Strangers
-  readonly listener: Listener
+  readonly place: SharedHost["Service"]
+  readonly leave: () => void
   readonly runs: Runs
   readonly log: LogCore | undefined
 }) {
-  const { host, strangers, listener, runs, log } = running
-  listener.refuse()
-  host.refuse()
+  const { node, strangers, place, leave, runs, log } = running
+  if (place.host.size === 1) place.refuse()
+  node.refuse()
   strangers.close()
   yield* runs.stop
   const writing = () => log !== undefined && log.failure === undefined && log.durable < log.appended
@@ -287,6 +303,6 @@ const stop = Effect.fnUntraced(function* (running: {
   }
   // What became durable just now still leaves: one more turn.
   yield* pause(0)
-  host.stop()
-  yield* listener.close
+  node.stop()
+  leave()
 })

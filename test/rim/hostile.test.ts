@@ -178,7 +178,6 @@ describe("in a stream", () => {
       "too_large",
       () => [...opening(), batch(bytes(LIMITS.batchBytesMax + 1, 0))]
     ],
-    ["another group", "wrong_group", () => opening({ group: "other" })],
     ["another digest", "wrong_group", () => opening({ groupDigest: bytes(32, 9) })],
     ["another version", "unsupported_version", () => [batch(frameBytes(1, linkHello(9)))]],
     ["a node that is no member", "wrong_group", () => opening(member(9))],
@@ -259,6 +258,16 @@ describe("beyond a limit", () => {
 
   it("a stream that does not say hello in time is cut", async () => {
     assert.strictEqual(lastCode((await post([], {}, small.port)).frames), "deadline_exceeded")
+  })
+
+  it("a group that is not there is asked to wait by a young host, and refused later", async () => {
+    const codes: Array<string | undefined> = []
+    while (codes.at(-1) !== "wrong_group") {
+      const other = await post(opening({ group: "other" }), {}, small.port)
+      codes.push(lastCode(other.frames))
+    }
+    assert.isAtMost(new Set(codes).size, 2)
+    assert.includeMembers(["not_ready", "wrong_group"], codes)
   })
 
   it("one client too many is told so, and the one before stays", async () => {

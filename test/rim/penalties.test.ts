@@ -9,6 +9,7 @@ import { wordPreimage } from "../../src/link/proofs.ts"
 import type { Signer } from "../../src/link/ports.ts"
 import { parseGroup } from "../../src/runtime/Group.ts"
 import { GroupNode } from "../../src/runtime/GroupNode.ts"
+import { Host, STOPPING } from "../../src/runtime/Host.ts"
 import { makeClock } from "../../src/runtime/internal/random.ts"
 import { makeMemoryNetwork } from "../../src/runtime/memoryCarrier.ts"
 import { type Ban, type Penalties, penaltyOptions } from "../../src/runtime/Penalties.ts"
@@ -44,9 +45,14 @@ const open = async (
   const hosts: Array<GroupNode> = []
   for (const [id, signer] of signers) {
     const scope = { digest: group.digest, epoch: 0 }
+    const name = `node ${id}`
+    const all = { ...LIMITS, ...HASTY, sessionAheadMsMax: AHEAD_MS, ...change }
+    const print = (line: string) => void printed.push(line)
+    const process = new Host({ limits: all, clock: makeClock(), carrier, name, print })
     const host = new GroupNode({
+      host: process,
       ...{ group, self: id, protocols: [spec], carrier, log: undefined },
-      limits: { ...LIMITS, ...HASTY, sessionAheadMsMax: AHEAD_MS, ...change },
+      limits: all,
       clock: makeClock(),
       storeId: randomBytes(16),
       isEffect: Effect.isEffect,
@@ -54,13 +60,12 @@ const open = async (
       interrupt: () => {},
       proofs: { scope, keys: group.keys, signer, verifier: nodeVerifier },
       penalties: penaltyOptions(penalties(id), true),
-      print: (line) => void printed.push(line),
       halted: () => {}
     })
     host.boot()
     const listener = await Effect.runPromise(
       carrier.listen(group.addresses.get(id)!, {
-        accept: (connection) => host.accept(connection),
+        accept: (connection) => process.accept(connection),
         services: [],
         unary: () => () => {},
         greet: () => host.hello(),
@@ -69,6 +74,7 @@ const open = async (
     )
     onTestFinished(async () => {
       host.stop()
+      process.close(STOPPING)
       await Effect.runPromise(listener.close)
     })
     hosts.push(host)

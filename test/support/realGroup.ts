@@ -16,6 +16,7 @@ import type { FaultModel } from "../../src/quorum/FaultModel.ts"
 import type { Carrier, Listener } from "../../src/runtime/Carrier.ts"
 import { type Group, parseGroup } from "../../src/runtime/Group.ts"
 import { GroupNode } from "../../src/runtime/GroupNode.ts"
+import { Host, STOPPING } from "../../src/runtime/Host.ts"
 import { GroupClient } from "../../src/runtime/internal/groupClient.ts"
 import { makeClock, randomBytes } from "../../src/runtime/internal/random.ts"
 import { NOBODY } from "../../src/runtime/internal/observed.ts"
@@ -134,13 +135,19 @@ export class RealGroup {
     if (!(log instanceof LogCore)) throw new Error(`${log.where}: ${log.what}`)
     const runs = new Runs(Context.empty())
     const carrier = this.carrier(id)
+    const clock = makeClock()
+    const process = new Host({
+      ...{ limits, clock, carrier, name: `node ${id}` },
+      signer: this.signers[id - 1],
+      print: (line) => void this.printed.push(line)
+    })
     const host = new GroupNode({
+      host: process,
       group,
       self: id,
-      signer: this.signers[id - 1],
       protocols: [options.over(options.spec, id)],
       limits,
-      clock: makeClock(),
+      clock,
       sha256: nodeSha256,
       carrier,
       log: options.log(log, id),
@@ -148,7 +155,6 @@ export class RealGroup {
       isEffect: Effect.isEffect,
       run: (token, effect, ended) => runs.start(token, effect, ended),
       interrupt: (token) => runs.interrupt(token),
-      print: (line) => void this.printed.push(line),
       halted: (reason) => options.halted(id, reason),
       watch: options.watch(id)
     })
@@ -156,16 +162,16 @@ export class RealGroup {
     if (invalid !== undefined) throw new Error(`${invalid.where}: ${invalid.what}`)
     const protocols = [options.spec]
     const strangers = new Strangers({
-      ...{ host, group, self: id, carrier, limits, protocols, observers: NOBODY }
+      ...{ node: host, group, self: id, carrier, limits, protocols, observers: NOBODY }
     })
     const listener = await Effect.runPromise(
       carrier.listen(group.addresses.get(id)!, {
-        accept: (connection) => host.accept(connection),
+        accept: (connection) => process.accept(connection),
         services: [options.descriptor],
         unary: (call, done) => strangers.call(call, done),
         greet: (theirs) => strangers.greet(theirs),
         fetch: host.fetches.serve,
-        garbage: (remote, what) => host.garbage(remote, what)
+        garbage: (remote, what) => process.garbage(remote, what)
       })
     )
     host.start()
@@ -180,6 +186,7 @@ export class RealGroup {
     for (const proxy of this.around(id, true)) proxy.cut()
     life.strangers.close()
     life.host.stop()
+    life.host.host.close(STOPPING)
     await Effect.runPromise(life.listener.close)
     // Writes that the disk has begun it ends, before another process reads them.
     while (life.log.durable < life.log.appended) await new Promise(setImmediate)

@@ -27,12 +27,25 @@ const keyed = ({ signer, suite }: Identity) => ({
   ...(suite && { suite })
 })
 
-/** The handshake of links that others dial. */
-export const acceptsLinks = (group: Linked, identity: Identity): Handshake =>
+/** Of two members the one with the lower key dials; without keys, the one with the lower id. */
+export const dials = ({ keys }: Linked, self: NodeId, other: NodeId): boolean => {
+  const [ours, theirs] = [keys.get(self), keys.get(other)]
+  if (ours === undefined || theirs === undefined) return self < other
+  return hexOf(ours) < hexOf(theirs)
+}
+
+/** Of members with the same name a host has one link: where they are, and what is asked of it. */
+export const lineTo = ({ addresses, keys, links }: Linked, node: NodeId): string => {
+  const key = links === "plaintext" ? undefined : keys.get(node)
+  return `${addresses.get(node)} ${links} ${key === undefined ? "" : hexOf(key)}`
+}
+
+/** The handshake of links that others dial, for the groups that share the host. */
+export const acceptsLinks = (groups: ReadonlyArray<Linked>, identity: Identity): Handshake =>
   acceptorHandshake({
     ...keyed(identity),
-    strengths: [group.links],
-    allow: (key) => (mayLink(group, key) ? undefined : unlisted(key))
+    strengths: [...new Set(groups.map(({ links }) => links))],
+    allow: (key) => (groups.some((group) => mayLink(group, key)) ? undefined : unlisted(key))
   })
 
 /** The handshake of links to a member. */

@@ -22,7 +22,7 @@ import type { Observers } from "./observed.ts"
 import { traceIncoming } from "./spans.ts"
 
 export interface StrangersOptions {
-  readonly host: GroupNode
+  readonly node: GroupNode
   readonly group: Group["Service"]
   readonly self: NodeId
   readonly carrier: Carrier["Service"]
@@ -74,7 +74,7 @@ export class Strangers {
       return noInterest
     }
     if (call.ids === "oneWay") {
-      this.options.host.oneWay({
+      this.options.node.oneWay({
         kind: "oneWay",
         method: methodId(method.fullName),
         body: call.body
@@ -89,7 +89,7 @@ export class Strangers {
   /** What a client on the unary transport asks first. */
   greet(theirs: Hello): Hello | Goodbye {
     if (this.closed) return { code: "not_ready", detail: "the node stops" }
-    const ours = this.options.host.hello()
+    const ours = this.options.node.hello()
     const problem = unlinkedProblem(this.options.group, false)
     if (problem !== undefined) return { code: "unauthenticated", detail: problem }
     return checkHello(ours, theirs) ?? ours
@@ -103,21 +103,21 @@ export class Strangers {
   }
 
   private known(call: UnaryCall, ids: UnaryIds, method: MethodSpec, done: Done): () => void {
-    const { host } = this.options
+    const { node } = this.options
     const id = methodId(method.fullName)
     const { session, index, ackedBelow, proof } = ids
     const { body, deadlineMs } = call
     const end = (reply: UnaryReply): void => {
       if (!this.open.delete(end)) return
-      host.closeRoute(route)
+      node.closeRoute(route)
       done(reply)
     }
-    const route = host.openRoute({
+    const route = node.openRoute({
       // One call has one answer here: the final one.
       send: (reply) => reply.tentative || end(reply)
     })
     this.open.add(end)
-    host.fromRoute(route, {
+    node.fromRoute(route, {
       kind: "request",
       session,
       index,
@@ -130,8 +130,8 @@ export class Strangers {
     })
     return () => {
       if (!this.open.delete(end)) return
-      host.fromRoute(route, { kind: "cancel", session, index })
-      host.closeRoute(route)
+      node.fromRoute(route, { kind: "cancel", session, index })
+      node.closeRoute(route)
     }
   }
 

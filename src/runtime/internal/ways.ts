@@ -9,9 +9,10 @@ import { type MethodId, methodId } from "../../server/Message.ts"
 import type { ProtocolSpec } from "../../server/Protocol.ts"
 import type { Carrier, UnaryPeer } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
+import { lineTo } from "./identity.ts"
 
 export interface WaysOptions {
-  readonly group: Pick<Group["Service"], "name" | "addresses" | "transport">
+  readonly group: Group["Service"]
   readonly self: NodeId
   readonly carrier: Carrier["Service"]
   readonly protocols: ReadonlyArray<ProtocolSpec>
@@ -31,7 +32,7 @@ export class Ways {
   /** A link by calls belongs to one group: its calls name the nodes that speak. */
   to(node: NodeId, address: string): Pick<Target, "name" | "address" | "unary"> {
     const { group, self } = this.options
-    if (group.transport === "link") return { name: address, address }
+    if (group.transport === "link") return { name: lineTo(group, node), address }
     const unary = { group: group.name, from: self, to: node }
     return { name: `${address} unary ${group.name}`, address, unary }
   }

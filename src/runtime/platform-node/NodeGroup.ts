@@ -1,7 +1,7 @@
 /** A group in a JSON file, reached over HTTP/2: for clients and for processes of its members. */
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
-import { Effect, Layer } from "effect"
+import { Console, Effect, Layer, Option } from "effect"
 import { hexOf } from "../../base/bytes.ts"
 import { isNodeId, type NodeId } from "../../base/NodeId.ts"
 import { Carrier, type NodeChannelOptions } from "../Carrier.ts"
@@ -9,6 +9,7 @@ import { GroupInvalid, type ReplicaFailed, StoreInvalid } from "../Errors.ts"
 import { Group, isAddress, parseGroup, type Transport } from "../Group.ts"
 import { listenProblem } from "../internal/groupLinks.ts"
 import { Member } from "../Member.ts"
+import { makeSharedHost, SharedHost } from "../SharedHost.ts"
 import { type Penalties, penaltiesProblem } from "../Penalties.ts"
 import type { Signer } from "../../link/ports.ts"
 import { makeConnectCarrier } from "./connectCarrier.ts"
@@ -84,6 +85,18 @@ const makeCarrier = Effect.fnUntraced(function* (
   return { ...carrier, unary: (channel: NodeChannelOptions) => openUnaryChannel(channel, dial) }
 })
 
+const makeMemberCarrier = Effect.fnUntraced(function* (
+  path: string,
+  options: MemberOptions | undefined
+) {
+  const shared = yield* Effect.serviceOption(SharedHost)
+  if (Option.isNone(shared)) return yield* makeCarrier(path, options)
+  const told = OF_HOST.find((option) => options?.[option] !== undefined)
+  if (told === undefined) return shared.value.carrier
+  const what = `"${told}" is the host's, which the node shares with others`
+  return yield* new GroupInvalid({ where: path, what, remedy: "give it to NodeGroup.layerHost" })
+})
+
 export interface MemberOptions {
   /**
    * Where the node keeps what it said; required in a durable group. No two processes may share it.
@@ -114,6 +127,43 @@ export interface MemberOptions {
   readonly penalties?: Penalties
 }
 
+export interface HostOptions {
+  /** `host:port` at which it listens: that of its nodes in their group files, or behind a proxy. */
+  readonly listen: string
+  /** File with the host's private key (PEM), which is that of all its nodes. */
+  readonly key?: string
+  /** For its nodes: as in {@link MemberOptions}. */
+  readonly listenTls?: ListenTlsFiles
+  readonly tls?: DialTlsFiles
+  readonly sharedAddress?: boolean
+}
+
+/**
+ * A host for the nodes of several groups, which share its address, its key and one link to each
+ * other host: provide it to the layers of them all. A node whose disk fails goes silent alone.
+ */
+export const layerHost = (options: HostOptions): Layer.Layer<SharedHost, GroupInvalid> =>
+  Layer.effect(
+    SharedHost,
+    Effect.gen(function* () {
+      const { listen: address, key, listenTls, tls, sharedAddress } = options
+      if (!isAddress(address)) {
+        const what = `a host cannot listen at "${address}"`
+        return yield* unusable("NodeGroup.layerHost", what, 'write "host:port", port 1 to 65535')
+      }
+      const signer = key === undefined ? undefined : yield* readKey(key)
+      const dial = tls && (yield* readDialTls(tls))
+      const listen = listenTls && (yield* readListenTls(listenTls))
+      const carrier = makeConnectCarrier(undefined, { dial, listen, sharedAddress })
+      const run = Effect.runForkWith(yield* Effect.context<never>())
+      const print = (line: string): void => void run(Console.error(line))
+      return yield* makeSharedHost({ carrier, signer, address, name: `host ${address}`, print })
+    })
+  )
+
+/** What the host decides, where there is one for several groups. */
+const OF_HOST = ["listen", "listenTls", "tls", "sharedAddress", "key"] as const
+
 /** For the process that is member `id`. Its data folder is locked until the scope ends. */
 export const layerMember = (
   path: string,
@@ -121,7 +171,7 @@ export const layerMember = (
   options?: MemberOptions
 ): Layer.Layer<Group | Carrier | Member, GroupInvalid | StoreInvalid> =>
   Layer.effect(Member, makeMember(path, id, options)).pipe(
-    Layer.provideMerge(Layer.effect(Carrier, makeCarrier(path, options))),
+    Layer.provideMerge(Layer.effect(Carrier, makeMemberCarrier(path, options))),
     Layer.provideMerge(layerGroup(path))
   )
 
@@ -147,9 +197,15 @@ const makeMember = Effect.fnUntraced(function* (
         })
   }
   const init = options?.init === true
-  const signer =
-    options?.key === undefined ? undefined : yield* readMemberKey(group, id, options.key)
-  const listen = yield* checkListen(group, id, path, options)
+  const shared = Option.getOrUndefined(yield* Effect.serviceOption(SharedHost))
+  const own = options?.key === undefined ? undefined : yield* readKey(options.key)
+  const signer = shared?.signer ?? own
+  // A host has its key for all its groups, also for one whose members have none.
+  const keyed = shared === undefined || group.keys.size > 0
+  if (signer !== undefined && keyed) {
+    yield* checkMemberKey(group, id, { signer, path: options?.key ?? path })
+  }
+  const listen = shared === undefined ? yield* checkListen(group, id, path, options) : {}
   const { penalties } = options ?? {}
   const problem = penalties && penaltiesProblem(penalties, group.faults, group.system)
   if (problem !== undefined) return yield* new GroupInvalid({ where: path, ...problem })
@@ -220,15 +276,14 @@ const readKey = (path: string): Effect.Effect<Signer, GroupInvalid> =>
     )
   })
 
-const readMemberKey = Effect.fnUntraced(function* (
+const checkMemberKey = Effect.fnUntraced(function* (
   group: Group["Service"],
   id: NodeId,
-  path: string
+  { signer, path }: { readonly signer: Signer; readonly path: string }
 ) {
-  const signer = yield* readKey(path)
   const key = hexOf(signer.publicKey)
   const told = group.keys.get(id)
-  if (told !== undefined && hexOf(told) === key) return signer
+  if (told !== undefined && hexOf(told) === key) return
   const named = told === undefined ? "no key" : `key ${hexOf(told)}`
   const what = `its public key is ${key}, and the group file has ${named} for node ${id}`
   const remedy = `name node ${id}'s own file, or write "key": "${key}" in every group file`

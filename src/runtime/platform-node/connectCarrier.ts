@@ -126,6 +126,12 @@ class NodeServer implements Listener {
   private readonly fetches: FetchServer
   private readonly unary: UnaryLinks
   private refusing = false
+  private routes:
+    | {
+        readonly services: Door["services"]
+        readonly serve: (request: Http2ServerRequest, response: Http2ServerResponse) => void
+      }
+    | undefined
 
   constructor(
     door: Door,
@@ -137,9 +143,8 @@ class NodeServer implements Listener {
     this.limits = limits
     this.admission = new Admission(limits, sharedAddress)
     this.fetches = new FetchServer(door, limits)
-    const strangers = strangerRoutes(door, limits)
     const serve = (request: Http2ServerRequest, response: Http2ServerResponse): void =>
-      this.serve(request, response, strangers)
+      this.serve(request, response)
     const options = sessionOptions(limits)
     if (tls === undefined) this.server = createServer(options, serve)
     else {
@@ -223,11 +228,16 @@ class NodeServer implements Listener {
     session.once("close", () => clearTimeout(timer))
   }
 
-  private serve(
-    request: Http2ServerRequest,
-    response: Http2ServerResponse,
-    strangers: (request: Http2ServerRequest, response: Http2ServerResponse) => void
-  ): void {
+  /** Anew where a node came or went. */
+  private strangers(request: Http2ServerRequest, response: Http2ServerResponse): void {
+    const { services } = this.door
+    if (this.routes?.services !== services) {
+      this.routes = { services, serve: strangerRoutes(this.door, this.limits) }
+    }
+    this.routes.serve(request, response)
+  }
+
+  private serve(request: Http2ServerRequest, response: Http2ServerResponse): void {
     const { stream, headers } = request
     // Links that there are live on.
     if (this.refusing && !isMemberCall(headers)) {
@@ -237,7 +247,7 @@ class NodeServer implements Listener {
     else if (isMemberCall(headers)) this.memberCall(stream, headers)
     else if (bringsIds(headers)) {
       serveKnown(stream, headers, { door: this.door, limits: this.limits })
-    } else strangers(request, response)
+    } else this.strangers(request, response)
   }
 
   private memberCall(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {

@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto"
 import type { Listener } from "../../../src/runtime/Carrier.ts"
 import { type Group, parseGroup } from "../../../src/runtime/Group.ts"
 import { GroupNode } from "../../../src/runtime/GroupNode.ts"
+import { Host, STOPPING } from "../../../src/runtime/Host.ts"
 import { makeClock } from "../../../src/runtime/internal/random.ts"
 import { makeConnectCarrier } from "../../../src/runtime/platform-node/connectCarrier.ts"
 import { freePorts } from "../../support/processes.ts"
@@ -30,32 +31,35 @@ export const startNode = async (
   if (!("system" in group)) throw group
   const carrier = makeConnectCarrier()
   const printed: Array<string> = []
+  const print = (line: string) => void printed.push(line)
+  const clock = makeClock()
+  const process = new Host({ limits, clock, carrier, name: "node 2", print })
   const host = new GroupNode({
+    host: process,
     group,
     self: 2,
     protocols: [kv().spec],
     limits,
-    clock: makeClock(),
+    clock,
     carrier,
     log: undefined,
     storeId: randomBytes(16),
     isEffect: Effect.isEffect,
     run: () => {},
     interrupt: () => {},
-    print: (line) => void printed.push(line),
     halted: () => {}
   })
   host.boot()
   const listener: Listener = await Effect.runPromise(
     carrier.listen(nodes[1]!.address, {
-      accept: (connection) => host.accept(connection),
+      accept: (connection) => process.accept(connection),
       services: [Kv.descriptor],
       unary: (_, done) => {
         done({ body: new Uint8Array(0), code: "not_ready" })
         return () => {}
       },
       greet: () => host.hello(),
-      garbage: (remote, what) => host.garbage(remote, what)
+      garbage: (remote, what) => process.garbage(remote, what)
     })
   )
   host.start()
@@ -66,6 +70,7 @@ export const startNode = async (
     printed,
     stop: () => {
       host.stop()
+      process.close(STOPPING)
       return Effect.runPromise(listener.close)
     }
   }
