@@ -38,6 +38,15 @@ describe("sessions", () => {
     expect(nodes.answers()).toEqual(delivered([1, 1], "a"))
   })
 
+  it("the answer goes to the newest link, though a copy over an older one comes later", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine")
+    nodes.call(1, rb("a"), 8)
+    nodes.call(1, rb("a"), 7)
+    for (const id of [2, 3, 4]) nodes.call(id, rb("a"))
+    nodes.settle()
+    expect(nodes.replies.filter(({ from }) => from === 1).map(({ route }) => route)).toEqual([8])
+  })
+
   it("an answer that was there before the client's own request waits for it", () => {
     const nodes = new Nodes(bracha, 4, "byzantine")
     for (const id of [1, 2, 3]) nodes.call(id, rb("a"))

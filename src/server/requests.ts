@@ -89,7 +89,9 @@ export class Requests {
     if (!bytesEqual(known.body, request.body) || known.method !== method) {
       return this.refuse(route, request, "conflict")
     }
-    known.route = route
+    // A link that took the place of another has the higher route, and copies that were under way
+    // over the older one come later: who sent them is gone from there.
+    known.route = Math.max(known.route, route)
     known.dueMs = this.dueMs(request)
     const instance = session.open.get(index)
     if (instance !== undefined) this.agreement.answers.tell(instance)
