@@ -1,6 +1,7 @@
 /** What a benchmark is, and what it is told. One file per benchmark; `registry.ts` lists them. */
 
-export type Transport = "link" | "unary"
+/** `unary`: clients make unary calls; `unary-alone`: nodes speak so too. */
+export type Transport = "link" | "unary" | "unary-alone"
 /** How links are kept, as in a group file. */
 export type Links = "plaintext" | "authenticated" | "encrypted"
 

@@ -7,7 +7,7 @@ import { connect, serve, writeGroup } from "./quorate.ts"
 export const allToAll: ClusterBench = {
   kind: "cluster",
   about: "reliable broadcast (two phases, all to all) in a Byzantine group that keeps nothing",
-  transports: ["link", "unary"],
+  transports: ["link", "unary", "unary-alone"],
   links: ["plaintext", "authenticated", "encrypted"],
   nodes: 4,
   inflight: 64,

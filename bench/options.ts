@@ -162,7 +162,7 @@ Options
   --payload BYTES   bytes of one request, or of one text
   --seconds S       measured time, default ${SECONDS}
   --warmup S        time before it, default ${WARMUP_SECONDS}
-  --transport T     link or unary, where a benchmark has both
+  --transport T     one of those that the benchmark has
   --links L         plaintext (default), authenticated or encrypted, where a benchmark has links
   --profile DIR     writes a CPU profile of each process to DIR
   --json            one JSON object a line, instead of a table

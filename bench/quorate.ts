@@ -24,7 +24,8 @@ export const writeGroup = async (
   })
   // A group too small for a fault is measured too.
   const few = nodes.length < (faults === "crash" ? 3 : 4)
-  const shape = { group: settings.bench, faults, durable, links, nodes }
+  const transport = settings.transport === "unary-alone" ? "unary" : "link"
+  const shape = { group: settings.bench, faults, durable, links, transport, nodes }
   const group = { ...shape, ...(few && { f: 0 }) }
   await writeFile(groupFile(settings), JSON.stringify(group))
 }
@@ -58,7 +59,10 @@ export const connect = async <Self, C>(
   observed: Layer.Layer<never> = Layer.empty
 ): Promise<Client> => {
   const scope = Scope.makeUnsafe()
-  const group = NodeGroup.layerFile(groupFile(settings), { transport: settings.transport })
+  const { transport } = settings
+  // Where nodes speak by unary calls, clients do so by themselves if they can.
+  const options = transport === "unary-alone" ? {} : { transport }
+  const group = NodeGroup.layerFile(groupFile(settings), options)
   const layer = service.layer.pipe(Layer.provide(group), Layer.provideMerge(observed))
   const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
   const client = await Effect.runPromise(Effect.provideContext(service, context))
