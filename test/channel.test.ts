@@ -30,6 +30,24 @@ describe("credit", () => {
     expect(positions(b)).toEqual(Array.from({ length: 9 }, (_, i) => i + 1))
   })
 
+  it("needs no control, of which a frame has as much as it can hold", () => {
+    const [a, b] = members(small)
+    const asks = Array.from({ length: 150 }, (_, i) => {
+      return {
+        kind: "wantLane",
+        lane: "abcdefghijklmnopqrst",
+        from: 2 ** 50 + i,
+        to: 2 ** 51
+      } as const
+    })
+    a.channel!.send(word(1, 500))
+    for (const ask of asks) a.channel!.send(ask)
+    pump(a, b)
+    expect(b.core.end).toBeUndefined()
+    expect(b.got.filter(({ kind }) => kind === "wantLane")).toEqual(asks)
+    expect(positions(b)).toEqual([1])
+  })
+
   it("is kept per channel: a group that stands still delays no other", () => {
     const stuck = new Side({ hello: helloOf(2, { group: "h" }) })
     const [a, b] = pairOf(

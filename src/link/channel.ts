@@ -10,6 +10,7 @@ import type { FrameContent } from "./frame.ts"
 import type { Goodbye } from "./goodbye.ts"
 import type { Hello } from "./groupHello.ts"
 import type { LinkSession } from "./handshake.ts"
+import { LargeEnvelope } from "./largeEnvelope.ts"
 import { isControl, Outbox } from "./outbox.ts"
 import type { UnaryEnds } from "./unaryCall.ts"
 
@@ -96,8 +97,7 @@ export class Channel {
   private released = 0
   private told: number
   /** The large envelope that is coming. */
-  private parts: Array<Uint8Array> = []
-  private partsBytes = 0
+  private readonly large = new LargeEnvelope()
 
   constructor(link: ChannelLink, number: number, port: ChannelPort) {
     this.link = link
@@ -272,16 +272,9 @@ export class Channel {
     if (this.state !== "open") return "a fragment before the channel is open"
     this.received += frameBytes
     if (this.received > this.told) return `${this.received} bytes where ${this.told} were granted`
-    const came = this.partsBytes + bytes.length
-    const most = this.limits.bodyBytesMax + ENVELOPE_BYTES_MAX
-    if (came + left > most) return `an envelope of ${came + left} bytes, at most ${most} are taken`
-    this.parts.push(bytes)
-    this.partsBytes = came
-    if (left > 0) return undefined
-    const whole = joined(this.parts, came)
-    this.parts = []
-    this.partsBytes = 0
     const { bodyBytesMax } = this.limits
+    const whole = this.large.take(bytes, left, bodyBytesMax + ENVELOPE_BYTES_MAX)
+    if (!(whole instanceof Uint8Array)) return whole
     const message = decodeMessage(whole, 0, whole.length, { bodyBytesMax, copy: false })
     if (message === undefined) return "fragments of no envelope"
     if (SPEAKER[message.kind] !== this.speech) return `"${message.kind}" from a ${this.speech}`
@@ -312,7 +305,7 @@ export class Channel {
     if (this.helloDue && this.theirs === undefined) this.goodbyeDue = undefined
     else this.goodbyeDue = goodbye
     this.helloDue = false
-    this.parts = []
+    this.large.clear()
     this.link.forget(this)
     if (this.goodbyeDue !== undefined) this.link.offer(this)
     this.port.closed(this, end)
@@ -327,13 +320,3 @@ export class Channel {
 }
 
 export const textOf = ({ code, detail }: Goodbye): string => `${code}: ${detail}`
-
-const joined = (parts: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
-  const bytes = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
-}

@@ -96,11 +96,7 @@ export class Outbox {
       const bytes = this.nextBatch()
       if (bytes !== undefined) return bytes
     }
-    if (this.control.size > 0) {
-      const messages = [...this.control.values()]
-      this.control.clear()
-      return { kind: "messages", channel, messages }
-    }
+    if (this.control.size > 0) return { kind: "messages", channel, messages: this.nextControl() }
     if (!room || head === undefined || !this.mayGo(head)) return undefined
     if (head.large) return this.nextFragment(channel, head.bytes)
     this.pieces.shift()
@@ -147,9 +143,22 @@ export class Outbox {
     return this.fits(next + FRAGMENT_EXTRA_BYTES)
   }
 
+  /** The oldest of it, as much as a frame has. */
+  private nextControl(): ReadonlyArray<Message> {
+    const most = Math.floor(this.limits.batchBytesMax / CONTROL_BYTES_MAX) - 1
+    const messages: Array<Message> = []
+    for (const [key, message] of this.control) {
+      if (messages.length === most) break
+      messages.push(message)
+      this.control.delete(key)
+    }
+    return messages
+  }
+
   /** The batch as it is, and control with it: one frame instead of two. */
   private nextBatch(): Uint8Array | undefined {
-    if (!this.fits(this.batch.length + this.control.size * CONTROL_BYTES_MAX)) return undefined
+    const bytesMost = this.batch.length + this.control.size * CONTROL_BYTES_MAX
+    if (bytesMost > this.limits.batchBytesMax || !this.fits(bytesMost)) return undefined
     for (const message of this.control.values()) appendMessage(this.batch, ENVELOPE_TAG, message)
     this.control.clear()
     const bytes = this.batch.take()
