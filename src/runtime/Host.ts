@@ -13,6 +13,7 @@ import type { Carrier } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
 import { acceptsLinks, type Identity } from "./internal/identity.ts"
 import { Reporter } from "./internal/reporter.ts"
+import { makeSteadyClock } from "./internal/random.ts"
 import { Turn } from "./internal/turn.ts"
 import type { Ways } from "./internal/ways.ts"
 
@@ -59,7 +60,7 @@ export class Host {
     this.reporter = new Reporter((line) => print(`${name}: ${line}`), clock.nowMs)
     this.links = new HostLinks({
       limits,
-      clock,
+      clock: makeSteadyClock(),
       random: (below) => Math.floor(Math.random() * below),
       dial: (address, events, ends) =>
         ends === undefined

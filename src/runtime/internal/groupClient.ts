@@ -18,7 +18,7 @@ import type { ClientMessage, Message, MethodId, Reply } from "../../server/Messa
 import type { Carrier, NodeChannel, NodeChannelOptions } from "../Carrier.ts"
 import type { Group } from "../Group.ts"
 import { NOBODY, type ObservedClient, observeClient, type Observers } from "./observed.ts"
-import { makeClock, randomBytes } from "./random.ts"
+import { makeClock, makeSteadyClock, randomBytes } from "./random.ts"
 import { checkIdentity, dialsMember, type Identity } from "./identity.ts"
 import { Turn } from "./turn.ts"
 
@@ -85,7 +85,7 @@ export class GroupClient implements CallPort {
     }
     this.links = new HostLinks({
       limits,
-      clock: this.clock,
+      clock: makeSteadyClock(),
       random: (below) => Math.floor(Math.random() * below),
       dial: (address, events) => carrier.dial(address, events),
       wake: () => this.turn.wake(),

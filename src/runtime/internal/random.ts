@@ -15,3 +15,12 @@ export const makeClock = (): Clock => {
     }
   }
 }
+
+/**
+ * Time as it passes, whatever is done to the wall clock: for keep-alive, back-off and age of links,
+ * which would all stand still for as long as the clock was set back.
+ */
+export const makeSteadyClock = (): Clock => {
+  const { timeOrigin } = performance
+  return { nowMs: () => Math.floor(timeOrigin + performance.now()) }
+}
