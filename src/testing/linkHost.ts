@@ -237,6 +237,9 @@ export class LinkHost {
           if (!this.#dead) this.#world.down(this.endpoint, peer)
         } else if (isNode || this.#current.has(peer)) return
         if (!this.#dead) this.#port.closed(peer)
+        const other = [...this.#open].find(([, end]) => end === peer)?.[0]
+        // A client's channels on two links come in any order: each of them lives until it ends.
+        if (!this.#dead && isNode && other !== undefined) this.#opened(other, other.theirs!)
       }
     })
   }
