@@ -95,6 +95,9 @@ export class FrameStream implements Connection {
     this.because("closed by this side")
     const { stream } = this
     if (stream.destroyed) return
+    // Of one that reads nothing more the stream would last as long as its connection.
+    const late = setTimeout(() => stream.destroy(), this.options.limits.shutdownMs)
+    stream.once("close", () => clearTimeout(late))
     if (this.options.server) {
       // Once all is written the request is cut too: nobody reads it any more.
       stream.end(END_OF_STREAM, () => stream.close(constants.NGHTTP2_NO_ERROR))
