@@ -66,6 +66,17 @@ describe.each(PROXIES)("%s between the nodes", (name) => {
   )
 })
 
+it.each(PROXIES)("%s carries members' unary calls", async (name) => {
+  const proxy = await StockProxy.start(name, "between")
+  const [between, listen] = [proxy.addresses(7000), proxy.addresses(7100)]
+  const shape = { between, listen, transport: "unary", member: BEHIND } as const
+  const cluster = await BroadcastCluster.start(shape)
+  const client = cluster.client()
+  await client.load(30)
+  await proxy.restart()
+  await client.load(30)
+})
+
 it.each([
   ["nginx", "authenticated"],
   ["haproxy", "encrypted"],

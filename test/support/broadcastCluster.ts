@@ -24,16 +24,19 @@ export interface ClusterShape {
   readonly member?: NodeGroup.MemberOptions
   /** The strength of links; nodes then have keys. */
   readonly links?: "authenticated" | "encrypted"
+  /** How members speak to each other. */
+  readonly transport?: "unary"
 }
 
 interface FileParts {
   readonly addresses: ReadonlyArray<string>
   readonly tls: boolean | undefined
   readonly links: string | undefined
+  readonly transport: string | undefined
   readonly keys: ReadonlyArray<NodeGroup.GeneratedKey>
 }
 
-const groupFile = ({ addresses, tls, links, keys }: FileParts): string => {
+const groupFile = ({ addresses, tls, links, transport, keys }: FileParts): string => {
   const file = join(temporaryFolder(), "group.json")
   const nodes = addresses.map((address, i) => ({
     id: i + 1,
@@ -42,7 +45,7 @@ const groupFile = ({ addresses, tls, links, keys }: FileParts): string => {
     ...(links && { key: keys[i]!.publicKey })
   }))
   const group = { group: "proxied", faults: "byzantine", durable: false, nodes }
-  writeFileSync(file, JSON.stringify({ ...group, ...(links && { links }) }))
+  writeFileSync(file, JSON.stringify({ ...group, links, transport }))
   return file
 }
 
@@ -61,8 +64,8 @@ export class BroadcastCluster {
   private constructor(shape: ClusterShape, listen: ReadonlyArray<string>) {
     this.#shape = shape
     this.listen = listen
-    const { between = listen, before = between, tls, links } = shape
-    const same = { links, keys: this.#keys }
+    const { between = listen, before = between, tls, links, transport } = shape
+    const same = { links, transport, keys: this.#keys }
     this.#members = groupFile({ addresses: between, tls: tls?.between, ...same })
     this.#file = groupFile({ addresses: before, tls: tls?.before, ...same })
   }
