@@ -94,27 +94,36 @@ describe("the handshakes of a group", () => {
 
   it.each(["authenticated", "encrypted"] as const)("are %s, between its members", (links) => {
     const ours = group(links)
-    const { dialer, acceptor } = shake(dial(ours), acceptsLinks(ours, identity(bob)))
+    const { dialer, acceptor } = shake(dial(ours), acceptsLinks([ours], identity(bob)))
     expect([dialer?.strength, acceptor?.strength]).toEqual([links, links])
     expect(acceptor?.proven?.peerKey).toEqual(alice.publicKey)
   })
 
   it("reach the node that was meant, or nobody", () => {
     const ours = group("authenticated")
-    const wrong = shake(dial(ours, alice, 1), acceptsLinks(ours, identity(bob)))
+    const wrong = shake(dial(ours, alice, 1), acceptsLinks([ours], identity(bob)))
     expect(wrong).toMatchObject({ dialer: undefined, refused: ["unauthenticated"] })
   })
 
   it("are for members and those who may call", () => {
     const closed = group("authenticated", [eve.publicKey])
     const refused = (signer: typeof alice) =>
-      shake(dial(closed, signer), acceptsLinks(closed, identity(bob))).refused
+      shake(dial(closed, signer), acceptsLinks([closed], identity(bob))).refused
     expect([alice, eve, makeSigner()].map(refused)).toEqual([[], [], ["unauthenticated"]])
+  })
+
+  it("of a host are what any of its groups takes, and a channel sees to the rest", () => {
+    const [open, closed] = [group("plaintext"), group("encrypted", [])]
+    const accepts = () => acceptsLinks([open, closed], identity(bob))
+    const { acceptor } = shake(dialsMember(open, 2, {}), accepts())
+    expect(code(closed, hello(1), acceptor)).toBe("unauthenticated")
+    expect(shake(dial(group("authenticated")), accepts()).refused).toEqual(["unauthenticated"])
+    expect(shake(dial(closed), accepts()).acceptor?.strength).toBe("encrypted")
   })
 
   it("need no keys where links are plaintext", () => {
     const ours = group("plaintext")
-    expect(shake(dialsMember(ours, 2, {}), acceptsLinks(ours, {})).refused).toEqual([])
+    expect(shake(dialsMember(ours, 2, {}), acceptsLinks([ours], {})).refused).toEqual([])
   })
 })
 
