@@ -141,6 +141,17 @@ describe("an open link", () => {
     expect(b.got[1]).toEqual({ kind: "taken", taken: 8, done: 0 })
   })
 
+  it("of control loses nothing that another asks for too", () => {
+    const [a, b] = members()
+    const asked = [
+      { kind: "wantLane", lane: "slots", from: 7, to: 20 },
+      { kind: "wantLane", lane: "slots", from: 7, to: 8 }
+    ] as const
+    for (const one of asked) a.channel!.send(one)
+    pump(a, b)
+    expect(b.got).toEqual(asked)
+  })
+
   it("acknowledges on frames that go anyway", () => {
     const [a, b] = members()
     a.channel!.send(word(1, 100))

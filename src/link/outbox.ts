@@ -19,7 +19,7 @@ const controlKey = (message: Message): string | undefined => {
     case "behind":
       return `behind ${message.lane}`
     case "wantLane":
-      return `wantLane ${message.lane} ${message.from}`
+      return `wantLane ${message.lane} ${message.from} ${message.to}`
     default:
       return undefined
   }
