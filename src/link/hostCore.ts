@@ -365,7 +365,7 @@ export class HostCore {
       case "epoch":
         return ports.epoch?.(output.of, output.standing)
       case "report":
-        return ports.report(output.what, output.detail)
+        return ports.report(output.what, output.detail, output.about)
       case "fault": {
         const { of, fault, evidence } = output
         return this.penalties.fault(of, fault, ports.clock.nowMs(), evidence)

@@ -3,7 +3,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { EpochStanding } from "../server/epoch.ts"
 import type { Route } from "../server/Input.ts"
 import type { PeerMessage, Reply } from "../server/Message.ts"
-import type { Report } from "../server/Output.ts"
+import type { Report, ReportAbout } from "../server/Output.ts"
 import type { FetchAsk } from "./fetchCore.ts"
 import type { Penalty } from "./penalties.ts"
 import type { Clock } from "./ports.ts"
@@ -21,7 +21,7 @@ export interface HostPorts {
   readonly epoch?: (of: NodeId, standing: EpochStanding) => void
   /** Asks a peer for a range; `fetches.answered` takes the answer. Absent: nothing is fetched. */
   readonly ask?: (ask: FetchAsk) => void
-  readonly report: (what: Report, detail: string) => void
+  readonly report: (what: Report, detail: string, about?: ReportAbout) => void
   /** Absent: nobody is slowed down or cut off. */
   readonly penalise?: (penalty: Penalty) => void
   /** The node is silent from now on. */

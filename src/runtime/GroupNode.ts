@@ -129,9 +129,9 @@ export class GroupNode {
           options.run(token, effect, (result) => this.core.ran(token, result)),
         interrupt: options.interrupt,
         ask: this.fetches.ask,
-        report: (what, detail) => {
+        report: (what, detail, about) => {
           if (what === "ignored") this.ignored++
-          else host.reporter.say(`${what}: ${detail}`)
+          else host.reporter.report(what, detail, { ...about, group: group.name, node: self })
         },
         halt: options.halted,
         penalise: (penalty) => this.penalise(penalty),

@@ -12,6 +12,7 @@ import type { UnaryEnds } from "../link/unaryCall.ts"
 import type { Carrier } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
 import { acceptsLinks, type Identity } from "./internal/identity.ts"
+import type { Print } from "./internal/lines.ts"
 import { Reporter } from "./internal/reporter.ts"
 import { makeSteadyClock } from "./internal/random.ts"
 import { Turn } from "./internal/turn.ts"
@@ -27,7 +28,7 @@ export interface HostOptions {
   readonly signer?: Signer | undefined
   /** Who speaks, before each line for the operator. */
   readonly name: string
-  readonly print: (line: string) => void
+  readonly print: Print
 }
 
 /** What a host needs of each node on it. */
@@ -57,7 +58,10 @@ export class Host {
   constructor({ limits, clock, carrier, signer, name, print }: HostOptions) {
     this.limits = limits
     this.identity = { signer, suite: carrier.suite }
-    this.reporter = new Reporter((line) => print(`${name}: ${line}`), clock.nowMs)
+    this.reporter = new Reporter(
+      (line, about) => print("Warn", `${name}: ${line}`, about),
+      clock.nowMs
+    )
     this.links = new HostLinks({
       limits,
       clock: makeSteadyClock(),
@@ -106,7 +110,8 @@ export class Host {
 
   garbage(remote: string, what: string): void {
     this.counters.garbage++
-    this.reporter.say(`dropped a connection from ${remote}: ${what}`, `garbage: ${what}`)
+    const about = { reason: "garbage", remote }
+    this.reporter.say(`dropped a connection from ${remote}: ${what}`, about, `garbage: ${what}`)
   }
 
   /** A link, or a channel of one, ended. */
@@ -116,7 +121,8 @@ export class Host {
     if (wasOpen) this.counters.linksCut++
     else this.counters.linksRefused++
     const by = end.by === "peer" ? "refused by" : "refused"
-    this.reporter.say(`link ${by} ${remote}: ${end.text}`, `${by}: ${end.text}`)
+    const about = { reason: goodbye.code, remote }
+    this.reporter.say(`link ${by} ${remote}: ${end.text}`, about, `${by}: ${end.text}`)
   }
 
   /** Takes no new links, and opens no more channels. */

@@ -1,5 +1,5 @@
 /** One node of a group as a layer: it runs until its scope ends. */
-import { Config, Console, type Context, Effect, Layer, Option } from "effect"
+import { Config, Effect, Layer, Option } from "effect"
 import { LIMITS } from "../base/limits.ts"
 import { STORE_ID_BYTES } from "../link/groupHello.ts"
 import { LogCore } from "../link/logCore.ts"
@@ -10,6 +10,7 @@ import { Group } from "./Group.ts"
 import { GroupNode } from "./GroupNode.ts"
 import { frozen } from "./internal/frozen.ts"
 import { linksNotice } from "./internal/groupLinks.ts"
+import { makePrint, type Print } from "./internal/lines.ts"
 import { type ObservedNode, observeNode, observers, type Observers } from "./internal/observed.ts"
 import { makeClock, randomBytes } from "./internal/random.ts"
 import { Runs } from "./internal/runs.ts"
@@ -49,7 +50,8 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
   yield* check(parts)
   const log = yield* openLog(parts)
   const runs = new Runs(yield* Effect.context<never>())
-  const print = printer(yield* Effect.context<never>())
+  const labels = { group: parts.group.name, node: parts.member.id }
+  const print = makePrint(yield* Effect.context<never>(), labels)
   const observed = observe(parts)
   const place = yield* placeOf(parts, print)
   const node = yield* makeNode(parts, { log, runs, print, observed, place })
@@ -84,9 +86,11 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
   )
   yield* Effect.addFinalizer(() => stop({ node, strangers, place, leave, runs, log }))
   node.start()
-  yield* Console.log(startLine(parts, place.address, log))
+  print("Info", startLine(parts, place.address, log), { reason: "listening" })
   const notice = linksNotice(parts.group)
-  if (notice !== undefined) yield* Console.log(`node ${parts.member.id}: ${notice}`)
+  if (notice !== undefined) {
+    print("Info", `node ${parts.member.id}: ${notice}`, { reason: "plaintext" })
+  }
 })
 
 interface Parts {
@@ -191,10 +195,7 @@ const observe = ({ protocols, group, member, development, observers: on }: Parts
   })
 
 /** The host that is shared, or one of the node's own. */
-const placeOf = Effect.fnUntraced(function* (
-  { group, member, carrier }: Parts,
-  print: (line: string) => void
-) {
+const placeOf = Effect.fnUntraced(function* ({ group, member, carrier }: Parts, print: Print) {
   const shared = yield* Effect.serviceOption(SharedHost)
   if (Option.isSome(shared)) return shared.value
   const address = member.listen ?? group.addresses.get(member.id)!
@@ -213,7 +214,7 @@ const makeNode = (
   }: {
     readonly log: LogCore | undefined
     readonly runs: Runs
-    readonly print: (line: string) => void
+    readonly print: Print
     readonly observed: ObservedNode
     readonly place: SharedHost["Service"]
   }
@@ -226,7 +227,7 @@ const makeNode = (
         what: `halted: ${reason}`,
         remedy: "remove the cause, then start the node again"
       })
-      print(failure.message)
+      print("Error", failure.message, { reason: "halted" })
       // The nodes of other groups go on without it.
       if (place.host.size > 1) node.stop({ code: "not_ready", detail: failure.what })
       else member.halted?.(failure)
@@ -261,12 +262,6 @@ const makeNode = (
     const invalid = node.boot()
     return invalid === undefined ? Effect.succeed(node) : new ReplicaFailed(invalid)
   })
-
-/** Lines for the operator, on standard error: the console of the layer's context. */
-const printer = (context: Context.Context<never>): ((line: string) => void) => {
-  const run = Effect.runForkWith(context)
-  return (text) => void run(Console.error(text))
-}
 
 const startLine = ({ group, member }: Parts, address: string, log: LogCore | undefined): string => {
   const made = log?.made === true ? " (made)" : ""

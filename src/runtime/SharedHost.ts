@@ -9,6 +9,7 @@ import type { Carrier, Listener } from "./Carrier.ts"
 import { Host, STOPPING } from "./Host.ts"
 import { Doors, type NodeDoor } from "./internal/doors.ts"
 import { makeClock } from "./internal/random.ts"
+import type { Print } from "./internal/lines.ts"
 
 export class SharedHost extends Context.Service<
   SharedHost,
@@ -35,7 +36,7 @@ export interface SharedHostOptions {
   readonly address: string
   /** Who speaks, before each line for the operator. */
   readonly name: string
-  readonly print: (line: string) => void
+  readonly print: Print
 }
 
 /** It listens once the first node opens it, and ends with its scope. */

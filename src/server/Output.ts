@@ -8,6 +8,7 @@ import type { NodeId } from "../base/NodeId.ts"
 import type { EpochStanding } from "./epoch.ts"
 import type { Evidence } from "./evidence.ts"
 import type { Route } from "./Input.ts"
+import type { LaneKey } from "./laneKey.ts"
 import type { Delivered, LogRecord } from "./LogRecord.ts"
 import type { MethodId, PeerMessage, Reply } from "./Message.ts"
 
@@ -39,7 +40,12 @@ export type Output =
   /** Where the epoch stands at a member: at this node, durably, or as the member says. */
   | { readonly kind: "epoch"; readonly of: NodeId; readonly standing: EpochStanding }
   /** Worth telling the operator: a poisoned instance, a lost one, equivocation. */
-  | { readonly kind: "report"; readonly what: Report; readonly detail: string }
+  | {
+      readonly kind: "report"
+      readonly what: Report
+      readonly detail: string
+      readonly about?: ReportAbout
+    }
   /** A member did what no correct one does; with `evidence` also others can tell. */
   | {
       readonly kind: "fault"
@@ -63,6 +69,13 @@ export type Fault =
   | "bad_link"
   /** It sends on and on though it is granted nothing more. */
   | "spam"
+
+/** What a report is about, as far as it is about one thing. */
+export interface ReportAbout {
+  readonly peer?: NodeId
+  readonly lane?: LaneKey
+  readonly index?: number
+}
 
 export type Report =
   | "poisoned"

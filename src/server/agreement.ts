@@ -98,7 +98,8 @@ export class Agreement {
     const evidence = signed === undefined ? kept : { ...kept, signatures: signed }
     if (!this.evidence.add(evidence)) return this.core.count("equivocation")
     const where = `${laneText(lane)}/${index} ${method.spec.name} round ${round}`
-    this.core.report("equivocation", `node ${author} said two values at ${where}`)
+    const about = { peer: author, lane, index }
+    this.core.report("equivocation", `node ${author} said two values at ${where}`, about)
     this.core.blame(author, "equivocation", evidence)
   }
 
@@ -321,10 +322,10 @@ export class Agreement {
     const { instance, call, method } = owner
     const mistake = thrown instanceof AuthorMistake ? thrown.message : `threw: ${textOf(thrown)}`
     const detail = `${method.spec.fullName} ${mistake}`
-    this.core.report("poisoned", detail)
     const at = call ?? instance
-    if (at === undefined) return
     const lane = call?.session ?? instance?.lane
+    this.core.report("poisoned", detail, at && lane && { lane: lane.key, index: at.index })
+    if (at === undefined) return
     if (lane instanceof ProtocolLane && instance !== undefined) {
       instance.ended = true
       // In other lanes it goes with the floor, or with a snapshot that passes it.

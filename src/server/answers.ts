@@ -49,7 +49,8 @@ export class Answers {
 
   /** Nobody can say what it needs any more: what others made of the call, this node cannot know. */
   lost({ lane, index }: Instance): void {
-    this.core.report("lost", `${laneText(lane.key)}/${index}: words that it needs are gone`)
+    const what = `${laneText(lane.key)}/${index}: words that it needs are gone`
+    this.core.report("lost", what, { lane: lane.key, index })
     const detail = "this node was cut off from the words that decided it"
     this.answer(lane.key, index, { code: "outcome_unknown", detail, body: NO_BYTES }, "logged")
   }

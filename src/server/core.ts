@@ -11,7 +11,7 @@ import type { Lane, ProtocolLane } from "./lanes.ts"
 import { isSession, type LaneKey } from "./laneKey.ts"
 import type { LogEntry } from "./LogRecord.ts"
 import type { Request, Word } from "./Message.ts"
-import type { Fault, Output, Report } from "./Output.ts"
+import type { Fault, Output, Report, ReportAbout } from "./Output.ts"
 import { Parked } from "./parked.ts"
 import type { Says } from "./says.ts"
 import type { Sessions } from "./sessions.ts"
@@ -101,9 +101,9 @@ export class Core {
     if (times > 0) this.counters[reason] = (this.counters[reason] ?? 0) + times
   }
 
-  report(what: Report, detail: string): void {
+  report(what: Report, detail: string, about?: ReportAbout): void {
     this.count(what)
-    this.outbox.emit({ kind: "report", what, detail })
+    this.outbox.emit({ kind: "report", what, detail, ...(about && { about }) })
   }
 
   blame(of: NodeId, fault: Fault, evidence?: Evidence): void {

@@ -230,7 +230,12 @@ export class Engine {
   private forged(from: NodeId, method: Method, word: Word): void {
     const where = `${laneText(word.lane)}/${word.index} ${method.spec.name} round ${word.round}`
     const author = word.author === undefined || word.author === from ? "" : `, for ${word.author}`
-    this.core.report("bad_signature", `node ${from}${author} at ${where}`)
+    const { lane, index } = word
+    this.core.report("bad_signature", `node ${from}${author} at ${where}`, {
+      peer: from,
+      lane,
+      index
+    })
     this.core.blame(from, "bad_signature")
   }
 

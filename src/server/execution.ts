@@ -309,7 +309,8 @@ export class Execution {
   private tell(applied: Applied | undefined): void {
     if (applied === undefined) return
     const { call, answer } = applied
-    if (answer.detail !== undefined) this.core.report("poisoned", answer.detail)
+    const about = { lane: call.session, index: call.index }
+    if (answer.detail !== undefined) this.core.report("poisoned", answer.detail, about)
     this.parts.answers.answer(call.session, call.index, answer, "decided")
   }
 

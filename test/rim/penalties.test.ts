@@ -47,7 +47,7 @@ const open = async (
     const scope = { digest: group.digest, epoch: 0 }
     const name = `node ${id}`
     const all = { ...LIMITS, ...HASTY, sessionAheadMsMax: AHEAD_MS, ...change }
-    const print = (line: string) => void printed.push(line)
+    const print = (_level: string, line: string) => void printed.push(line)
     const process = new Host({ limits: all, clock: makeClock(), carrier, name, print })
     const host = new GroupNode({
       host: process,

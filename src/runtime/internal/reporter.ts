@@ -1,3 +1,7 @@
+import { laneText } from "../../server/laneKey.ts"
+import type { Report, ReportAbout } from "../../server/Output.ts"
+import type { About } from "./lines.ts"
+
 /** Lines for the operator, at a bounded rate: what a peer can cause, it can cause without end. */
 const LINES_MAX = 10
 const WINDOW_MS = 10_000
@@ -14,14 +18,14 @@ interface Known {
 }
 
 export class Reporter {
-  private readonly print: (line: string) => void
+  private readonly print: (line: string, about: About) => void
   private readonly nowMs: () => number
   private readonly known = new Map<string, Known>()
   private sinceMs = 0
   private shown = 0
   private hidden = 0
 
-  constructor(print: (line: string) => void, nowMs: () => number) {
+  constructor(print: (line: string, about: About) => void, nowMs: () => number) {
     this.print = print
     this.nowMs = nowMs
   }
@@ -31,7 +35,7 @@ export class Reporter {
    * since. In all at most 10 lines in 10 s are printed; the rest is counted, and the next line says
    * how many.
    */
-  say(text: string, cause = text): void {
+  say(text: string, about: About, cause = text): void {
     const now = this.nowMs()
     const known = this.known.get(cause)
     if (known !== undefined && now < known.printedMs + AGAIN_MS) {
@@ -51,7 +55,14 @@ export class Reporter {
     const again = known === undefined || known.repeats === 0 ? "" : ` (${repeated(known, now)})`
     const more = this.hidden === 0 ? "" : ` (${this.hidden} more lines were not printed)`
     this.hidden = 0
-    this.print(oneLine(text) + again + more)
+    this.print(oneLine(text) + again + more, about)
+  }
+
+  /** What the engine reports. */
+  report(what: Report, detail: string, about: ReportAbout & Pick<About, "group" | "node">): void {
+    const { peer, lane, index, group, node } = about
+    const call = lane === undefined ? undefined : `${laneText(lane)}/${index ?? 0}`
+    this.say(`${what}: ${detail}`, { reason: what, group, node, peer, call })
   }
 
   private remember(cause: string, printedMs: number): void {

@@ -1,13 +1,14 @@
 /** A group in a JSON file, reached over HTTP/2: for clients and for processes of its members. */
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
-import { Console, Effect, Layer, Option } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { hexOf } from "../../base/bytes.ts"
 import { isNodeId, type NodeId } from "../../base/NodeId.ts"
 import { Carrier, type NodeChannelOptions } from "../Carrier.ts"
 import { GroupInvalid, type ReplicaFailed, StoreInvalid } from "../Errors.ts"
 import { Group, isAddress, parseGroup, type Transport } from "../Group.ts"
 import { listenProblem } from "../internal/groupLinks.ts"
+import { makePrint } from "../internal/lines.ts"
 import { Member } from "../Member.ts"
 import { makeSharedHost, SharedHost } from "../SharedHost.ts"
 import { type Penalties, penaltiesProblem } from "../Penalties.ts"
@@ -155,8 +156,7 @@ export const layerHost = (options: HostOptions): Layer.Layer<SharedHost, GroupIn
       const dial = tls && (yield* readDialTls(tls))
       const listen = listenTls && (yield* readListenTls(listenTls))
       const carrier = makeConnectCarrier(undefined, { dial, listen, sharedAddress })
-      const run = Effect.runForkWith(yield* Effect.context<never>())
-      const print = (line: string): void => void run(Console.error(line))
+      const print = makePrint(yield* Effect.context<never>(), { host: address })
       return yield* makeSharedHost({ carrier, signer, address, name: `host ${address}`, print })
     })
   )

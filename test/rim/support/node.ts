@@ -31,7 +31,7 @@ export const startNode = async (
   if (!("system" in group)) throw group
   const carrier = makeConnectCarrier()
   const printed: Array<string> = []
-  const print = (line: string) => void printed.push(line)
+  const print = (_level: string, line: string) => void printed.push(line)
   const clock = makeClock()
   const process = new Host({ limits, clock, carrier, name: "node 2", print })
   const host = new GroupNode({
