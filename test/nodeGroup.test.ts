@@ -66,6 +66,10 @@ describe("a node", () => {
   it("does not listen for other machines where links are plaintext by default only", async () => {
     const listen = "0.0.0.0:7001"
     const line = await refused(NodeGroup.layerMember(plaintext, 1, { listen }))
-    expect(line).toMatch(/0\.0\.0\.0:7001 is reached from other machines, .*; write "links": /)
+    const told = /0\.0\.0\.0:7001 is reached from other machines, .*; write "links": /
+    expect(line).toMatch(told)
+    const host = NodeGroup.layerHost({ listen })
+    const shared = NodeGroup.layerMember(plaintext, 1).pipe(Layer.provide(host))
+    expect(await refused(shared)).toMatch(told)
   })
 })

@@ -72,9 +72,9 @@ export const mayLink = (group: Linked, hostKey: Uint8Array): boolean => {
 /** Why a node may not listen there; `undefined`: it may. Plaintext off loopback is asked for. */
 export const listenProblem = (
   { links, linksTold }: Pick<Group["Service"], "links" | "linksTold">,
-  listen: string
+  listen: string | undefined
 ): { readonly what: string; readonly remedy: string } | undefined => {
-  if (links !== "plaintext" || linksTold || isNear(listen)) return undefined
+  if (links !== "plaintext" || linksTold || listen === undefined || isNear(listen)) return undefined
   const what = `${listen} is reached from other machines, and links are plaintext by default only`
   return { what, remedy: 'write "links": "authenticated" in the group file, or "plaintext"' }
 }

@@ -206,6 +206,8 @@ const makeMember = Effect.fnUntraced(function* (
     yield* checkMemberKey(group, id, { signer, path: options?.key ?? path })
   }
   const listen = shared === undefined ? yield* checkListen(group, id, path, options) : {}
+  const reached = listenProblem(group, shared?.address ?? listen.listen)
+  if (reached !== undefined) return yield* new GroupInvalid({ where: path, ...reached })
   const { penalties } = options ?? {}
   const problem = penalties && penaltiesProblem(penalties, group.faults, group.system)
   if (problem !== undefined) return yield* new GroupInvalid({ where: path, ...problem })
@@ -238,10 +240,7 @@ const checkListen = (
   if (listen !== undefined && !isAddress(listen)) {
     return fail(`node ${id} cannot listen at "${listen}"`, 'write "host:port", port 1 to 65535')
   }
-  if (listen !== undefined) {
-    const problem = listenProblem(group, listen)
-    return problem === undefined ? Effect.succeed({ listen }) : fail(problem.what, problem.remedy)
-  }
+  if (listen !== undefined) return Effect.succeed({ listen })
   const dialled = isSecure(group.addresses.get(id)!)
   if (dialled && listenTls === undefined) {
     const what = `node ${id} is dialled with TLS, and listens there itself without`
