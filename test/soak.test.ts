@@ -45,7 +45,9 @@ describe.each(["link", "unary"])("a slice of the soak, clients on %s", (transpor
     const result = JSON.parse(stdout)
     expect(result.wrong).toEqual([])
     expect(code).toBe(0)
-    expect(result.delivered).toEqual(Array(4).fill([calls, 0]))
+    for (const { once, again, lost } of result.delivered) {
+      expect([once + lost, again]).toEqual([calls, 0])
+    }
     expect(result.answered).toBe(calls)
     expect(result.cuts).toBeGreaterThan(5)
     for (const [most, limit] of Object.values<[number, number]>(result.tables)) {
