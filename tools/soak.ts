@@ -12,8 +12,8 @@ import type { Failures, Sample } from "./soak/worker.ts"
 const HELP = `Makes multiparty calls through nodes in processes of their own. Every way between two
 of them, and from the client to each, leads through a proxy; one connection after the other is
 cut. In the end each call must have been answered once, and handed to each node's program once, but
-for those that a node says it was a window behind in; memory must not grow behind the first tenth; no
-table may be larger than its limit.
+for those that a node says it was a window behind in; memory must not grow behind the first tenth;
+no table may be larger than its limit.
 
   npm run soak -- [options]
 
