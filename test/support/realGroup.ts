@@ -30,8 +30,8 @@ import type { ProtocolSpec } from "../../src/server/Protocol.ts"
 import { FaultProxy } from "./faultProxy.ts"
 import { freePorts } from "./processes.ts"
 
-/** How clients reach nodes; nodes reach each other over links. */
-export type RealTransport = "link" | "unary"
+/** `unary`: clients make unary calls; `unary alone`: members too. Else there are links. */
+export type RealTransport = "link" | "unary" | "unary alone"
 
 export interface RealGroupOptions {
   readonly transport: RealTransport
@@ -97,7 +97,8 @@ export class RealGroup {
       const key = signers[i] && { key: hexOf(signers[i].publicKey) }
       return { id: i + 1, address: `127.0.0.1:${port}`, ...key }
     })
-    const config = { group: "real", faults: options.model, durable: true, links, nodes }
+    const transport = options.transport === "unary alone" ? "unary" : "link"
+    const config = { group: "real", faults: options.model, durable: true, links, transport, nodes }
     const group = parseGroup(config, "test")
     if (!("system" in group)) throw group
     const real = new RealGroup(options, group, signers)
@@ -171,6 +172,10 @@ export class RealGroup {
         unary: (call, done) => strangers.call(call, done),
         greet: (theirs) => strangers.greet(theirs),
         fetch: host.fetches.serve,
+        peer: (ends) => {
+          const peer = host.ways.peer(ends)
+          return "address" in peer ? { ...peer, address: this.route(id, peer.address) } : peer
+        },
         garbage: (remote, what) => process.garbage(remote, what)
       })
     )
@@ -205,16 +210,21 @@ export class RealGroup {
     await Promise.all([...this.proxies.values()].map((proxy) => proxy.close()))
   }
 
+  /** By way of which proxy an address is reached. */
+  private route(from: From, address: string): string {
+    const to = this.ids.find((id) => this.group.addresses.get(id) === address)!
+    return this.proxies.get(nameOf(from, to))?.address ?? address
+  }
+
   /** Production's, but that it dials by way of the proxies. */
   private carrier(from: From): Carrier["Service"] {
     const real = makeConnectCarrier(this.limits)
-    const route = (address: string): string => {
-      const to = this.ids.find((id) => this.group.addresses.get(id) === address)!
-      return this.proxies.get(nameOf(from, to))?.address ?? address
-    }
+    const route = (address: string): string => this.route(from, address)
     const dialling: Carrier["Service"] = {
       ...real,
       dial: (address, events) => real.dial(route(address), events),
+      dialUnary: (peer, events) =>
+        real.dialUnary!({ ...peer, address: route(peer.address) }, events),
       fetches: (address, limits) => real.fetches!(route(address), limits)
     }
     if (from !== "client" || this.options.transport === "link") return dialling

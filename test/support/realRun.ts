@@ -13,7 +13,7 @@ import { matching } from "../../src/quorum/Policy.ts"
 import type { GroupClient } from "../../src/runtime/internal/groupClient.ts"
 import type { Input } from "../../src/server/Input.ts"
 import { isSession } from "../../src/server/laneKey.ts"
-import { methodId } from "../../src/server/Message.ts"
+import { methodId, type Word } from "../../src/server/Message.ts"
 import type { MethodSpec, ProtocolSpec } from "../../src/server/Protocol.ts"
 import { callKey } from "../../src/testing/checkAnswers.ts"
 import { Checkers, type Promises, type SimCall } from "../../src/testing/Checkers.ts"
@@ -24,6 +24,7 @@ import { RealGroup, type RealTransport } from "./realGroup.ts"
 
 export interface RealRunOptions {
   readonly transport: RealTransport
+  /** Default: plaintext. */
   readonly links?: LinkStrength
   readonly spec: ProtocolSpec
   readonly descriptor: DescService
@@ -366,7 +367,19 @@ class Judging extends HostWatch {
   override before(input: Input): void {
     this.heard(input)
     if (input.kind === "peerUp") this.checkers.order.linkUp(this.id, input.peer)
-    if (input.kind === "message") this.checkers.came(this.id, input.from, input.message)
+    if (input.kind !== "message") return
+    if (input.message.kind === "word") this.compare(input.from, input.message)
+    this.checkers.came(this.id, input.from, input.message)
+  }
+
+  /** What comes of a correct node is what it said, byte for byte. */
+  private compare(from: NodeId, word: Word): void {
+    const said = this.checkers.words.saidBy(from)?.[word.position - 1]
+    if (said === undefined || !this.checkers.isCorrect(from)) return
+    const { lane, index, method, round } = said
+    const same = word.lane === lane && word.index === index && word.method === method
+    if (same && word.round === round && Buffer.compare(word.body, said.body) === 0) return
+    this.checkers.fail(`P2: word ${word.position} of node ${from} came changed to node ${this.id}`)
   }
 
   override sent(...[to, message]: Parameters<HostWatch["sent"]>) {

@@ -238,7 +238,7 @@ export const answerOf = (
 const failure = (headers: ResponseHeaders, body: Uint8Array): Answer => {
   const text = String(headers[HEADER.code] ?? "")
   // Who gives no code of ours is a proxy, or what a node says before it knows the call: try again.
-  const code: ErrorCode = text in ERROR_CODES ? (text as ErrorCode) : "not_ready"
+  const code: ErrorCode = Object.hasOwn(ERROR_CODES, text) ? (text as ErrorCode) : "not_ready"
   const node = counter(headers[HEADER.node])
   const horizonMs = counter(headers[HEADER.horizon])
   return {

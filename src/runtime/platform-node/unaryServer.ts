@@ -3,7 +3,12 @@
  * on the HTTP/2 stream itself, so that the bytes of a body reach the engine as they came.
  */
 import { NO_BYTES } from "../../base/bytes.ts"
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
+import {
+  constants,
+  type Http2Stream,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream
+} from "node:http2"
 import type { Limits } from "../../base/limits.ts"
 import { readTraceparent } from "../../link/traceContext.ts"
 import { isSession, laneOfBytes } from "../../server/laneKey.ts"
@@ -72,9 +77,12 @@ export const counter = (header: unknown): number | undefined => {
   return Number.isSafeInteger(value) ? value : undefined
 }
 
-/** The whole body; `undefined` once it is larger than `bytesMax`. */
+/**
+ * The whole body; `undefined` once it is larger than `bytesMax`. Not called for one that is cut
+ * short: Node.js ends such a stream as any other where its connection ended in an orderly way.
+ */
 export const readBody = (
-  stream: NodeJS.ReadableStream,
+  stream: NodeJS.ReadableStream & Pick<Http2Stream, "aborted">,
   bytesMax: number,
   done: (body: Uint8Array | undefined) => void
 ): void => {
@@ -89,7 +97,7 @@ export const readBody = (
     }
   })
   stream.on("end", () => {
-    if (bytes <= bytesMax) done(new Uint8Array(Buffer.concat(chunks)))
+    if (bytes <= bytesMax && !stream.aborted) done(new Uint8Array(Buffer.concat(chunks)))
   })
 }
 
