@@ -372,10 +372,11 @@ class Judging extends HostWatch {
     this.checkers.came(this.id, input.from, input.message)
   }
 
-  /** What comes of a correct node is what it said, byte for byte. */
+  /** Between correct nodes comes what was said, byte for byte. */
   private compare(from: NodeId, word: Word): void {
-    const said = this.checkers.words.saidBy(from)?.[word.position - 1]
-    if (said === undefined || !this.checkers.isCorrect(from)) return
+    const { checkers } = this
+    const said = checkers.words.saidBy(from)?.[word.position - 1]
+    if (said === undefined || ![from, this.id].every((id) => checkers.isCorrect(id))) return
     const { lane, index, method, round } = said
     const same = word.lane === lane && word.index === index && word.method === method
     if (same && word.round === round && Buffer.compare(word.body, said.body) === 0) return
