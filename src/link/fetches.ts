@@ -12,7 +12,10 @@ import type { Clock } from "./ports.ts"
 
 export interface FetchesOptions {
   readonly limits: Limits
+  /** What the engine goes by. */
   readonly clock: Clock
+  /** Time as it passes: a wall clock that is set back must not stop a fetch. */
+  readonly steady: Clock
   /** Asks a peer; absent: nothing is ever fetched. */
   readonly ask: ((ask: FetchAsk) => void) | undefined
   /** Absent: the one that needs no host. */
@@ -28,7 +31,7 @@ export class Fetches {
   private readonly wanted = new Map<MethodId, Uint8Array>()
 
   constructor(options: FetchesOptions) {
-    const { limits, clock } = options
+    const { limits, steady } = options
     this.options = options
     this.store = new FetchStore(limits)
     const ports = {
@@ -36,31 +39,31 @@ export class Fetches {
       ended: (key: string, result: Uint8Array | string): void => this.ended(Number(key), result),
       sha256: options.sha256 ?? sha256
     }
-    this.core = new FetchCore(limits, ports, clock.nowMs())
+    this.core = new FetchCore(limits, ports, steady.nowMs())
   }
 
   offer(blob: Blob): void {
-    this.store.offer(blob, this.options.clock.nowMs())
+    this.store.offer(blob, this.options.steady.nowMs())
   }
 
   start({ protocol, ...wanted }: Extract<Output, { kind: "fetch" }>): void {
     this.wanted.set(protocol, wanted.digest)
     if (this.options.ask === undefined) return this.ended(protocol, "this host fetches nothing")
-    this.core.start(String(protocol), wanted, this.options.clock.nowMs())
+    this.core.start(String(protocol), wanted, this.options.steady.nowMs())
   }
 
   /** What a peer answered to an ask, or that it did not. */
   answered(id: number, result: FetchResult): void {
-    this.core.answered(id, result, this.options.clock.nowMs())
+    this.core.answered(id, result, this.options.steady.nowMs())
   }
 
   /** A member asks; who it is has been proven. */
   serve(peer: NodeId, range: FetchRange): FetchAnswer {
-    return this.store.ask(peer, range, this.options.clock.nowMs())
+    return this.store.ask(peer, range, this.options.steady.nowMs())
   }
 
   tick(): void {
-    const nowMs = this.options.clock.nowMs()
+    const nowMs = this.options.steady.nowMs()
     this.store.expire(nowMs)
     this.core.tick(nowMs)
   }

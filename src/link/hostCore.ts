@@ -108,9 +108,9 @@ export class HostCore {
     this.watch = options.watch
     this.deliveries = new Deliveries(options.self, options.protocols)
     const { proofs, limits, self, sha256 } = options
-    const { clock, ask } = ports
+    const { clock, steady = clock, ask } = ports
     const hand = (input: Input): void => this.push(input)
-    this.fetches = new Fetches({ limits, clock, ask, sha256, hand })
+    this.fetches = new Fetches({ limits, clock, steady, ask, sha256, hand })
     const methods = methodsOf(options.protocols)
     this.penalties = new Penalties({
       ...{ system: options.system, limits, proofs, options: options.penalties ?? {} },

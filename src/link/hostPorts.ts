@@ -10,6 +10,8 @@ import type { Clock } from "./ports.ts"
 
 export interface HostPorts {
   readonly clock: Clock
+  /** Time as it passes, whatever is done to the wall clock; absent: `clock`. */
+  readonly steady?: Clock
   /** Hands a message to the link to `peer`; called only while the peer is up. */
   readonly sendToPeer: (peer: NodeId, message: PeerMessage) => void
   /** Hands a reply to a client's link; dropped where the link is gone. */

@@ -32,7 +32,7 @@ import { type Host, STOPPING } from "./Host.ts"
 import { wrongNode } from "./internal/groupClient.ts"
 import { HostFetches, passesOf } from "./internal/hostFetches.ts"
 import { checkIdentity, dials, dialsMember } from "./internal/identity.ts"
-import { randomBytes } from "./internal/random.ts"
+import { makeSteadyClock, randomBytes } from "./internal/random.ts"
 import type { Ran } from "./internal/runs.ts"
 import { Ways } from "./internal/ways.ts"
 
@@ -123,6 +123,7 @@ export class GroupNode {
       ...(options.watch && { watch: options.watch }),
       ports: {
         clock,
+        steady: makeSteadyClock(),
         sendToPeer: (peer, message) => this.peers.get(peer)?.send(message),
         sendToClient: (route, reply) => this.routes.get(route)?.send(reply),
         run: (token, effect) =>

@@ -224,6 +224,7 @@ export class SimHost {
     const later = (delayMs: number, then: () => void): void => this.#later(life, delayMs, then)
     return {
       clock: { nowMs },
+      steady: { nowMs: () => world.time.nowMs },
       sendToPeer: (peer, message) => {
         const told = adversary === undefined ? [message] : adversary.toPeer(peer, message)
         for (const one of told) this.#sendToPeer(peer, this.#signedLie(one))
