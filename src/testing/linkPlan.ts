@@ -67,7 +67,7 @@ export const linkFaultOf = (
   const node = random.pick(nodes)
   const between = [node, random.pick(ends.filter((end) => end !== node))] as const
   const forMs = 50 + random.below(1000)
-  const dice = random.below(3)
+  const dice = random.below(4)
   if (dice === 0) return { kind: "leave", node, endsMs: random.below(2000) }
   if (dice === 1) return { kind: "slow", between, bytesPerMs: 1 + random.below(40), forMs }
   return { kind: "meddle", between, forMs }

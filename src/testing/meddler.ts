@@ -9,7 +9,7 @@ import type { SimStream } from "./simStream.ts"
 /** Packets that it can say again. */
 const SEEN_MAX = 32
 /** Of 1,000 packets it lets so many be. */
-const HONEST = 900
+const HONEST = 800
 
 export class Meddler {
   readonly #random: Prng

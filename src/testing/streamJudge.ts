@@ -49,7 +49,12 @@ const makeDirection = (): Direction => ({
 })
 
 /** What no two honest sides ever tell each other. */
-const FAULTS: ReadonlySet<string> = new Set(["malformed", "too_large", "unauthenticated"])
+const FAULTS: ReadonlySet<string> = new Set([
+  "malformed",
+  "too_large",
+  "unauthenticated",
+  "altered"
+])
 
 export class StreamJudge {
   readonly #options: StreamJudgeOptions
