@@ -48,10 +48,22 @@ describe("npm run sim", () => {
     expect(await json(...args, "--workers", "2")).toEqual(alone)
   })
 
+  it("runs over both networks, one after the other", SLOW, async () => {
+    const args = ["--protocol", "counter", "--runs", "2", "--network", "both", "--faults", "all"]
+    const lines = await json(...args)
+    expect(lines.map(({ network, failures }) => [network, failures])).toEqual([
+      ["envelopes", 0],
+      ["links", 0]
+    ])
+    expect(lines[0].logHash).not.toBe(lines[1].logHash)
+    expect(await json(...args, "--workers", "2")).toEqual(lines)
+  })
+
   it("says what a wrong option is, and exits with 2", SLOW, async () => {
     const { code, stderr } = await sim("--protocol", "paxos", "--workers", "many")
     expect([code, stderr]).toEqual([2, expect.stringContaining("--workers many")])
     expect((await sim("--protocol", "raft")).code).toBe(2)
+    expect((await sim("--protocol", "sum", "--network", "post")).code).toBe(2)
   })
 })
 
