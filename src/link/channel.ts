@@ -135,6 +135,10 @@ export class Channel {
   get unacknowledgedBytes(): number {
     return this.outbox.bytes + this.unacknowledged
   }
+  /** Bytes of the frames that messages went and came in, since the channel opened. */
+  get traffic(): { readonly sentBytes: number; readonly receivedBytes: number } {
+    return { sentBytes: this.outbox.sent, receivedBytes: this.received }
+  }
   /** A whole batch waits: worth sending within a turn, so that both sides work at once. */
   get full(): boolean {
     return this.state === "open" && this.outbox.full

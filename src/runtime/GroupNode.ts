@@ -214,6 +214,11 @@ export class GroupNode {
     this.routes.clear()
   }
 
+  /** The channel to a member, where it is open, for telemetry. */
+  channelTo(member: NodeId): Channel | undefined {
+    return this.peers.get(member)
+  }
+
   /** Clients connected now, for tests and telemetry. */
   get clientCount(): number {
     return this.routes.size

@@ -109,7 +109,10 @@ export class SimClient {
     const { world, system, endpoint, random, habits } = this.#options
     world.network.attach(endpoint, {
       hello: () => ({ storeId: "", horizonMs: 0 }),
-      opened: (node, hello) => this.#core.linkUp(node, hello.horizonMs),
+      opened: (node, hello) => {
+        this.#tap?.link("up", node)
+        this.#core.linkUp(node, hello.horizonMs)
+      },
       closed: (node) => this.#core.linkDown(node, "the connection broke"),
       receive: (node, bytes) => this.#receive(node, bytes),
       took: (node, message) => this.#took(node, message)

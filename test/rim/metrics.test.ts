@@ -71,6 +71,11 @@ const check = (families: ReturnType<typeof readExposition>): void => {
     assert.isDefined(of("quorate_node_table_entries", `${here},table="sessions"`))
     assert.isDefined(of("quorate_node_table_bytes", `${here},table="tailBytes"`))
     assert.strictEqual(of("quorate_node_queue_entries", `${here},queue="inbox"`), 0)
+    const peer = `${here},peer="${id === 1 ? 2 : 1}"`
+    assert.strictEqual(of("quorate_node_link_up", peer), 1)
+    assert.isAbove(of("quorate_node_link_sent_bytes_total", peer)!, 1_000)
+    assert.isAbove(of("quorate_node_link_received_bytes_total", peer)!, 1_000)
+    assert.isDefined(of("quorate_node_link_unacknowledged_bytes", peer))
   }
   assert.isAbove(families.get("process_resident_memory_bytes")!.series.size, 0)
 }

@@ -133,11 +133,15 @@ export class GroupClient implements CallPort {
     const { core, hello, limits } = this
     const check = (theirs: Hello): Goodbye | undefined =>
       checkHello(hello, theirs) ?? wrongNode(node, address, theirs)
-    const up = (theirs: Hello): void => core.linkUp(node, theirs.horizonMs)
-    const down = (why: string, goodbye?: Goodbye): void =>
-      goodbye === undefined || !FOR_GOOD.has(goodbye.code)
-        ? core.linkDown(node, why)
-        : core.linkRefused(node, goodbye.code, goodbye.detail)
+    const up = (theirs: Hello): void => {
+      this.observed.tap?.link("up", node)
+      core.linkUp(node, theirs.horizonMs)
+    }
+    const down = (why: string, goodbye?: Goodbye): void => {
+      this.observed.tap?.link("down", node)
+      if (goodbye === undefined || !FOR_GOOD.has(goodbye.code)) core.linkDown(node, why)
+      else core.linkRefused(node, goodbye.code, goodbye.detail)
+    }
     const reply = (it: Reply): void => {
       this.observed.tap?.received(node, it)
       core.onReply(node, it)

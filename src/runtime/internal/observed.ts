@@ -6,12 +6,14 @@ import type { NodeId } from "../../base/NodeId.ts"
 import type { CallCore } from "../../link/callCore.ts"
 import type { CallWatch } from "../../link/callTypes.ts"
 import { CallMeter } from "../../link/callMeter.ts"
+import type { Channel } from "../../link/channel.ts"
 import type { HostCore } from "../../link/hostCore.ts"
 import { HostWatch } from "../../link/hostWatch.ts"
 import { NodeMeter } from "../../link/nodeMeter.ts"
 import { NodeTraces } from "../../link/nodeTraces.ts"
 import type { Tap } from "../../link/tap.ts"
 import { ClientTap, clientName, NodeTap } from "../../link/tapped.ts"
+import type { System } from "../../quorum/QuorumSystem.ts"
 import type { ProtocolSpec } from "../../server/Protocol.ts"
 import { CurrentMeters, CurrentTap, SampleRate } from "../Observe.ts"
 import { makeTracePort, pluggedIn } from "./spans.ts"
@@ -53,7 +55,10 @@ export interface MeteredHost {
   readonly core: HostCore
   readonly counters: { readonly [what: string]: number }
   readonly clientCount: number
+  readonly group: { readonly system: System }
+  readonly channelTo: (member: NodeId) => ObservedChannel | undefined
 }
+type ObservedChannel = Pick<Channel, "traffic" | "unacknowledgedBytes">
 
 export const observeNode = (
   { tap, meters, tracer }: Observers,
@@ -98,6 +103,7 @@ const hostFamilies = (host: MeteredHost, labels: Labels): ReadonlyArray<Family> 
   const entries = Object.fromEntries(sizes.filter((size) => !isBytes(size)))
   const bytes = Object.fromEntries(sizes.filter(isBytes))
   return [
+    ...linkFamilies(host, labels),
     {
       name: "quorate_node_dropped_total",
       help: "What this node dropped, refused or reported, by reason.",
@@ -150,6 +156,42 @@ const hostFamilies = (host: MeteredHost, labels: Labels): ReadonlyArray<Family> 
 }
 
 /** Who looks on at one client. */
+/** By member: those of the group, and nobody else. */
+const linkFamilies = (host: MeteredHost, labels: Labels): ReadonlyArray<Family> => {
+  const peers = host.group.system.members.filter((member) => String(member) !== labels["node"])
+  const by = (count: (channel: ObservedChannel | undefined) => number) =>
+    peers.map((peer) => ({
+      labels: { ...labels, peer: String(peer) },
+      value: count(host.channelTo(peer))
+    }))
+  return [
+    {
+      name: "quorate_node_link_up",
+      help: "1 where this node has an open channel to the member.",
+      type: "gauge",
+      samples: by((channel) => (channel === undefined ? 0 : 1))
+    },
+    {
+      name: "quorate_node_link_sent_bytes_total",
+      help: "Bytes of frames to the member; 0 again with each new channel.",
+      type: "counter",
+      samples: by((channel) => channel?.traffic.sentBytes ?? 0)
+    },
+    {
+      name: "quorate_node_link_received_bytes_total",
+      help: "Bytes of frames from the member; 0 again with each new channel.",
+      type: "counter",
+      samples: by((channel) => channel?.traffic.receivedBytes ?? 0)
+    },
+    {
+      name: "quorate_node_link_unacknowledged_bytes",
+      help: "Bytes that wait for the member, or that it has not acknowledged.",
+      type: "gauge",
+      samples: by((channel) => channel?.unacknowledgedBytes ?? 0)
+    }
+  ]
+}
+
 export interface ObservedClient {
   readonly tap: ClientTap | undefined
   readonly watch: CallWatch | undefined
