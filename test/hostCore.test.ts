@@ -36,7 +36,8 @@ const openLog = (disk: Disk): LogCore => {
 
 const hostOn = (
   log: LogCore | undefined,
-  more: Partial<Pick<HostOptions, "limits" | "makeEngine" | "protocols">> = {}
+  more: Partial<Pick<HostOptions, "limits" | "makeEngine" | "protocols">> = {},
+  nowMs = (): number => 2_000
 ) => {
   const out: Array<string> = []
   let wakes = 0
@@ -49,7 +50,7 @@ const hostOn = (
     isEffect: () => false,
     ...(more.makeEngine && { makeEngine: more.makeEngine }),
     ports: {
-      clock: { nowMs: () => 2_000 },
+      clock: { nowMs },
       sendToPeer: (peer, message) => out.push(`${message.kind} to ${peer}`),
       sendToClient: (route, reply) => out.push(`${reply.code ?? "answer"} to client ${route}`),
       run: () => out.push("run"),
@@ -276,5 +277,38 @@ describe("deliveries", () => {
     disk.writes.shift()!()
     host.drain()
     expect(take()).toEqual(["halt: deliver of shout threw: Error: full"])
+  })
+})
+
+describe("a host core's part of a turn", () => {
+  it("ends when its time is over, and the rest waits for the next", () => {
+    let now = 2_000
+    const { host } = hostOn(
+      undefined,
+      {
+        makeEngine: (make) => {
+          const engine = make()
+          const step = engine.step.bind(engine)
+          return Object.assign(engine, {
+            step: (input: Parameters<typeof step>[0]) => {
+              now++
+              return step(input)
+            }
+          })
+        }
+      },
+      () => now
+    )
+    host.boot()
+    for (let i = 1; i <= 300; i++)
+      host.fromClient(7, { kind: "oneWay", method: i, body: new Uint8Array(0) })
+    expect(host.drain()).toBe(true)
+    const left = host.queues()["inbox"]!
+    expect(left).toBeGreaterThanOrEqual(300 - 2 * 64)
+    expect(left).toBeLessThan(300)
+    let turns = 1
+    while (host.drain()) turns++
+    expect(turns).toBeGreaterThanOrEqual(2)
+    expect(host.queues()["inbox"]).toBe(0)
   })
 })

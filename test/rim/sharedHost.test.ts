@@ -68,17 +68,19 @@ const process = (place: Place, host: number) => {
     Layer.effectDiscard(Effect.map(SharedHost, ({ host: it }) => hosts.push(it)))
   ).pipe(Layer.provide(hostOf(place, host)))
 }
-/** Hosts whose disks refuse what is written. */
+/** Hosts whose disks refuse what is written, or never end a write. */
 const broken = new Set<number>()
+const stuck = new Set<number>()
 const breaking = (member: Member["Service"], host: number): Member["Service"] => {
   const { disk } = member
   assert(disk !== undefined)
   const append = disk.append.bind(disk)
   Object.assign(disk, {
-    append: (...[name, chunks, done]: Parameters<Disk["append"]>) =>
-      broken.has(host)
-        ? void setImmediate(done, "no space left on device")
-        : append(name, chunks, done)
+    append: (...[name, chunks, done]: Parameters<Disk["append"]>) => {
+      if (stuck.has(host)) return
+      if (broken.has(host)) setImmediate(done, "no space left on device")
+      else append(name, chunks, done)
+    }
   })
   return member
 }
@@ -142,6 +144,33 @@ describe("a host with nodes of two groups", () => {
         hosts.map(({ size }) => size),
         [2, 2, 2, 1]
       )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("does not let a group whose disk is stuck hold up the other, on the same links", () =>
+    Effect.gen(function* () {
+      const place = groups(yield* Effect.promise(() => freePorts(4)))
+      hosts.length = 0
+      for (const host of [0, 1, 2, 3]) yield* Layer.build(Layer.fresh(process(place, host)))
+      yield* Effect.gen(function* () {
+        yield* read()
+        for (const host of [0, 1]) stuck.add(host)
+        const value = "x".repeat(100_000)
+        const put = Kv.use((it) => it.put({ key: value }, Quorum.majority(), { timeoutMs: 60_000 }))
+        // More than credit lets pass to nodes that work nothing off: they all wait.
+        const waiting = yield* Effect.forkScoped(
+          Effect.all(
+            Array.from({ length: 40 }, () => put),
+            { concurrency: "unbounded" }
+          )
+        )
+        const all = ReliableBroadcast.use((rb) =>
+          rb.broadcast({ text: "a" }, Quorum.all(), { timeoutMs: 20_000 })
+        )
+        for (let i = 0; i < 20; i++) assert.strictEqual((yield* all).length, 4)
+        assert.isUndefined(waiting.pollUnsafe())
+      }).pipe(Effect.provide(clients(place)))
+      stuck.clear()
     }).pipe(Effect.scoped)
   )
 
