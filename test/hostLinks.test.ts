@@ -301,6 +301,14 @@ describe("a link that wears out", () => {
     expect(a.opened.length).toBeGreaterThan(1)
   })
 
+  it("is not replaced where nobody wants it any more", () => {
+    const { world, a } = two()
+    a.keep!.close({ code: "cancelled", detail: "" })
+    world.ends[0]!.events!.leaving("the other side takes no new streams")
+    world.settle()
+    expect(world.dials.length).toBe(1)
+  })
+
   it("stays where the new one is not taken", () => {
     const { world, hostA, a } = two({ linkAgeMsMax: 5_000 })
     world.hosts.delete("b")

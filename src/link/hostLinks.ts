@@ -200,7 +200,8 @@ class Line {
   }
   /** A new link is dialled, whose channels displace those of this one. */
   replace(link: StreamLink): void {
-    if (this.link !== link || this.heir !== undefined || this.nowMs < this.backoff.dueMs) return
+    if (this.unused || this.link !== link || this.heir !== undefined) return
+    if (this.nowMs < this.backoff.dueMs) return
     mark("links: replaced")
     this.heir = this.links.dial(this, this.target)
   }

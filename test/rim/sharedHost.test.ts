@@ -21,7 +21,7 @@ interface Place {
 }
 
 /** Two group files, whose nodes are on the same four hosts, in another order. */
-const groups = (ports: ReadonlyArray<number>): Place => {
+const groups = (ports: ReadonlyArray<number>, transport = "link"): Place => {
   const folder = temporaryFolder()
   const keys = ports.map(() => NodeGroup.generateKey())
   const nodes = (order: ReadonlyArray<number>) =>
@@ -31,7 +31,8 @@ const groups = (ports: ReadonlyArray<number>): Place => {
       key: keys[host]!.publicKey
     }))
   const links = "authenticated"
-  const rb = { group: "rb", faults: "byzantine", durable: false, links, nodes: nodes([0, 1, 2, 3]) }
+  const shape = { group: "rb", faults: "byzantine", durable: false, links, transport }
+  const rb = { ...shape, nodes: nodes([0, 1, 2, 3]) }
   const kvs = { group: "kv", faults: "crash", durable: true, links, nodes: nodes([3, 2, 1, 0]) }
   writeFileSync(join(folder, "rb.json"), JSON.stringify(rb))
   writeFileSync(join(folder, "kv.json"), JSON.stringify(kvs))
@@ -104,9 +105,12 @@ const clients = ({ folder }: Place) =>
   )
 
 describe("a host with nodes of two groups", () => {
-  it.live("has one link to each other host, and both groups answer over it", () =>
+  it.live.each([
+    ["streams", "link", [3, 6]],
+    ["a stream, and unary calls of their own", "unary", [6, 6]]
+  ] as const)("that speak over %s: both answer", ([, transport, expected]) =>
     Effect.gen(function* () {
-      const place = groups(yield* Effect.promise(() => freePorts(4)))
+      const place = groups(yield* Effect.promise(() => freePorts(4)), transport)
       hosts.length = 0
       for (const host of [0, 1, 2, 3]) yield* Layer.build(Layer.fresh(process(place, host)))
       yield* Effect.gen(function* () {
@@ -114,9 +118,9 @@ describe("a host with nodes of two groups", () => {
         yield* read()
       }).pipe(Effect.provide(clients(place)))
       yield* Effect.promise(async () => {
-        // The clients' links have gone; those of members stay: three to each host, two groups each.
+        // The clients' links have gone; those of members stay: a stream to each host for its groups.
         const sizes = () => hosts.map(({ links }) => [links.size.links, links.size.channels])
-        while (JSON.stringify(sizes()) !== JSON.stringify(IDS.map(() => [3, 6]))) {
+        while (JSON.stringify(sizes()) !== JSON.stringify(IDS.map(() => expected))) {
           await new Promise(setImmediate)
         }
       })
