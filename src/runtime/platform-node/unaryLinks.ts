@@ -8,13 +8,12 @@ import { hexOf, NO_BYTES } from "../../base/bytes.ts"
 import type { Limits } from "../../base/limits.ts"
 import type { Goodbye } from "../../link/goodbye.ts"
 import type { ConnectionEvents } from "../../link/ports.ts"
-import { LINK_HEADER, LINK_ID_BYTES, type LinkCall, type Way, wayOf } from "../../link/unaryCall.ts"
+import { LINK_HEADER, LINK_ID_BYTES, type Way, wayOf } from "../../link/unaryCall.ts"
 import { type LinkReply, UnaryLink } from "../../link/unaryLink.ts"
 import type { Door, UnaryPeer } from "../Carrier.ts"
 import { randomBytes } from "../internal/random.ts"
-import { letGo, networkErrorText, type Opened, openSession } from "./http2Sessions.ts"
+import { LinkCaller } from "./linkCaller.ts"
 import type { DialTls } from "./tls.ts"
-import { answerOf, headersOf } from "./unaryCarrier.ts"
 import { CONTENT_TYPE, readBody, respond } from "./unaryServer.ts"
 
 /** A link, and the bytes of calls that came for it and are not answered. */
@@ -142,7 +141,7 @@ export class UnaryLinks {
       if (!isSettled) settled?.(done)
       isSettled = true
     }
-    const caller = new Caller(peer.address, this.limits, this.tls)
+    const caller = new LinkCaller(peer.address, this.limits, this.tls)
     const link = new UnaryLink({
       limits: this.limits,
       remote,
@@ -173,71 +172,3 @@ const failed = (code: Failure["code"], detail: string): Failure => ({
   detail
 })
 const NO_PEERS: Goodbye = { code: "not_ready", detail: "this node takes no calls of members" }
-
-/** Calls of one link, over a session of its own; another one where it takes no new streams. */
-class Caller {
-  private readonly address: string
-  private readonly limits: Limits
-  private readonly tls: DialTls | undefined
-  private current: Opened | undefined
-  private readonly sessions = new Set<Opened>()
-
-  constructor(address: string, limits: Limits, tls: DialTls | undefined) {
-    this.address = address
-    this.limits = limits
-    this.tls = tls
-  }
-
-  call({ method, headers, body }: LinkCall, done: (reply: LinkReply) => void): void {
-    const { unaryTimeoutMs, handshakeFrameBytesMax } = this.limits
-    let over = false
-    const end = (reply: LinkReply): void => {
-      if (over) return
-      over = true
-      clearTimeout(timer)
-      done(reply)
-    }
-    const { session, unbegun } = this.opened()
-    const stream = session.request({ ...headersOf(`/${method}`, unaryTimeoutMs), ...headers })
-    const timer = setTimeout(() => {
-      end(failed("deadline_exceeded", `no answer within ${unaryTimeoutMs} ms`))
-      stream.close(constants.NGHTTP2_CANCEL)
-    }, unaryTimeoutMs)
-    answerOf(stream, 2 * handshakeFrameBytesMax, end)
-    stream.once("error", (error) => end(failed("unavailable", networkErrorText(error))))
-    stream.once("close", () => {
-      end(failed("unavailable", unbegun() ?? "the call was closed without an answer"))
-    })
-    stream.end(body)
-  }
-
-  /** Calls that are open are cut. */
-  close(): void {
-    for (const { session, socket } of this.sessions) letGo(session, socket, this.limits)
-  }
-
-  private opened(): Opened {
-    const { current } = this
-    const gone = current === undefined || current.session.closed || current.session.destroyed
-    return gone ? (this.current = this.open()) : current
-  }
-
-  private open(): Opened {
-    const opened = openSession(this.address, this.limits, this.tls)
-    const { session } = opened
-    this.sessions.add(opened)
-    const leave = (): void => {
-      if (this.current === opened) this.current = undefined
-    }
-    session.on("error", leave)
-    session.once("goaway", () => {
-      leave()
-      session.close()
-    })
-    session.once("close", () => {
-      leave()
-      this.sessions.delete(opened)
-    })
-    return opened
-  }
-}
