@@ -54,7 +54,7 @@ it("go on over another session where one is used up", async () => {
   expect(sessions.size).toBeGreaterThan(2)
 })
 
-it("are made once more where a session is cut, or a proxy answers; a handshake is not", async () => {
+it("are made once more after a cut, or a proxy's answer; a handshake is not", async () => {
   const cut = await serving((stream, session, count) => {
     if (cut.sessions.size === 1 && count === 2) session.destroy()
     else if (cut.sessions.size > 1) yes(stream)

@@ -118,7 +118,7 @@ describe("a host with nodes of two groups", () => {
         yield* read()
       }).pipe(Effect.provide(clients(place)))
       yield* Effect.promise(async () => {
-        // The clients' links have gone; those of members stay: a stream to each host for its groups.
+        // The clients' links have gone; those of members stay: a stream to each host.
         const sizes = () => hosts.map(({ links }) => [links.size.links, links.size.channels])
         while (JSON.stringify(sizes()) !== JSON.stringify(IDS.map(() => expected))) {
           await new Promise(setImmediate)
