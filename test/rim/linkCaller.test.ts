@@ -72,7 +72,7 @@ it("are made once more after a cut, or a proxy's answer; a handshake is not", as
 const call = (it: { readonly call: (kind: string) => Promise<LinkReply> }, kind: string) =>
   it.call(kind)
 
-it("fail with the reason: what a node says at once, silence in time, no listener twice", async () => {
+it("fail with the reason: what a node says at once, silence in time", async () => {
   const refusing = await serving((stream) => {
     stream.respond({ ":status": 503, "quorate-code": "not_ready" })
     stream.end('{"code":"unavailable","message":"dial again"}')
