@@ -153,6 +153,10 @@ export class StockProxy {
   /** Ends at once, whatever it carries, and comes back. */
   async restart(): Promise<void> {
     await this.#kill()
+    // Its workers may outlive it for a moment, with its ports.
+    for (const front of this.#fronts) {
+      await vi.waitUntil(async () => !(await isOpen(front)), { interval: 5, timeout: 5_000 })
+    }
     this.#child = this.#spawn()
     await this.#listens()
   }
