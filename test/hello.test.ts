@@ -32,6 +32,13 @@ describe("two hellos", () => {
         "faults, f, durable, the node ids or keys differ; use one group file everywhere"
     ],
     [
+      "protocols",
+      helloOf(2, { protocols: ab }),
+      "wrong_group",
+      'node 2 runs other services, methods or lanes than node 1 of "g": ' +
+        "run one version of the program on all"
+    ],
+    [
       "members that are one",
       helloOf(1),
       "wrong_group",
@@ -40,7 +47,8 @@ describe("two hellos", () => {
   ]
   for (const [what, theirs, code, detail] of refused) {
     it(`are refused, with what and what to do, for ${what}`, () => {
-      expect(checkHello(helloOf(1), theirs)).toEqual({ code, detail })
+      const protocols = new Uint8Array(32).fill(0xcd)
+      expect(checkHello(helloOf(1, { protocols }), theirs)).toEqual({ code, detail })
     })
   }
 })

@@ -36,6 +36,8 @@ export interface Hello {
    * long as the channel lives. Empty: it is given none.
    */
   readonly fetchToken: Uint8Array
+  /** 32 bytes of a member: what it runs, which all members have to run. Absent: not told. */
+  readonly protocols?: Uint8Array
 }
 
 /** What is wrong with a hello; `undefined`: nothing. The rule of both sides. */
@@ -55,6 +57,9 @@ const helloProblem = (h: Hello): string | undefined => {
   }
   if (h.incarnation.length !== INCARNATION_BYTES) {
     return `an incarnation has ${INCARNATION_BYTES} bytes`
+  }
+  if (h.protocols !== undefined && (!member || h.protocols.length !== DIGEST_BYTES)) {
+    return `a member, and only a member, tells of its protocols in ${DIGEST_BYTES} bytes`
   }
   if (h.fetchToken.length !== 0 && h.fetchToken.length !== FETCH_TOKEN_BYTES) {
     return `a token for fetches has ${FETCH_TOKEN_BYTES} bytes`
@@ -100,13 +105,17 @@ export const encodeHello = (h: Hello): Uint8Array => {
     writer.byte(0x4a)
     writer.block(h.fetchToken)
   }
+  if (h.protocols !== undefined) {
+    writer.byte(0x52)
+    writer.block(h.protocols)
+  }
   return writer.take()
 }
 
 export const readHello = (outer: Reader): Hello | undefined => {
   const reader = inner(outer)
   const block = (): Uint8Array => reader.copy(reader.blockLength(CLIENT_KEY_BYTES))
-  const hello = {
+  const hello: { -readonly [Field in keyof Hello]: Hello[Field] } = {
     version: 0,
     group: "",
     groupDigest: NO_BYTES,
@@ -128,7 +137,8 @@ export const readHello = (outer: Reader): Hello | undefined => {
     else if (tag === 0x3a) hello.incarnation = block()
     else if (tag === 0x40) hello.horizonMs = reader.uint()
     else if (tag === 0x4a) hello.fetchToken = block()
-    else if (tag >>> 3 <= 9) reader.fail()
+    else if (tag === 0x52) hello.protocols = block()
+    else if (tag >>> 3 <= 10) reader.fail()
     else reader.skip(tag & 7)
   }
   if (reader.ok && helloProblem(hello) === undefined) return hello

@@ -22,6 +22,11 @@ export const checkHello = (ours: Hello, theirs: Hello): Goodbye | undefined => {
     const differs = "faults, f, durable, the node ids or keys differ"
     return { code: "wrong_group", detail: `${what}: ${differs}; use one group file everywhere` }
   }
+  const told = theirs.protocols !== undefined && ours.protocols !== undefined
+  if (told && !sameBytes(theirs.protocols, ours.protocols)) {
+    const what = `${they} runs other services, methods or lanes than ${we} of "${ours.group}"`
+    return { code: "wrong_group", detail: `${what}: run one version of the program on all` }
+  }
   if (theirs.node !== 0 && theirs.node === ours.node) {
     const what = `both sides are node ${ours.node} of group "${ours.group}"`
     return { code: "wrong_group", detail: `${what}: give every process its own id` }

@@ -23,6 +23,7 @@ import type { LogCore, StoreInvalid } from "../link/logCore.ts"
 import type { Penalty, PenaltyOptions } from "../link/penalties.ts"
 import type { Clock } from "../link/ports.ts"
 import type { Proofs } from "../link/proofs.ts"
+import { protocolsDigest } from "../link/protocolsDigest.ts"
 import type { Route } from "../server/Input.ts"
 import type { ClientMessage, Message, OneWay, PeerMessage, Reply } from "../server/Message.ts"
 import type { IsEffect, ProtocolSpec } from "../server/Protocol.ts"
@@ -81,6 +82,7 @@ export class GroupNode {
   readonly host: Host
   private readonly options: NodeOptions
   private ignored = 0
+  private readonly protocols: Uint8Array
   private readonly incarnation = randomBytes(INCARNATION_BYTES)
   /** Takes back what the host's links were given. */
   private readonly leaves: Array<() => void> = []
@@ -102,6 +104,7 @@ export class GroupNode {
     const { clock, host } = options
     this.host = host
     this.group = options.group
+    this.protocols = protocolsDigest(options.protocols)
     this.ways = new Ways(options)
     const { group, self, limits, carrier } = options
     this.fetches = new HostFetches({
@@ -235,7 +238,8 @@ export class GroupNode {
       storeId,
       incarnation: this.incarnation,
       horizonMs: this.core.horizonMs,
-      fetchToken: NO_BYTES
+      fetchToken: NO_BYTES,
+      protocols: this.protocols
     }
   }
 

@@ -124,6 +124,7 @@ const common = {
 }
 export const hello: fc.Arbitrary<Hello> = fc.oneof(
   fc.record({ ...common, node, clientKey: empty, storeId: exactly(16) }),
+  fc.record({ ...common, node, clientKey: empty, storeId: exactly(16), protocols: exactly(32) }),
   fc.record({ ...common, node: fc.constant(0), clientKey: exactly(32), storeId: empty })
 )
 export const goodbye: fc.Arbitrary<Goodbye> = fc.record({

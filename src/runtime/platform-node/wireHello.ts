@@ -14,7 +14,7 @@ export const helloFromWire = (hello: WireHello): Hello | undefined => {
   const horizonMs = Number(hello.horizonMs)
   if (!Number.isSafeInteger(horizonMs)) return undefined
   const { version, group, groupDigest, node, clientKey, storeId, incarnation } = hello
-  const { fetchToken } = hello
+  const { fetchToken, protocols } = hello
   return {
     version,
     group,
@@ -24,6 +24,7 @@ export const helloFromWire = (hello: WireHello): Hello | undefined => {
     storeId,
     incarnation,
     horizonMs,
-    fetchToken
+    fetchToken,
+    ...(protocols.length > 0 && { protocols })
   }
 }
