@@ -8,6 +8,8 @@ export class Pulse {
   private heard = true
   private spokeMs = 0
   private heardMs = 0
+  /** Nothing had come for too long at the last tick. */
+  private overdue = false
 
   constructor(limits: Limits) {
     this.limits = limits
@@ -26,7 +28,10 @@ export class Pulse {
     if (this.spoke) this.spokeMs = nowMs
     this.heard = false
     this.spoke = false
-    if (nowMs - this.heardMs >= this.limits.silenceMsMax) return "dead"
+    // A process that stood still wakes up to its clock first, and then to what came meanwhile.
+    const dead = this.overdue
+    this.overdue = nowMs - this.heardMs >= this.limits.silenceMsMax
+    if (dead && this.overdue) return "dead"
     return nowMs - this.spokeMs >= this.limits.keepAliveMs ? "speak" : "alive"
   }
 }
