@@ -5,7 +5,7 @@ import { encodeFrame } from "../src/link/frame.ts"
 import type { LinkStrength } from "../src/link/linkHello.ts"
 import type { Packet } from "../src/link/ports.ts"
 import { accepting, dialing } from "./support/handshakes.ts"
-import { helloOf, pairOf, positions, type Side, small, want, word } from "./support/link.ts"
+import { helloOf, pairOf, positions, Side, small, want, word } from "./support/link.ts"
 import { seedsOf } from "./support/seeds.ts"
 
 /** Two members on an open link, the first of which dialled. */
@@ -115,5 +115,31 @@ describe.each(["authenticated", "encrypted"] as const)("on %s links", (strength)
     }
     expect(cuts).toBeGreaterThan(100)
     expect(arrived).toBeGreaterThan(1000)
+  })
+})
+
+describe("a goodbye without a tag", () => {
+  const bye = (sequence: number): Packet => {
+    const goodbye = { code: "deadline_exceeded", detail: "it did not open in time" } as const
+    const content = { kind: "goodbye", channel: 0, goodbye } as const
+    return { frame: encodeFrame({ sequence, acknowledged: 0, credit: 0, content }) }
+  }
+
+  it("of a side that waits for the proof no longer is no attack", () => {
+    const a = new Side({ hello: helloOf(1), handshake: dialing() })
+    const b = new Side({ hello: helloOf(2), handshake: accepting() })
+    b.take(a.flushAll())
+    b.core.close({ code: "deadline_exceeded", detail: "it did not open in time" })
+    a.take(b.flushAll())
+    expect(a.core.end).toMatchObject({ by: "peer", goodbye: undefined })
+    expect(a.core.end!.text).toContain("given up the handshake")
+  })
+
+  it("is one later", () => {
+    const [a, b] = proven("authenticated")
+    b.channel!.send(word(1, 10))
+    a.take(b.flushAll())
+    a.take([bye(4)])
+    expect(a.core.end).toMatchObject({ by: "us", goodbye: { code: "altered" } })
   })
 })

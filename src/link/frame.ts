@@ -120,6 +120,14 @@ const block = (tag: number, bytes: Uint8Array): void => {
   scratch.block(bytes)
 }
 
+/** Of a frame that ends a link: why. */
+export const goodbyeIn = (bytes: Uint8Array): Goodbye | undefined => {
+  const content = decodeFrame(bytes)?.content
+  return content?.kind === "goodbye" && content.channel === LINK_CHANNEL
+    ? content.goodbye
+    : undefined
+}
+
 /** What may come once in a frame, and not beside anything else. */
 interface Parts {
   hello: Uint8Array | undefined

@@ -17,6 +17,7 @@ import {
   type Frame,
   FRAME_HEADER_BYTES_MAX,
   type FrameContent,
+  goodbyeIn,
   LINK_CHANNEL,
   writeHeader
 } from "./frame.ts"
@@ -26,6 +27,7 @@ import type { Handshake, HandshakeParts, LinkSession } from "./handshake.ts"
 import { isControl } from "./outbox.ts"
 import type { Packet } from "./ports.ts"
 import { Pulse } from "./pulse.ts"
+import { ALTERED } from "./sealing.ts"
 import { Turns } from "./turns.ts"
 import type { UnaryEnds } from "./unaryCall.ts"
 
@@ -248,9 +250,10 @@ export class LinkCore implements ChannelLink {
     }
     const bytes = tag && opener.open(this.received + 1, { frame, tag })
     if (bytes !== undefined) return bytes
-    mark("link: forged")
-    const detail = "a frame was changed on its way, or injected: look at what is in between"
-    this.cut({ code: "altered", detail })
+    const gaveUp = tag === undefined && this.received === 1 ? goodbyeIn(frame) : undefined
+    mark(gaveUp === undefined ? "link: forged" : "link: handshake given up")
+    if (gaveUp === undefined) this.cut(ALTERED)
+    else this.broken(`the other side had given up the handshake, as it seems: ${textOf(gaveUp)}`)
     return undefined
   }
 
@@ -341,10 +344,8 @@ export class LinkCore implements ChannelLink {
   }
 
   private malformed(what: string): void {
-    this.cut({
-      code: "malformed",
-      detail: `${what}: the sender does not follow docs/PROTOCOL.md`
-    })
+    const detail = `${what}: the sender does not follow docs/PROTOCOL.md`
+    this.cut({ code: "malformed", detail })
   }
 
   /** Closes at once: what is queued is dropped. */

@@ -4,10 +4,16 @@
  * or place does not open.
  */
 import { assert } from "../base/assert.ts"
+import type { Goodbye } from "./goodbye.ts"
 import type { LinkStrength } from "./linkHello.ts"
 import type { Cipher, Sealed } from "./ports.ts"
 
 export const TAG_BYTES = 16
+/** The end of a link on which something came that does not open. */
+export const ALTERED: Goodbye = {
+  code: "altered",
+  detail: "a frame was changed on its way, or injected: look at what is in between"
+}
 const NONCE_BYTES = 12
 
 /** How a direction of a link is kept: open and tagged, or encrypted. */

@@ -64,6 +64,8 @@ export class LinkHost {
   #making: { stream: StreamEnd | undefined } = { stream: undefined }
   readonly #open = new Map<Channel, Endpoint>()
   readonly #current = new Map<Endpoint, Channel>()
+  /** Until then it does nothing. */
+  stillUntilMs = 0
   #woken = false
   #dead = false
 
@@ -90,6 +92,8 @@ export class LinkHost {
     if (this.#isNode) this.offer(GROUP, this.#channels(undefined))
     const tick = (): void => {
       if (this.#dead) return
+      const stillMs = this.stillUntilMs - time.nowMs
+      if (stillMs > 0) return time.after(stillMs, tick)
       this.links.tick()
       time.after(limits.tickMs, tick)
     }
@@ -142,6 +146,11 @@ export class LinkHost {
     if (channel.isClosed) return
     judge.says(side, channel.number, message)
     channel.send(message)
+  }
+
+  /** The process gets no time until then. */
+  stand(untilMs: number): void {
+    this.stillUntilMs = untilMs
   }
 
   isUp(peer: Endpoint): boolean {
@@ -290,7 +299,9 @@ export class LinkHost {
   #wake(): void {
     if (this.#woken) return
     this.#woken = true
-    this.#world.time.after(this.#random.below(2), () => {
+    const { time } = this.#world
+    const stillMs = Math.max(0, this.stillUntilMs - time.nowMs)
+    time.after(stillMs + this.#random.below(2), () => {
       this.#woken = false
       if (!this.#dead) this.links.flush()
     })

@@ -52,6 +52,8 @@ export type LinkFault =
       readonly bytesPerMs: number
       readonly forMs: number
     }
+  /** A process stands still: what comes waits for it, and its timers are late. */
+  | { readonly kind: "still"; readonly node: Endpoint; readonly forMs: number }
   /** Packets between the two are changed, left out, said again and invented. */
   | {
       readonly kind: "meddle"
@@ -67,8 +69,9 @@ export const linkFaultOf = (
   const node = random.pick(nodes)
   const between = [node, random.pick(ends.filter((end) => end !== node))] as const
   const forMs = 50 + random.below(1000)
-  const dice = random.below(4)
+  const dice = random.below(5)
   if (dice === 0) return { kind: "leave", node, endsMs: random.below(2000) }
+  if (dice === 4) return { kind: "still", node, forMs: random.below(4000) }
   if (dice === 1) return { kind: "slow", between, bytesPerMs: 1 + random.below(40), forMs }
   return { kind: "meddle", between, forMs }
 }

@@ -151,12 +151,14 @@ export class SimLinks implements Network {
       pair.slow = { untilMs: 0, bytesPerMs: 1 }
       pair.meddledUntilMs = 0
     }
+    for (const { host } of this.#hosts.values()) host.stand(0)
   }
 
   /** What goes wrong with links alone. */
   upset(fault: LinkFault): void {
     const { nowMs } = this.#options.time
     if (fault.kind === "leave") return this.#leave(fault.node, fault.endsMs)
+    if (fault.kind === "still") return this.#hosts.get(fault.node)?.host.stand(nowMs + fault.forMs)
     const pair = this.#pairs.get(pairKey(...fault.between))
     if (pair === undefined) return
     const untilMs = nowMs + fault.forMs
@@ -275,6 +277,7 @@ export class SimLinks implements Network {
       remotes: [`${pair.ends[1]}`, `${pair.ends[0]}`],
       bytesPerMs: () => (time.nowMs < pair.slow.untilMs ? pair.slow.bytesPerMs : plan.bytesPerMs),
       mutedUntilMs: (side) => pair.mutedUntilMs[side],
+      stillUntilMs: (side) => this.#hosts.get(pair.ends[side])?.host.stillUntilMs ?? 0,
       sent: (side, packet) => judge.sent(side, packet),
       comes: (side, packet) => this.#comes(pair, end, side, packet),
       lost: (packets) => {

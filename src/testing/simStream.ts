@@ -24,6 +24,8 @@ export interface StreamOptions {
   readonly bytesPerMs: (from: Side) => number
   /** Until then what is sent is lost, or waits. */
   readonly mutedUntilMs: (from: Side) => number
+  /** Until then the process there takes nothing: what comes waits, in order. */
+  readonly stillUntilMs: (to: Side) => number
   readonly sent: (from: Side, packet: Packet) => void
   /** What comes instead of it: the adversary on the wire. */
   readonly comes: (to: Side, packet: Packet) => ReadonlyArray<Packet>
@@ -92,6 +94,8 @@ class Way {
   /** Something was lost, so nothing behind it comes. */
   deaf = false
   readonly bursts = new Fifo<Burst>()
+  /** What has come, and waits for the process. */
+  readonly held = new Fifo<() => void>()
 }
 
 export class SimStream {
@@ -123,6 +127,11 @@ export class SimStream {
   /** Both ends use it, as far as they know. */
   get isLive(): boolean {
     return this.ends.every(({ over, closing }) => !over && !closing)
+  }
+
+  /** Packets have come to the side that it has not taken. */
+  holds(to: Side): boolean {
+    return this.#ways[to === 0 ? 1 : 0].held.length > 0
   }
 
   /** The other side takes it: what was queued leaves. */
@@ -237,7 +246,24 @@ export class SimStream {
     way.bursts.push(burst)
     time.after(arrivesMs - time.nowMs, () => {
       way.bursts.shift()
-      this.#arrive(from === 0 ? 1 : 0, burst)
+      const to = from === 0 ? 1 : 0
+      this.#come(from, () => this.#arrive(to, burst))
+    })
+  }
+
+  /** Something comes from `from`: at once, or when the process is awake. */
+  #come(from: Side, then: () => void): void {
+    const { time, stillUntilMs } = this.#options
+    const { held } = this.#ways[from]
+    const stillMs = stillUntilMs(from === 0 ? 1 : 0) - time.nowMs
+    if (stillMs <= 0 && held.length === 0) return then()
+    held.push(then)
+    if (held.length > 1) return
+    time.after(Math.max(0, stillMs), () => {
+      for (let next = held.peek(); next !== undefined; next = held.peek()) {
+        next()
+        held.shift()
+      }
     })
   }
 
@@ -283,7 +309,7 @@ export class SimStream {
     const arrivesMs = this.#arrivalMs(side)
     const way = this.#ways[side]
     time.after(arrivesMs - time.nowMs, () => {
-      if (!way.deaf) this.#ended(other, "closed by the other side")
+      if (!way.deaf) this.#come(side, () => this.#ended(other, "closed by the other side"))
       this.#ended(side, "closed by this side")
     })
   }

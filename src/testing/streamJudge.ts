@@ -118,7 +118,10 @@ export class StreamJudge {
 
   closed(side: Side, wasOpen: boolean, { by, goodbye }: LinkEnd): void {
     if (wasOpen && --this.#channels[side] === 0) this.#idleSinceMs[side] = this.#options.nowMs()
-    if (goodbye !== undefined && by === "us") this.#refuses(goodbye)
+    if (goodbye === undefined || by === "peer") return
+    if (goodbye.detail.startsWith("nothing came") && this.stream?.holds(side) === true)
+      this.#fail("it is taken for dead while what came waits")
+    this.#refuses(goodbye)
   }
 
   #refuses({ code, detail }: Goodbye): void {
