@@ -248,6 +248,7 @@ export class Recovery {
     const where = `${laneText(key)}/${lost.low}`
     const why = "their client went too far ahead"
     this.core.report("lost", `${lost.count} calls from ${where} on: ${why}`)
+    this.core.count("lost", lost.count - 1)
   }
 
   /** Asks the peers whose words of this lane were dropped above its window. */

@@ -78,7 +78,14 @@ describe("late first call", () => {
     const delivered = finals(nodes, LATE)
     // `ackedBelow` is 13 here: below it lie 12 calls, 8 of which are waited for.
     expect(delivered).toEqual(upTo(13).slice(4))
-    expect(nodes.engines.get(LATE)!.counters["lost"]).toBeGreaterThan(0)
+    expect(nodes.engines.get(LATE)!.counters["lost"]).toBe(4)
     expect(nodes.outputs.some(({ output }) => output.kind === "report")).toBe(true)
+  })
+
+  it("where their client goes far ahead at once, each of them is counted", () => {
+    const nodes = new Nodes(bracha, 4, "byzantine", { windowCalls: 8 })
+    nodes.call(LATE, rb(1))
+    nodes.call(LATE, rb(40, { ackedBelow: 40 }))
+    expect(nodes.engines.get(LATE)!.counters["lost"]).toBe(39 - 8)
   })
 })
