@@ -116,6 +116,11 @@ export class RealGroup {
     return this.group.system.members
   }
 
+  /** Where a node listens itself, `host:port`. */
+  address(id: NodeId): string {
+    return this.group.addresses.get(id)!
+  }
+
   /** Proxies on the ways to and from a node, between nodes or of clients too. */
   around(id: NodeId, clients = false): ReadonlyArray<FaultProxy> {
     return [...this.proxies].flatMap(([name, proxy]) => {
@@ -197,9 +202,12 @@ export class RealGroup {
     while (life.log.durable < life.log.appended) await new Promise(setImmediate)
   }
 
-  client(): GroupClient {
-    const { group, limits } = this
-    const client = new GroupClient({ group, carrier: this.carrier("client"), limits })
+  /** @param change of the carrier it dials with, or of the group as it sees it */
+  client(change: { carrier?: Partial<Carrier["Service"]>; group?: object } = {}): GroupClient {
+    const { limits } = this
+    const group = { ...this.group, ...change.group }
+    const carrier = { ...this.carrier("client"), ...change.carrier }
+    const client = new GroupClient({ group, carrier, limits })
     this.clients.push(client)
     return client
   }

@@ -74,15 +74,9 @@ export const openSession = (address: string, limits: Limits, tls: DialTls = {}):
   }
 }
 
-/**
- * A server's session: who sent nothing of HTTP/2 in time is cut, and who has no stream open and was
- * silent for long is sent away, as proxies do.
- */
+/** A server's session: who has no stream open and was silent for long is sent away. */
 export const boundSession = (session: Http2Session, limits: Limits): void => {
   widen(session, limits)
-  const late = setTimeout(() => session.destroy(), limits.helloTimeoutMs)
-  session.once("remoteSettings", () => clearTimeout(late))
-  session.once("close", () => clearTimeout(late))
   // Streams that are open live on.
   session.setTimeout(limits.sessionIdleMsMax, () => session.close())
 }
