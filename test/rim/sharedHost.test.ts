@@ -9,7 +9,7 @@ import { Member } from "../../src/runtime/Member.ts"
 import * as NodeGroup from "../../src/runtime/platform-node/NodeGroup.ts"
 import * as Replica from "../../src/runtime/Replica.ts"
 import { SharedHost } from "../../src/runtime/SharedHost.ts"
-import { freePorts, temporaryFolder } from "../support/processes.ts"
+import { freePorts, runSource, temporaryFolder } from "../support/processes.ts"
 import { Bracha, Kv, kv, ReliableBroadcast } from "./support/services.ts"
 
 const IDS = [1, 2, 3, 4]
@@ -191,3 +191,24 @@ describe("a host with nodes of two groups", () => {
     }).pipe(Effect.scoped)
   )
 })
+
+it.live("the example runs a node of each of two groups", () =>
+  Effect.promise(async () => {
+    const folder = temporaryFolder()
+    const address = `127.0.0.1:${(await freePorts(1))[0]}`
+    const { privateKey, publicKey: key } = NodeGroup.generateKey()
+    writeFileSync(join(folder, "host-1.pem"), privateKey, { mode: 0o600 })
+    for (const [group, id] of [
+      ["news", 1],
+      ["sports", 3]
+    ] as const) {
+      const nodes = [{ id, address, key }]
+      const text = JSON.stringify({ group, faults: "byzantine", f: 0, durable: false, nodes })
+      writeFileSync(join(folder, `${group}.json`), text)
+    }
+    const args = [address]
+    const program = runSource("examples/reliable-broadcast/twoGroups.ts", args, { cwd: folder })
+    await program.prints(/node 1: group news/)
+    await program.prints(/node 3: group sports/)
+  })
+)
