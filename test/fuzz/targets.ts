@@ -1,8 +1,9 @@
 /** Every decoder of bytes that others made. */
+import { CALLS } from "./callTargets.ts"
 import { FETCHES } from "./fetchTargets.ts"
 import type { Target } from "./fuzz.ts"
 import { LINKS } from "./linkTargets.ts"
 import { STORED } from "./storeTargets.ts"
 import { WIRE } from "./wireTargets.ts"
 
-export const TARGETS: ReadonlyArray<Target> = [...WIRE, ...LINKS, ...FETCHES, ...STORED]
+export const TARGETS: ReadonlyArray<Target> = [...WIRE, ...LINKS, ...CALLS, ...FETCHES, ...STORED]
