@@ -153,6 +153,19 @@ describe("a link of calls", () => {
     expect([net.moving.length, positions(net.acceptor)]).toEqual([3, [1, 2, 3]])
   })
 
+  it("keeps at most linkBytes of calls before their turn", () => {
+    const net = open({ limits: { linkBytes: 6_000_000 } })
+    for (const i of upTo(60)) net.dialer.channel!.send(wordOf(i, 30_000))
+    net.turn()
+    const link = [...net.acceptor.unary.values()][0]!
+    const codes = new Set<string | undefined>()
+    const body = new Uint8Array(1_000_000)
+    for (const { call } of net.moving.slice(1)) {
+      link.take({ ...call, body }, ({ code }) => codes.add(code))
+    }
+    expect([...codes]).toEqual(["overloaded"])
+  })
+
   it("breaks when a call fails, is dialled again, and the other side hears of it soon", () => {
     const net = open()
     net.acceptor.channel!.send(want(1))

@@ -38,6 +38,8 @@ export interface UnaryLinkOptions {
   readonly call: (call: LinkCall, done: (reply: LinkReply) => void) => void
   /** At most once: the handshake is done. */
   readonly settled?: () => void
+  /** At most once: it makes the calls that it has, no new ones; then it ends. */
+  readonly closing?: () => void
   /** After what runs now. */
   readonly later: (run: () => void) => void
   /** Once: it makes no more calls, and takes none. */
@@ -85,6 +87,7 @@ export class UnaryLink implements Connection {
   /** Of the other side's: handed on; and those behind a hole, by sequence. */
   private received = 0
   private readonly waiting = new Map<number, Waiting>()
+  private waitingBytes = 0
   /** Of who was dialled: what answers the dialer's handshake, and its call that waits for it. */
   private readonly answers = new Fifo<Packet>()
   private shake: Answer | undefined
@@ -128,6 +131,7 @@ export class UnaryLink implements Connection {
   close(): void {
     if (this.state !== "open") return
     this.state = "closing"
+    this.options.closing?.()
     this.refuseWaiting()
     this.options.later(() => this.endIfIdle())
   }
@@ -157,11 +161,16 @@ export class UnaryLink implements Connection {
     const before = this.waiting.get(sequence)
     if (before !== undefined) {
       mark("unary link: twice")
+      this.forget(sequence, before)
       before.answer(failed("replaced", "the same call came again"))
+    }
+    const { linkBytes } = this.limits
+    if (this.waitingBytes + packet.frame.length > linkBytes) {
+      return answer(failed("overloaded", `more than ${linkBytes} bytes wait for their turn`))
     }
     const isShake = call.headers[LINK_HEADER.call] === "shake"
     if (sequence !== this.received + 1) mark("unary link: out of order")
-    this.waiting.set(sequence, { packet, isShake, answer })
+    this.keep(sequence, { packet, isShake, answer })
     this.handOn()
   }
 
@@ -209,7 +218,7 @@ export class UnaryLink implements Connection {
       this.events?.answered?.(sequence)
       // The answer to the handshake's first part is the other side's first frame, and so on.
       if (packet !== undefined && sequence > this.received) {
-        this.waiting.set(sequence, { packet, isShake: false, answer: () => {} })
+        this.keep(sequence, { packet, isShake: false, answer: () => {} })
         this.handOn()
       }
     }
@@ -218,11 +227,20 @@ export class UnaryLink implements Connection {
     this.endIfIdle()
   }
 
+  private keep(sequence: number, it: Waiting): void {
+    this.waiting.set(sequence, it)
+    this.waitingBytes += it.packet.frame.length
+  }
+  private forget(sequence: number, it: Waiting): void {
+    this.waiting.delete(sequence)
+    this.waitingBytes -= it.packet.frame.length
+  }
+
   private handOn(): void {
     for (;;) {
       const next = this.waiting.get(this.received + 1)
       if (next === undefined || this.state !== "open") return
-      this.waiting.delete(++this.received)
+      this.forget(++this.received, next)
       if (next.isShake && !this.options.dialled) this.shake = next.answer
       this.events?.packet(next.packet)
       if (this.shake === next.answer) this.answerShake()
@@ -243,8 +261,10 @@ export class UnaryLink implements Connection {
   private refuseWaiting(): void {
     this.shake?.(OVER)
     this.shake = undefined
-    for (const { answer } of this.waiting.values()) answer(OVER)
-    this.waiting.clear()
+    for (const [sequence, it] of this.waiting) {
+      this.forget(sequence, it)
+      it.answer(OVER)
+    }
   }
 
   private endIfIdle(): void {

@@ -1,7 +1,7 @@
 /** Calls of a link on sessions that end as proxies end them. */
 import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2"
 import type { AddressInfo } from "node:net"
-import { expect, it, onTestFinished } from "vitest"
+import { expect, it, onTestFinished, vi } from "vitest"
 import { LIMITS, type Limits } from "../../src/base/limits.ts"
 import type { LinkReply } from "../../src/link/unaryLink.ts"
 import { LinkCaller } from "../../src/runtime/platform-node/linkCaller.ts"
@@ -35,7 +35,7 @@ const serving = async (
       const headers = { "quorate-call": kind }
       caller.call({ method: "p.S/M", headers, body: new Uint8Array(3) }, done)
     })
-  return { call, sessions }
+  return { call, sessions, caller }
 }
 const yes = (stream: ServerHttp2Stream): void => {
   stream.respond({ ":status": 200, "content-type": "application/proto" })
@@ -71,6 +71,16 @@ it("are made once more after a cut, or a proxy's answer; a handshake is not", as
 })
 const call = (it: { readonly call: (kind: string) => Promise<LinkReply> }, kind: string) =>
   it.call(kind)
+
+it("end with their link, also where the other side stands still", async () => {
+  const { call, sessions, caller } = await serving(() => {})
+  const open = [call("tell"), call("word")]
+  await vi.waitUntil(() => sessions.size > 0)
+  caller.close()
+  const replies = await Promise.all(open)
+  expect(replies.map(({ code }) => code)).toEqual(["cancelled", "cancelled"])
+  await vi.waitUntil(() => [...sessions].every(({ closed }) => closed))
+})
 
 it("fail with the reason: what a node says at once, silence in time", async () => {
   const refusing = await serving((stream) => {

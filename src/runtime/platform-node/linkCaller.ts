@@ -20,6 +20,8 @@ export class LinkCaller {
   private current: Opened | undefined
   private currentCalls = 0
   private readonly sessions = new Set<Opened>()
+  /** Ends a call that is open. */
+  private readonly cancels = new Set<() => void>()
 
   constructor(address: string, limits: Limits, tls: DialTls | undefined) {
     this.address = address
@@ -40,12 +42,19 @@ export class LinkCaller {
       if (over) return
       over = true
       clearTimeout(timer)
+      this.cancels.delete(cancel)
       done(reply)
     }
-    const timer = setTimeout(() => {
-      end(failed("deadline_exceeded", `no answer within ${unaryTimeoutMs} ms`))
+    const give = (code: ErrorCode, up: string): void => {
+      end(failed(code, up))
       stream?.close(constants.NGHTTP2_CANCEL)
-    }, unaryTimeoutMs)
+    }
+    const timer = setTimeout(
+      () => give("deadline_exceeded", `no answer within ${unaryTimeoutMs} ms`),
+      unaryTimeoutMs
+    )
+    const cancel = (): void => give("cancelled", "the link is over")
+    this.cancels.add(cancel)
     const again = call.headers[LINK_HEADER.call] !== "shake"
     const missed = (why: string): void => {
       if (over) return
@@ -57,6 +66,7 @@ export class LinkCaller {
 
   /** Calls that are open are cut. */
   close(): void {
+    for (const cancel of this.cancels) cancel()
     for (const { session, socket } of this.sessions) letGo(session, socket, this.limits)
   }
 

@@ -142,16 +142,24 @@ export class UnaryLinks {
       isSettled = true
     }
     const caller = new LinkCaller(peer.address, this.limits, this.tls)
-    const link = new UnaryLink({
+    let late: ReturnType<typeof setTimeout> | undefined
+    const link: UnaryLink = new UnaryLink({
       limits: this.limits,
       remote,
       way,
       dialled: settled === undefined,
       methodName: peer.methodName,
       call: (call, done) => caller.call(call, done),
+      closing: () => {
+        late = setTimeout(
+          () => link.fail("the other side answers no more"),
+          this.limits.shutdownMs / 2
+        )
+      },
       later: (run) => void setImmediate(run),
       settled: () => settle(true),
       ended: () => {
+        clearTimeout(late)
         settle(false)
         this.links.delete(key)
         caller.close()
