@@ -7,6 +7,7 @@ import {
   opened,
   packet,
   pairOf,
+  plainDialer,
   positions,
   pump,
   Side,
@@ -108,5 +109,21 @@ describe("channels of a link", () => {
       ["fragment", 1],
       ["fragment", 1]
     ])
+  })
+})
+
+describe("a channel that is displaced before its answer was said", () => {
+  it("says why, nothing else, and the link lives on", () => {
+    const b = new Side({ hello: helloOf(2) })
+    const a = new Side({ hello: helloOf(1), handshake: plainDialer() })
+    pump(a, b)
+    a.core.open(a.port)
+    b.take(a.flushAll())
+    b.channel!.send(want(1))
+    b.channel!.close({ code: "replaced", detail: "a newer one" })
+    pump(a, b)
+    expect([a.core.isOpen, b.core.isOpen]).toEqual([true, true])
+    expect(a.ends.map((end) => end.goodbye?.code)).toEqual(["replaced"])
+    expect(a.got).toEqual([])
   })
 })

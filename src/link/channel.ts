@@ -308,6 +308,8 @@ export class Channel {
     // Nobody knows of a channel whose opening was never said.
     if (this.helloDue && this.theirs === undefined) this.goodbyeDue = undefined
     else this.goodbyeDue = goodbye
+    // What was queued behind an answer that was never said is for nobody.
+    if (this.helloDue) this.outbox.clear()
     this.helloDue = false
     this.large.clear()
     this.link.forget(this)

@@ -150,7 +150,7 @@ export class LinkHost {
 
   /** The process gets no time until then. */
   stand(untilMs: number): void {
-    this.stillUntilMs = untilMs
+    this.stillUntilMs = Math.max(this.stillUntilMs, untilMs)
   }
 
   isUp(peer: Endpoint): boolean {

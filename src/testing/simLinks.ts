@@ -28,8 +28,8 @@ export interface SimLinksOptions {
   readonly timing: NetworkTiming
   readonly limits: Limits
   readonly plan: LinkPlan
-  /** Until then a second group is loud. */
-  readonly noiseUntilMs: number
+  /** Until then a second group is loud, and processes stand still. */
+  readonly faultsUntilMs: number
   readonly fail: (what: string) => void
 }
 
@@ -58,6 +58,8 @@ export class SimLinks implements Network {
   readonly #owners = new Map<string, Endpoint>()
   readonly #pairs = new Map<string, Pair>()
   readonly #hosts = new Map<Endpoint, { readonly host: LinkHost; readonly noise?: Noise }>()
+  /** Who has been there. */
+  readonly #met = new Set<Endpoint>()
   readonly #meddler: Meddler
   #streams = 0
   /** Packets that were lost in a break. */
@@ -103,11 +105,12 @@ export class SimLinks implements Network {
   attach(endpoint: Endpoint, port: NetworkPort): void {
     assert(!this.#hosts.has(endpoint), "an endpoint is attached once at a time")
     this.#signerOf(endpoint)
-    const { random, plan, noiseUntilMs: untilMs } = this.#options
+    const { random, plan, faultsUntilMs: untilMs } = this.#options
     const world = this.#world
     const host = new LinkHost(world, endpoint, port, random.fork())
     const noisy = plan.noise && endpoint <= NODE_ID_MAX
     const noise = noisy && new Noise({ host, world, random: random.fork(), untilMs })
+    this.#met.add(endpoint)
     this.#hosts.set(endpoint, { host, ...(noise && { noise }) })
     for (const pair of this.#pairs.values()) if (pair.ends[0] === endpoint) this.#keep(pair)
   }
@@ -151,14 +154,16 @@ export class SimLinks implements Network {
       pair.slow = { untilMs: 0, bytesPerMs: 1 }
       pair.meddledUntilMs = 0
     }
-    for (const { host } of this.#hosts.values()) host.stand(0)
   }
 
   /** What goes wrong with links alone. */
   upset(fault: LinkFault): void {
     const { nowMs } = this.#options.time
     if (fault.kind === "leave") return this.#leave(fault.node, fault.endsMs)
-    if (fault.kind === "still") return this.#hosts.get(fault.node)?.host.stand(nowMs + fault.forMs)
+    if (fault.kind === "still") {
+      const untilMs = Math.min(nowMs + fault.forMs, this.#options.faultsUntilMs)
+      return this.#hosts.get(fault.node)?.host.stand(untilMs)
+    }
     const pair = this.#pairs.get(pairKey(...fault.between))
     if (pair === undefined) return
     const untilMs = nowMs + fault.forMs
@@ -255,7 +260,8 @@ export class SimLinks implements Network {
     pair.streams.add(end)
     const delayMs = 1 + random.below(timing.dialMsMax)
     if (time.nowMs < pair.blockedUntilMs || !this.#hosts.has(to)) {
-      if (!random.chance(UNANSWERED)) stream.refuse(delayMs)
+      // Where nobody has ever been, somebody says so.
+      if (!this.#met.has(to) || !random.chance(UNANSWERED)) stream.refuse(delayMs)
       return end
     }
     time.after(delayMs, () => {

@@ -198,7 +198,7 @@ class Run {
       time: this.#time,
       limits: this.#limits,
       plan: { ...linkPlanOf(parts.random), ...this.#options.links },
-      noiseUntilMs: FAULTS_UNTIL_MS,
+      faultsUntilMs: FAULTS_UNTIL_MS,
       fail: (what) => this.#checkers.fail(what)
     })
   }

@@ -63,6 +63,40 @@ describe("over links", () => {
   })
 })
 
+/** How long answers take, in virtual milliseconds. */
+const waits = (options: Partial<SimulateOptions>): { mean: number; max: number } => {
+  const { linkAgeMsMax, streamBytesMax } = LIMITS
+  const limits = { linkAgeMsMax, streamBytesMax }
+  const all = [1, 2, 3].flatMap((seed) => {
+    const run = simulate({ ...CALM, limits, seed, ...options })
+    expect(run.failure).toBeUndefined()
+    return run.checkers.calls.map(({ calledMs, endedMs }) => endedMs - calledMs)
+  })
+  return { mean: all.reduce((sum, ms) => sum + ms, 0) / all.length, max: Math.max(...all) }
+}
+
+describe("without faults", () => {
+  it("calls take as long as over messages alone", SLOW, () => {
+    const [links, envelopes] = [waits({}), waits({ network: "envelopes", limits: {} })]
+    expect(links.mean).toBeLessThan(1.5 * envelopes.mean)
+    expect(links.max).toBeLessThan(3 * envelopes.max)
+  })
+
+  it("a group that floods the same links and works nothing off delays no other (P14)", SLOW, () => {
+    const release = Channel.prototype.release
+    Channel.prototype.release = function () {
+      if (this.port.hello().group !== "noise") release.call(this)
+    }
+    try {
+      const quiet = { strength: "plaintext", bytesPerMs: 100_000, noise: false } as const
+      const [alone, beside] = [quiet, { ...quiet, noise: true }].map((links) => waits({ links }))
+      expect(beside!.mean).toBeLessThan(1.5 * alone!.mean)
+    } finally {
+      Channel.prototype.release = release
+    }
+  })
+})
+
 describe("bugs planted in links", () => {
   let undo: Array<() => void> = []
   afterEach(() => {
