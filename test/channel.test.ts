@@ -1,5 +1,6 @@
 /** What channels of one link owe each other: credit of their own, and turns. */
 import { describe, expect, it } from "vitest"
+import { recordMarks } from "../src/base/mark.ts"
 import {
   helloOf,
   members,
@@ -72,6 +73,29 @@ describe("credit", () => {
     expect(positions(b).length).toBe(29)
   })
 
+  it("drops replies that a client does not read, and closes no link for it", () => {
+    const marks = recordMarks(() => {
+      const [client, node] = pairOf(
+        { hello: helloOf(0), limits: small },
+        { hello: helloOf(1), limits: small }
+      )
+      const session = "s".repeat(22)
+      for (let index = 1; index < 60; index++) {
+        node.channel!.send({ kind: "reply", session, index, body: new Uint8Array(900) })
+      }
+      expect(node.channel!.unacknowledgedBytes).toBeLessThan(2 * small.creditBytes + 2000)
+      for (let i = 0; i < 9; i++) {
+        pump(client, node)
+        client.release()
+        client.core.tick(i)
+      }
+      expect(client.got.length).toBeGreaterThan(9)
+      expect(client.got.length).toBeLessThan(20)
+      expect([client.ends, node.ends]).toEqual([[], []])
+    })
+    expect(marks.get("channel: reply dropped")).toBeGreaterThan(30)
+  })
+
   it("is a fault to exceed", () => {
     const side = opened(small)
     let cut = 0
@@ -79,8 +103,8 @@ describe("credit", () => {
       side.core.take(packet(i, messages(word(i, 1900))))
       cut = i
     }
-    expect(cut).toBe(6)
-    expect(side.core.end?.goodbye?.detail).toContain("where 6000 were granted")
+    expect(cut).toBe(5)
+    expect(side.core.end?.goodbye?.detail).toContain("where 4800 were granted")
   })
 })
 

@@ -8,7 +8,7 @@ const SMALL = {
   batchBytesMax: 2048,
   batchBytesTarget: 512,
   fragmentBytes: 256,
-  creditBytes: 4096,
+  creditBytes: 3584,
   linkBytes: 8192,
   cursorBytesMax: 1024,
   logSegmentBytes: 4096

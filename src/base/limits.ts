@@ -328,6 +328,7 @@ export const checkLimits = (l: Limits): void => {
   assert(l.batchBytesTarget <= l.batchBytesMax, "a batch must be flushed before it is too large")
   assert(l.linkBytes >= 2 * l.batchBytesMax, "a link must carry two batches")
   assert(l.creditBytes >= 2 * l.fragmentBytes, "credit must hold a fragment, and be told in time")
+  assert(l.linkBytes >= 2 * l.creditBytes + l.bodyBytesMax, "replies alone must end no channel")
   assert(l.fragmentBytes + 1024 <= l.batchBytesMax, "a frame must hold a fragment")
   assert(l.creditBytes >= 4 * (l.batchBytesTarget + l.fragmentBytes), "credit must hold batches")
   assert(l.silenceMsMax >= 2 * l.keepAliveMs, "a live link must be heard in time")

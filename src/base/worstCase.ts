@@ -75,7 +75,8 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     // What an earlier fetch had is kept for the next one.
     ["blobs that are fetched", 2 * group.applications, l.fetchBytesMax],
     ["handlers' Effects that run", l.runsMax, 4 * ENTRY_BYTES, "runs"],
-    ["bytes on the way in links", links, l.linkBytes],
+    ["bytes on the way to members and from them", peers, l.linkBytes + l.creditBytes],
+    ["bytes on the way to clients and from them", l.routesMax, 3 * l.creditBytes + l.bodyBytesMax],
     ["bytes of members' calls before their turn (transport unary)", peers, l.linkBytes],
     ["members' messages that are verified", peers, VERIFIED * (waiting + l.bodyBytesMax)],
     ["bytes of clients' messages that are verified", l.unverifiedBytesMax, VERIFIED],

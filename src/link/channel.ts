@@ -146,10 +146,14 @@ export class Channel {
 
   /**
    * Queues a message; a closed channel drops it. Beyond `linkBytes` queued or unacknowledged the
-   * channel closes with `link_overrun`.
+   * channel closes with `link_overrun`. A reply beyond twice `creditBytes` is dropped: its client
+   * does not read, or asks again.
    */
   send(message: Message): void {
     if (this.state === "closed") return
+    if (message.kind === "reply" && this.unacknowledgedBytes > 2 * this.limits.creditBytes) {
+      return mark("channel: reply dropped")
+    }
     this.outbox.push(message)
     const { linkBytes } = this.limits
     const bytes = this.unacknowledgedBytes

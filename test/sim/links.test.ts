@@ -200,7 +200,7 @@ describe("bugs planted in links", () => {
   it("acknowledgements that are never given", SLOW, () => {
     plant(LinkCore.prototype, "onAcknowledged", () => () => {})
     const limits = { bodyBytesMax: 1024, batchBytesMax: 2100, batchBytesTarget: 1024 }
-    const more = { fragmentBytes: 64, creditBytes: 8192, cursorBytesMax: 1024, linkBytes: 5300 }
+    const more = { fragmentBytes: 64, creditBytes: 4352, cursorBytesMax: 1024, linkBytes: 9728 }
     expect(found(60, { limits: { ...limits, ...more } })).toMatch(/no answer|said/)
   })
 

@@ -12,7 +12,7 @@ import { PROTOCOLS } from "../../tools/protocols.ts"
 
 const SMALL: Partial<Limits> = {
   ...{ bodyBytesMax: 512, batchBytesMax: 2048, batchBytesTarget: 512, linkBytes: 8192 },
-  ...{ fragmentBytes: 256, creditBytes: 4096 },
+  ...{ fragmentBytes: 256, creditBytes: 3584 },
   ...{ cursorBytesMax: 1024, tailBytesMax: 2048, logSegmentBytes: 4096 },
   ...{ sessionsMax: 8, sessionsPerClientMax: 4, sessionEvictAgeMs: 200, windowCalls: 8 },
   ...{ clientBytesMax: 2048, clientsBytesMax: 8192, earlyVotesMax: 8, parkedMax: 4, runsMax: 4 },

@@ -31,7 +31,7 @@ export const small: Limits = {
   batchEnvelopesTarget: 8,
   cursorBytesMax: 3000,
   fragmentBytes: 700,
-  creditBytes: 6000,
+  creditBytes: 4800,
   linkBytes: 12_000
 }
 checkLimits(small)
