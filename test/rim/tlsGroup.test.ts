@@ -17,7 +17,11 @@ import {
   NodeGroup,
   type StoreInvalid
 } from "../../src/runtime/platform-node/index.ts"
-import { BroadcastClient, BroadcastCluster } from "../support/broadcastCluster.ts"
+import {
+  BroadcastClient,
+  BroadcastCluster,
+  type ClusterShape
+} from "../support/broadcastCluster.ts"
 import { makeAuthority, testCertificate } from "../support/certificates.ts"
 import { freePorts, runSource, temporaryFolder } from "../support/processes.ts"
 
@@ -25,16 +29,22 @@ const { authority, certificate } = testCertificate()
 const listenTls = { cert: certificate.cert, key: certificate.key, clientCa: authority.file }
 const tls = { ca: authority.file, cert: certificate.cert, key: certificate.key }
 
-const start = () =>
+const start = (more: ClusterShape = {}) =>
   BroadcastCluster.start({
     tls: { between: true, before: true },
-    member: { listenTls, tls }
+    member: { listenTls, tls },
+    ...more
   })
 
 describe("a group with mutual TLS", () => {
   it.each(["link", "unary"] as const)("answers a client over %s", async (transport) => {
     const cluster = await start()
     await cluster.client({ transport, tls }).load(50)
+  })
+
+  it("has members that speak by unary calls", async () => {
+    const cluster = await start({ transport: "unary", links: "authenticated" })
+    await cluster.client({ tls }).load(30)
   })
 
   it("answers a stock Connect client and a stock gRPC client", async () => {
