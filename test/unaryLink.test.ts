@@ -195,6 +195,13 @@ describe("a link of calls", () => {
     expect(net.broke.some((text) => text.startsWith("unauthenticated"))).toBe(true)
   })
 
+  it("is refused with a reason before there is any handshake", () => {
+    const net = open({ refusal: { code: "wrong_group", detail: "this is another group" } })
+    expect(net.broke).toEqual(["wrong_group: this is another group"])
+    net.pass(LIMITS.redialMsMax)
+    expect(net.made.length, "and is dialled ever more seldom").toBeLessThan(4)
+  })
+
   it("refuses, and lives on, what comes far too early, and what is no frame", () => {
     const net = open()
     const link = [...net.acceptor.unary.values()][0]!

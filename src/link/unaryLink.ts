@@ -13,7 +13,7 @@ import { mark } from "../base/mark.ts"
 import type { MethodId } from "../server/Message.ts"
 import { BATCH_FIELD_BYTES_MAX, decodeBatch, encodeBatch } from "./batch.ts"
 import { Fifo } from "./fifo.ts"
-import { decodeFrame } from "./frame.ts"
+import { decodeFrame, encodeFrame, LINK_CHANNEL } from "./frame.ts"
 import { decodeLinkHello } from "./linkHello.ts"
 import type { Connection, ConnectionEvents, Packet } from "./ports.ts"
 import { callOf, LINK_HEADER, type LinkCall, packetOf, type Way } from "./unaryCall.ts"
@@ -24,6 +24,8 @@ export interface LinkReply {
   /** It failed. */
   readonly code?: ErrorCode
   readonly detail?: string
+  /** The other side did not say so: the call or its answer was lost. */
+  readonly lost?: true
 }
 
 export interface UnaryLinkOptions {
@@ -209,6 +211,7 @@ export class UnaryLink implements Connection {
   private answered(sequence: number, isShake: boolean, reply: LinkReply): void {
     if (this.state === "over") return
     if (reply.code !== undefined) {
+      if (isShake && reply.lost !== true) this.refused(reply.code, reply.detail ?? "")
       return this.end(`a call failed: ${reply.detail ?? reply.code}`)
     }
     const wasFull = this.full
@@ -225,6 +228,15 @@ export class UnaryLink implements Connection {
     this.makeCalls()
     if (wasFull && !this.full && this.state === "open") this.events?.drained()
     this.endIfIdle()
+  }
+
+  /** The link was not taken: a goodbye for its core, as who accepts a stream would say it there. */
+  private refused(code: ErrorCode, detail: string): void {
+    if (this.state !== "open") return
+    const content = { kind: "goodbye", channel: LINK_CHANNEL, goodbye: { code, detail } } as const
+    const sequence = this.received + 1
+    const frame = encodeFrame({ sequence, acknowledged: 0, credit: 0, content })
+    this.events?.packet({ frame })
   }
 
   private keep(sequence: number, it: Waiting): void {

@@ -3,7 +3,7 @@ import { connect } from "node:http2"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Exit, Layer, ManagedRuntime, Scope } from "effect"
-import { describe, expect, it, onTestFinished } from "vitest"
+import { describe, expect, it, onTestFinished, vi } from "vitest"
 import { Bracha } from "../../examples/reliable-broadcast/bracha.ts"
 import { ReliableBroadcast } from "../../examples/reliable-broadcast/gen/rb/v1/broadcast_quorate.ts"
 import { Quorum } from "../../src/index.ts"
@@ -117,6 +117,27 @@ describe("a member by calls", () => {
     expect(await ask(unary, ECHO, word)).toMatchObject({ status: 503, code: "not_ready" })
     const none = await ask(unary, ECHO, { ...word, "quorate-link": "x" })
     expect(none).toMatchObject({ status: 400, code: "malformed" })
+  })
+
+  it("and one by streams tell their operators what to change, whoever dials", async () => {
+    const printed = vi.spyOn(console, "error").mockImplementation(() => {})
+    onTestFinished(() => printed.mockRestore())
+    const { start } = await makeGroup("authenticated")
+    for (const [id, transport] of [
+      [1, "unary"],
+      [2, "unary"],
+      [3, "link"],
+      [4, "link"]
+    ] as const) {
+      await start(id, transport)
+    }
+    const told = (id: number): boolean =>
+      printed.mock.calls.some(
+        ([line]) =>
+          String(line).startsWith(`node ${id}: `) &&
+          String(line).includes('write the same "transport" in every group file')
+      )
+    await vi.waitUntil(() => NODES.every(told), { timeout: 10_000 })
   })
 
   it("takes phases in binary only, and from members only", async () => {

@@ -5,6 +5,7 @@
 import { LIMITS, type Limits } from "../../src/base/limits.ts"
 import type { Prng } from "../../src/base/prng.ts"
 import type { Channel } from "../../src/link/channel.ts"
+import type { Goodbye } from "../../src/link/goodbye.ts"
 import type { Handshake } from "../../src/link/handshake.ts"
 import { HostLinks, type Keep } from "../../src/link/hostLinks.ts"
 import type { Connection, ConnectionEvents } from "../../src/link/ports.ts"
@@ -29,6 +30,8 @@ export interface UnaryNetOptions {
   readonly limits?: Partial<Limits>
   readonly dialer?: () => Handshake
   readonly acceptor?: () => Handshake
+  /** Of the first call. */
+  readonly refusal?: Goodbye
 }
 
 /** A host: node 1, which dials, or node 2. */
@@ -130,7 +133,8 @@ export class UnaryNet {
       over = true
       done(reply)
     }
-    const lose = (): void => end({ body: new Uint8Array(0), code: "unavailable", detail: "lost" })
+    const lose = (): void =>
+      end({ body: new Uint8Array(0), code: "unavailable", detail: "lost", lost: true })
     const run = (): void =>
       this.deliver(to, call, (reply) => {
         this.moving.push({ call, reply, run: () => end(reply), lose })
@@ -142,10 +146,12 @@ export class UnaryNet {
     const id = call.headers["quorate-link"]!
     const link = to.unary.get(id) ?? this.accept(to, id, call)
     if (link !== undefined) return link.take(call, answer)
-    answer({ body: new Uint8Array(0), code: "not_ready", detail: "no such link" })
+    const { refusal = { code: "not_ready", detail: "no such link" } } = this.options
+    answer({ body: new Uint8Array(0), ...refusal })
   }
 
   private accept(to: Host, link: string, { headers }: LinkCall): UnaryLink | undefined {
+    if (this.options.refusal !== undefined) return undefined
     if (headers["quorate-call"] !== "shake" || headers["quorate-sequence"] !== "1") return undefined
     const made = this.linkOf(to, { link, group: headers["quorate-group"]!, from: 2, to: 1 })
     made.events = to.links.accept(made)

@@ -130,4 +130,9 @@ export class LinkCaller {
   }
 }
 
-const failed = (code: ErrorCode, detail: string): LinkReply => ({ body: NO_BYTES, code, detail })
+const failed = (code: ErrorCode, detail: string): LinkReply => ({
+  body: NO_BYTES,
+  code,
+  detail,
+  lost: true
+})

@@ -117,7 +117,10 @@ export class UnaryLinks {
     const { group, from, to, link } = theirs
     const ends = { group, from: to, to: from }
     const peer = door.peer?.(ends) ?? NO_PEERS
-    if ("code" in peer) return failed(peer.code, peer.detail)
+    if ("code" in peer) {
+      door.garbage(remote, peer.detail)
+      return failed(peer.code, peer.detail)
+    }
     const linksMax = 2 * this.limits.membersMax + this.limits.unprovenMax
     if (this.links.size >= linksMax) return failed("overloaded", `${linksMax} links are open`)
     const refused = begin()
