@@ -89,7 +89,8 @@ class Open {
   /** Some word was said for it, here or elsewhere. */
   spoken = false
   lastMs: number
-  endMs: number | undefined
+  ended = false
+  endMs = 0
   code: ErrorCode | undefined
   /** Other instances that it was brought into. */
   readonly others: Array<Word> = []
@@ -274,7 +275,7 @@ export class NodeTraces {
   private callIn({ lane, body }: Word): Open | undefined {
     if (isSession(lane)) return undefined
     for (const open of this.open) {
-      if (open.endMs === undefined && isSession(open.lane) && holds(body, open.callId)) return open
+      if (!open.ended && isSession(open.lane) && holds(body, open.callId)) return open
     }
     return undefined
   }
@@ -286,6 +287,7 @@ export class NodeTraces {
 
   /** The last such moment counts: a reply leaves after it was made. */
   private end(open: Open, code: ErrorCode | undefined): void {
+    open.ended = true
     open.endMs = open.lastMs
     open.code = code
   }
@@ -333,8 +335,8 @@ export class NodeTraces {
   private sweep(): void {
     const nowMs = this.port.nowMs()
     for (const open of this.open) {
-      const { endMs, lastMs } = open
-      const over = endMs === undefined ? lastMs + IDLE_MS < nowMs : endMs + LINGER_MS < nowMs
+      const { ended, endMs, lastMs } = open
+      const over = ended ? endMs + LINGER_MS < nowMs : lastMs + IDLE_MS < nowMs
       if (over) this.forget(open)
     }
   }
@@ -346,7 +348,8 @@ export class NodeTraces {
       indexes?.delete(index)
       if (indexes?.size === 0) this.lanes.delete(lane)
     }
-    this.spanOf(open).end({ ...open, endMs: open.endMs ?? open.lastMs })
+    if (!open.ended) open.endMs = open.lastMs
+    this.spanOf(open).end(open)
   }
 }
 

@@ -113,7 +113,10 @@ export class SimClient {
         this.#tap?.link("up", node)
         this.#core.linkUp(node, hello.horizonMs)
       },
-      closed: (node) => this.#core.linkDown(node, "the connection broke"),
+      closed: (node) => {
+        this.#tap?.link("down", node)
+        this.#core.linkDown(node, "the connection broke")
+      },
       receive: (node, bytes) => this.#receive(node, bytes),
       took: (node, message) => this.#took(node, message)
     })

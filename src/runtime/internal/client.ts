@@ -120,7 +120,7 @@ class Caller {
       const oneWay = kind === "unicast" || kind === "multicast"
       const span = oneWay ? undefined : traceCall(fiber, fullName)
       if (span === undefined) return this.made(spec, policy)
-      const made = this.made({ ...spec, trace: span.context, each: span.replied }, policy)
+      const made = this.made({ ...spec, trace: span.context }, policy)
       return Effect.onExit(made, (exit) => Effect.sync(() => span.end(exit)))
     })
   }
@@ -158,7 +158,7 @@ class Caller {
       const deadlineMs = options?.timeoutMs ?? LIMITS.callTimeoutMs
       const made = { name, method, call, signed, body: body(targets), targets, deadlineMs }
       // Always there: calls of two shapes would slow all of them down.
-      return { ...made, trace: undefined, each: undefined }
+      return { ...made, trace: undefined }
     } catch (error) {
       if (!(error instanceof Invalid)) throw error
       const { message: detail } = error

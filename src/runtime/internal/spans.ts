@@ -31,8 +31,18 @@ const begin = (tracer: Tracer.Tracer, { name, kind, parent, startMs, links = [] 
     startTime: nanosOf(startMs)
   })
 
-const externalOf = (context: Uint8Array): Tracer.ExternalSpan =>
-  Tracer.externalSpan({ traceId: traceIdOf(context), spanId: spanIdOf(context) })
+/** Its ids are made where somebody asks for them. */
+const externalOf = (context: Uint8Array): Tracer.ExternalSpan => ({
+  _tag: "ExternalSpan",
+  sampled: true,
+  annotations: EMPTY,
+  get traceId() {
+    return traceIdOf(context)
+  },
+  get spanId() {
+    return spanIdOf(context)
+  }
+})
 
 /** @source https://opentelemetry.io/docs/specs/semconv/rpc: the names of attributes */
 const describe = (span: Tracer.Span, method: string): void => {
@@ -51,7 +61,6 @@ export const pluggedIn = (tracer: Tracer.Tracer | undefined): Tracer.Tracer | un
 /** A call that is traced, at who makes it. */
 export interface CallSpan {
   readonly context: Uint8Array
-  readonly replied: (node: NodeId) => void
   readonly end: (exit: Exit.Exit<unknown, unknown>) => void
 }
 
@@ -68,7 +77,6 @@ export const beginCall = (
   return (
     context && {
       context,
-      replied: (node) => span.event("reply", nanosOf(wallMs()), { "quorate.node": node }),
       end: (exit) => span.end(nanosOf(wallMs()), exit)
     }
   )
@@ -82,9 +90,16 @@ export const traceCall = (fiber: Fiber.Fiber<any, any>, name: string): CallSpan 
   const { tracer: current, tracerEnabled, span: parent } = fiber.cache
   const tracer = pluggedIn(current)
   if (tracer === undefined || !tracerEnabled) return undefined
-  const taken =
-    parent === undefined ? Math.random() < fiber.getRef(SampleRate) : parent.sampled === true
+  const taken = parent === undefined ? Math.random() < rateOf(fiber) : parent.sampled === true
   return taken ? beginCall(tracer, name, "client", parent) : undefined
+}
+
+let rated: { readonly context: object; readonly rate: number } | undefined
+/** Of the context that was asked last it is known: it mostly is the next one too. */
+const rateOf = (fiber: Fiber.Fiber<any, any>): number => {
+  const { context } = fiber
+  if (rated?.context !== context) rated = { context, rate: fiber.getRef(SampleRate) }
+  return rated.rate
 }
 
 /** The same for a call that came over the wire. */
@@ -106,7 +121,7 @@ export const makeTracePort = (tracer: Tracer.Tracer, node: NodeId): TracePort =>
   begin: (parent, { method, startMs }) => {
     const from = externalOf(parent)
     const span = begin(tracer, { name: method, kind: "server", parent: from, startMs })
-    describe(span, method)
+    span.attribute("rpc.system", "quorate")
     span.attribute("quorate.node", node)
     return nodeSpan(tracer, span, parent, node)
   }
@@ -174,7 +189,6 @@ const phaseSpan = (
     trace === undefined ? [] : [{ span: externalOf(trace), attributes: { "quorate.from": from } }]
   )
   const span = begin(tracer, { name: method, kind: "internal", parent, startMs, links })
-  describe(span, method)
   span.attribute("quorate.node", node)
   span.attribute("quorate.round", round)
   span.attribute("quorate.instance", `${laneText(lane)}/${index}`)
