@@ -31,18 +31,23 @@ const begin = (tracer: Tracer.Tracer, { name, kind, parent, startMs, links = [] 
     startTime: nanosOf(startMs)
   })
 
-/** Its ids are made where somebody asks for them. */
-const externalOf = (context: Uint8Array): Tracer.ExternalSpan => ({
-  _tag: "ExternalSpan",
-  sampled: true,
-  annotations: EMPTY,
-  get traceId() {
-    return traceIdOf(context)
-  },
-  get spanId() {
-    return spanIdOf(context)
+/** A span elsewhere. Its ids are made where somebody asks for them. */
+class Elsewhere implements Tracer.ExternalSpan {
+  readonly _tag = "ExternalSpan"
+  readonly sampled = true
+  readonly annotations = EMPTY
+  private readonly context: Uint8Array
+
+  constructor(context: Uint8Array) {
+    this.context = context
   }
-})
+  get traceId(): string {
+    return traceIdOf(this.context)
+  }
+  get spanId(): string {
+    return spanIdOf(this.context)
+  }
+}
 
 /** @source https://opentelemetry.io/docs/specs/semconv/rpc: the names of attributes */
 const describe = (span: Tracer.Span, method: string): void => {
@@ -110,7 +115,7 @@ export const traceIncoming = (
   trace: Uint8Array | undefined
 ): CallSpan | undefined => {
   if (tracer === undefined) return undefined
-  if (trace !== undefined) return beginCall(tracer, name, "server", externalOf(trace))
+  if (trace !== undefined) return beginCall(tracer, name, "server", new Elsewhere(trace))
   return Math.random() < sampleRate ? beginCall(tracer, name, "server", undefined) : undefined
 }
 
@@ -119,7 +124,7 @@ export const traceIncoming = (
 export const makeTracePort = (tracer: Tracer.Tracer, node: NodeId): TracePort => ({
   nowMs: wallMs,
   begin: (parent, { method, startMs }) => {
-    const from = externalOf(parent)
+    const from = new Elsewhere(parent)
     const span = begin(tracer, { name: method, kind: "server", parent: from, startMs })
     span.attribute("rpc.system", "quorate")
     span.attribute("quorate.node", node)
@@ -186,7 +191,9 @@ const phaseSpan = (
 ): void => {
   const { atMs: startMs, method, round, lane = "", index } = words[0]!
   const links = words.flatMap(({ trace, from }) =>
-    trace === undefined ? [] : [{ span: externalOf(trace), attributes: { "quorate.from": from } }]
+    trace === undefined
+      ? []
+      : [{ span: new Elsewhere(trace), attributes: { "quorate.from": from } }]
   )
   const span = begin(tracer, { name: method, kind: "internal", parent, startMs, links })
   span.attribute("quorate.node", node)
