@@ -64,7 +64,7 @@ const begin = async (
   const body = new Uint8Array(settings.payloadBytes).fill(1)
   const call = (bench: Service["Service"]) => bench.echo({ body }, Quorum.majority())
   if (variant === "traces") {
-    // What is done for one call in a hundred is compiled late; a node in service has that behind it.
+    // What is done for one call in a hundred is compiled late; in service that is behind a node.
     const traced = (bench: Service["Service"]) =>
       Effect.provideService(call(bench), Observe.SampleRate, 1)
     groups[place] = { settings, client: await connect(settings, Service, traced, layer) }
