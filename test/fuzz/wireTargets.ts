@@ -70,6 +70,10 @@ class FakeStream extends EventEmitter {
   }
   close(code: number): void {
     this.rstCode = code
+    this.destroyed = true
+  }
+  destroy(): void {
+    this.destroyed = true
   }
 }
 
