@@ -23,7 +23,7 @@ no table may be larger than its limit.
   --open N          calls at once; default 64
   --cut-every MS    default 200; 0: never
   --seed S          of what is cut when; default 1
-  --transport T     link | unary: how the client calls; default link
+  --transport T     link | unary: how the client calls | unary-alone: nodes too; default link
   --links L         plaintext | authenticated | encrypted; default plaintext
   --durable         nodes write to disk what they say
   --json            one JSON object on stdout
@@ -77,7 +77,7 @@ const readOptions = () => {
     open: natural("open", values.open, 1, 512),
     cutEveryMs: natural("cut-every", values["cut-every"], 0, 3_600_000),
     seed: natural("seed", values.seed, 1, 1_000_000),
-    transport: oneOf("transport", values.transport, ["link", "unary"]),
+    transport: oneOf("transport", values.transport, ["link", "unary", "unary-alone"]),
     links: oneOf("links", values.links, ["plaintext", "authenticated", "encrypted"]),
     durable: values.durable,
     json: values.json

@@ -76,7 +76,7 @@ export interface ClusterOptions {
   readonly calls: number
   readonly open: number
   readonly seed: number
-  readonly transport: "link" | "unary"
+  readonly transport: "link" | "unary" | "unary-alone"
   readonly links: "plaintext" | "authenticated" | "encrypted"
   readonly durable: boolean
 }
@@ -118,7 +118,7 @@ export const startCluster = async (
       nodes.push({ id, address, ...(links !== "plaintext" && { key: keys[i]!.publicKey }) })
     }
     const path = join(folder, `${name}.json`)
-    const group = { group: "soak", faults: "byzantine", durable, links, nodes }
+    const group = { ...shape, nodes }
     await writeFile(path, JSON.stringify(group))
     return path
   }
@@ -127,6 +127,10 @@ export const startCluster = async (
     workers.push(worker)
     await worker.ask(begin, "ready")
     return worker
+  }
+  const shape = {
+    ...{ group: "soak", faults: "byzantine", durable, links },
+    transport: transport === "unary-alone" ? "unary" : "link"
   }
   const begin = { kind: "begin", calls } as const
   const nodes = await Promise.all(
@@ -140,10 +144,12 @@ export const startCluster = async (
       return start(`node ${id}`, { ...begin, file, role: { kind: "node", id, listen, ...own } })
     })
   )
+  // Where nodes speak by unary calls the client does so by itself, if it can.
+  const calling = transport === "unary-alone" ? {} : { transport }
   const file = await fileOf("client", 0)
   const client = new Worker("client", failed)
   workers.push(client)
   const load = (): Promise<unknown> =>
-    client.ask({ ...begin, file, role: { kind: "client", open, transport } }, "ready")
+    client.ask({ ...begin, file, role: { kind: "client", open, ...calling } }, "ready")
   return { nodes, client, proxies, load, stop }
 }

@@ -18,7 +18,7 @@ export interface Begin {
         readonly key: string | undefined
         readonly dataFolder: string | undefined
       }
-    | { readonly kind: "client"; readonly open: number; readonly transport: "link" | "unary" }
+    | { readonly kind: "client"; readonly open: number; readonly transport?: "link" | "unary" }
 }
 /** `enough`: the client makes no more calls. */
 export type ToWorker = Begin | { readonly kind: "sample" } | { readonly kind: "enough" }
@@ -144,7 +144,7 @@ const client = ({ file, role, calls }: Begin) => {
     return yield* Effect.never
   }).pipe(
     Effect.provide(ReliableBroadcast.layer),
-    Effect.provide(NodeGroup.layerFile(file, { transport: role.transport }))
+    Effect.provide(NodeGroup.layerFile(file, role.transport && { transport: role.transport }))
   )
 }
 
