@@ -40,7 +40,9 @@ export const observers: Effect.Effect<Observers> = Effect.gen(function* () {
 })
 
 const wallMs = (): number => Date.now()
-const preciseMs = (): number => performance.now()
+/** Read once: the global is an accessor. */
+const steady = globalThis.performance
+const preciseMs = (): number => steady.now()
 
 export interface ObservedNode {
   /** To run in place of those given. */

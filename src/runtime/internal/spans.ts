@@ -11,8 +11,10 @@ import { SampleRate } from "../Observe.ts"
 
 const EMPTY = Context.empty()
 /** As Effect's clock tells it. */
-const wallMs = (): number => BEGAN_MS + performance.now()
-const BEGAN_MS = performance.timeOrigin
+const wallMs = (): number => BEGAN_MS + steady.now()
+/** Read once: the global is an accessor. */
+const steady = globalThis.performance
+const BEGAN_MS = steady.timeOrigin
 const nanosOf = (ms: number): bigint => BigInt(Math.round(ms * 1000)) * 1000n
 
 interface Begin {
