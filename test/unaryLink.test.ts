@@ -6,6 +6,7 @@ import { recordMarks } from "../src/base/mark.ts"
 import { Prng } from "../src/base/prng.ts"
 import type { Channel } from "../src/link/channel.ts"
 import type { LinkStrength } from "../src/link/linkHello.ts"
+import type { LinkCall } from "../src/link/unaryCall.ts"
 import { type Message, methodId } from "../src/server/Message.ts"
 import { accepting, dialing } from "./support/handshakes.ts"
 import { positions, want, word } from "./support/link.ts"
@@ -164,6 +165,30 @@ describe("a link of calls", () => {
       link.take({ ...call, body }, ({ code }) => codes.add(code))
     }
     expect([...codes]).toEqual(["overloaded"])
+  })
+
+  it("answers a call that comes again, and hands on nothing; before its turn the newer one", () => {
+    const net = open()
+    for (const i of upTo(2)) net.dialer.channel!.send(wordOf(i))
+    net.turn()
+    const [first, second] = net.moving.map(({ call }) => call)
+    const link = [...net.acceptor.unary.values()][0]!
+    const told: Array<string> = []
+    const take = (call: LinkCall, name: string): void =>
+      link.take(call, ({ code = "done" }) => told.push(`${name} ${code}`))
+    take(second!, "second")
+    take(second!, "second again")
+    take(first!, "first")
+    take(first!, "first again")
+    take(second!, "second at last")
+    expect(told).toEqual([
+      "second replaced",
+      "first done",
+      "second again done",
+      "first again done",
+      "second at last done"
+    ])
+    expect(positions(net.acceptor)).toEqual([1, 2])
   })
 
   it("breaks when a call fails, is dialled again, and the other side hears of it soon", () => {
