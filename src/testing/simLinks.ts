@@ -8,6 +8,7 @@ import type { Limits } from "../base/limits.ts"
 import { NODE_ID_MAX } from "../base/NodeId.ts"
 import type { Prng } from "../base/prng.ts"
 import { decodeMessage } from "../link/envelope.ts"
+import type { Goodbye } from "../link/goodbye.ts"
 import type { ConnectionEvents, Packet, Signer } from "../link/ports.ts"
 import { LinkHost, type LinkWorld, type StreamEnd } from "./linkHost.ts"
 import type { LinkFault, LinkPlan } from "./linkPlan.ts"
@@ -47,6 +48,9 @@ interface Pair {
 }
 
 const LOOK_MS = 200
+/** Of 1,000 processes that end, so many are stopped by a signal; the others are killed. */
+const STOPPED = 300
+const STOPPING: Goodbye = { code: "not_ready", detail: "the process stops" }
 /** Of 1,000 dials that come to nothing, so many are never answered. */
 const UNANSWERED = 300
 
@@ -127,6 +131,8 @@ export class SimLinks implements Network {
     gone.host.die()
     gone.noise?.die()
     this.#hosts.delete(endpoint)
+    // Some are stopped, and say so: what is queued still leaves.
+    if (this.#options.random.chance(STOPPED)) return gone.host.links.close(STOPPING)
     for (const pair of this.#pairs.values()) {
       const side = pair.ends.indexOf(endpoint)
       if (side < 0) continue
