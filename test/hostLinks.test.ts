@@ -309,6 +309,17 @@ describe("a link that wears out", () => {
     expect(world.dials.length).toBe(1)
   })
 
+  it("is replaced with pauses, where each new one is sent away at once", () => {
+    const { world, a } = two()
+    for (let ms = 0; ms < 10_000; ms += 50) {
+      for (const end of world.ends) if (end.remote === "b") end.events!.leaving("come back later")
+      world.pass(50)
+    }
+    expect(a.channel!.isOpen).toBe(true)
+    expect(world.dials.length).toBeGreaterThan(5)
+    expect(world.dials.length).toBeLessThan(13)
+  })
+
   it("stays where the new one is not taken", () => {
     const { world, hostA, a } = two({ linkAgeMsMax: 5_000 })
     world.hosts.delete("b")

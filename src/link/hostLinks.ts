@@ -144,6 +144,8 @@ class Line {
   private heir: StreamLink | undefined
   /** Whose place `link` took. It has it again where its groups were not taken there. */
   private former: StreamLink | undefined
+  /** When an heir was dialled last. */
+  private replacedMs = Number.NEGATIVE_INFINITY
   private readonly target: Target
   private readonly links: HostLinks
   private readonly keeps = new Set<Keep>()
@@ -201,8 +203,11 @@ class Line {
   /** A new link is dialled, whose channels displace those of this one. */
   replace(link: StreamLink): void {
     if (this.unused || this.link !== link || this.heir !== undefined) return
-    if (this.nowMs < this.backoff.dueMs) return
+    // What is before the other side may send each new one away too.
+    const nextMs = this.replacedMs + this.links.options.limits.redialMsMax
+    if (this.nowMs < Math.max(nextMs, this.backoff.dueMs)) return
     mark("links: replaced")
+    this.replacedMs = this.nowMs
     this.heir = this.links.dial(this, this.target)
   }
   private get nowMs(): number {
