@@ -161,6 +161,19 @@ describe("bugs planted in links", () => {
     expect(found(100)).toMatch(/no link for|no answer|nobody has had/)
   })
 
+  it("a process that stood still and looks at its clock alone", SLOW, () => {
+    plant(
+      Pulse.prototype,
+      "tick",
+      (old) =>
+        function (this: any, nowMs: number) {
+          this.overdue = true
+          return old.call(this, nowMs)
+        }
+    )
+    expect(found(100)).toMatch(/taken for dead while what came waits/)
+  })
+
   it("tags that nobody checks", SLOW, () => {
     const unchecked = (cipher: Cipher): Cipher => ({
       tag: (nonce, bytes) => cipher.tag(nonce, bytes),
@@ -201,7 +214,8 @@ describe("bugs planted in links", () => {
     plant(LinkCore.prototype, "onAcknowledged", () => () => {})
     const limits = { bodyBytesMax: 1024, batchBytesMax: 2100, batchBytesTarget: 1024 }
     const more = { fragmentBytes: 64, creditBytes: 4352, cursorBytesMax: 1024, linkBytes: 9728 }
-    expect(found(60, { limits: { ...limits, ...more } })).toMatch(/no answer|said/)
+    const links = { strength: "plaintext", noise: true } as const
+    expect(found(60, { limits: { ...limits, ...more }, links })).toMatch(/no answer|said|no link/)
   })
 
   it("is shrunk to the faults that it takes", SLOW, () => {
