@@ -9,6 +9,7 @@
 import type { Http2Stream } from "node:http2"
 import { constants } from "node:http2"
 import type { Duplex } from "node:stream"
+import { NO_BYTES } from "../../base/bytes.ts"
 import type { Limits } from "../../base/limits.ts"
 import {
   BATCH_FIELD_BYTES_MAX,
@@ -221,9 +222,10 @@ class MessageReader {
   private readonly options: MessageReaderOptions
   private readonly prefix = new Uint8Array(PREFIX_BYTES)
   private prefixBytes = 0
-  /** Of the message that is coming. */
-  private parts: Array<Uint8Array> = []
-  private missing = 0
+  /** Of the message that is coming, `came` bytes; it grows with them, never ahead of them. */
+  private buffer = NO_BYTES
+  private came = 0
+  private length = 0
   private dead = false
 
   constructor(options: MessageReaderOptions) {
@@ -239,13 +241,13 @@ class MessageReader {
         }
         if (this.prefixBytes < PREFIX_BYTES || !this.begin()) return
       }
-      const part = Math.min(this.missing, chunk.length - at)
-      if (part > 0) this.parts.push(chunk.subarray(at, at + part))
+      const part = Math.min(this.length - this.came, chunk.length - at)
+      this.append(chunk.subarray(at, at + part))
       at += part
-      this.missing -= part
-      if (this.missing > 0) return
-      const message = joined(this.parts)
-      this.parts = []
+      if (this.came < this.length) return
+      const message = this.buffer
+      this.buffer = NO_BYTES
+      this.came = 0
       this.prefixBytes = 0
       this.options.message(this.prefix[0]!, message)
     }
@@ -253,21 +255,23 @@ class MessageReader {
 
   private begin(): boolean {
     const [flags, a, b, c, d] = this.prefix as unknown as Prefix
-    this.missing = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d
+    this.length = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d
     const bytesMax = flags === FLAG_END ? END_BYTES_MAX : this.bytesMax
-    if (this.missing <= bytesMax) return true
+    if (this.length <= bytesMax) return true
     this.dead = true
-    this.options.tooLarge(this.missing)
+    this.options.tooLarge(this.length)
     return false
   }
-}
 
-const joined = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
+  /** Twice as large each time, and in the end as large as the message: a byte is copied twice. */
+  private append(part: Uint8Array): void {
+    const needed = this.came + part.length
+    if (needed > this.buffer.length) {
+      const grown = new Uint8Array(Math.min(this.length, Math.max(needed, 2 * this.buffer.length)))
+      grown.set(this.buffer)
+      this.buffer = grown
+    }
+    this.buffer.set(part, this.came)
+    this.came = needed
   }
-  return bytes
 }
