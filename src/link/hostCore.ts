@@ -108,17 +108,17 @@ export class HostCore {
     this.watch = options.watch
     this.deliveries = new Deliveries(options.self, options.protocols)
     const { proofs, limits, self, sha256 } = options
+    const methods = methodsOf(options.protocols)
+    if (proofs === undefined) refuseSigned(methods)
     const { clock, steady = clock, ask } = ports
     const hand = (input: Input): void => this.push(input)
     this.fetches = new Fetches({ limits, clock, steady, ask, sha256, hand })
-    const methods = methodsOf(options.protocols)
     this.penalties = new Penalties({
       ...{ system: options.system, limits, proofs, options: options.penalties ?? {} },
       penalise: (penalty) => ports.penalise?.(penalty),
       report: (detail) => ports.report("penalty", detail)
     })
-    if (proofs === undefined) refuseSigned(methods)
-    else {
+    if (proofs !== undefined) {
       const send = (message: Outgoing): void => this.send(message)
       const wake = (): void => this.wake()
       this.signing = new Signing({ self, proofs, methods, send, wake })

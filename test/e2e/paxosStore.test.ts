@@ -51,7 +51,7 @@ it.each([
   [
     "an unknown key",
     { ...GOOD, fault: "crash" },
-    'unknown key "fault"; known keys: group, faults, f, durable, nodes'
+    'unknown key "fault"; known keys: group, faults, f, durable, links, transport, clients, nodes'
   ],
   [
     "too few nodes",
@@ -62,8 +62,8 @@ it.each([
   [
     "an address elsewhere",
     { ...GOOD, nodes: [first, second, { id: 3, address: "10.0.0.1:7003" }] },
-    'nodes[2]: "10.0.0.1:7003" is not on this machine, and links have no authentication yet ' +
-      "(it comes with a later release); use a loopback address such as 127.0.0.1"
+    "node 3's address 10.0.0.1:7003 is not on this machine, and nodes have no keys; " +
+      "make keys with npx quorate keygen, and write each node's public one as its key"
   ]
 ])("refuses a group file with %s", async (_, group, line) => {
   const folder = temporaryFolder()
@@ -90,7 +90,7 @@ it("refuses wrong options with a line and the usage", async () => {
   assert.strictEqual(
     stderr,
     "--id and --data are missing; usage: node --conditions=quorate-source apps/paxos/server.ts " +
-      "--group FILE --id N --data FOLDER [--init]\n"
+      "--group FILE --id N --data FOLDER [--init] [--key FILE]\n"
   )
   assert.strictEqual(code, 2)
 })
