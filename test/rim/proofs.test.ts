@@ -42,6 +42,8 @@ const inTheNameOf = (author: number, carrier: Carrier["Service"]): Carrier["Serv
   })
   return {
     ...carrier,
+    // Which of two members dials is up to their keys.
+    dial: (address, events) => lying(carrier.dial(address, events)),
     listen: (address, door) =>
       carrier.listen(address, { ...door, accept: (connection) => door.accept(lying(connection)) })
   }
