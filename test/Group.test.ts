@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import { Effect } from "effect"
 import { assert, it } from "vitest"
 import { GroupInvalid } from "../src/runtime/Errors.ts"
@@ -61,6 +62,19 @@ it("digests what members must agree on, and no addresses: a proxy may stand betw
     digest({ nodes: config.nodes.map((n) => ({ ...n, id: n.id + 1 })) })
   ]
   assert.equal(new Set([same, ...others]).size, 5)
+})
+
+it("an epoch has a digest of its own, and without one a file is of the first", () => {
+  const hex = (change: object) =>
+    Buffer.from(parsed({ ...config, ...change }).digest).toString("hex")
+  const of = (text: string) => createHash("sha256").update(text).digest("hex")
+  assert.equal(parsed(config).epoch, 1)
+  assert.equal(hex({}), of('["quorate-group/1","demo","crash",1,false,[1,2,3]]'))
+  assert.equal(hex({ epoch: 1 }), hex({}))
+  assert.equal(hex({ epoch: 7 }), of('["quorate-group/1","demo","crash",1,false,[1,2,3],7]'))
+  for (const epoch of [0, -1, 1.5, "2", 2 ** 32, null]) {
+    assert.match(refusal({ ...config, epoch }), /^g\.json: "epoch": .* is no epoch; write a whole/)
+  }
 })
 
 const nodes = (...entries: ReadonlyArray<unknown>) => ({ ...config, nodes: entries })

@@ -29,7 +29,7 @@ describe("two hellos", () => {
       helloOf(2, { groupDigest: ab }),
       "wrong_group",
       'group "g" has digest abababababababab at node 2, 0101010101010101 at node 1: ' +
-        "faults, f, durable, the node ids or keys differ; use one group file everywhere"
+        "epoch, faults, f, durable, the node ids or keys differ; use one group file everywhere"
     ],
     [
       "protocols",

@@ -19,7 +19,7 @@ export const checkHello = (ours: Hello, theirs: Hello): Goodbye | undefined => {
   if (!sameBytes(theirs.groupDigest, ours.groupDigest)) {
     const [here, there] = [short(ours.groupDigest), short(theirs.groupDigest)]
     const what = `group "${ours.group}" has digest ${there} at ${they}, ${here} at ${we}`
-    const differs = "faults, f, durable, the node ids or keys differ"
+    const differs = "epoch, faults, f, durable, the node ids or keys differ"
     return { code: "wrong_group", detail: `${what}: ${differs}; use one group file everywhere` }
   }
   const told = theirs.protocols !== undefined && ours.protocols !== undefined

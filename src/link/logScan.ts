@@ -115,8 +115,8 @@ export const diskRefused = (disk: Disk, where: string, thrown: unknown): StoreIn
   remedy: `check the disk and the rights of this user on ${disk.where}`
 })
 
-/** What a new file system or an interrupted `create` of ours leaves in a folder. */
-const HARMLESS = /^(lost\+found|log-\d{10}\.making)$/
+/** What a new file system, an interrupted `create` or other epochs of ours leave in a folder. */
+const HARMLESS = /^(lost\+found|log-\d{10}\.making|epochs(\.making)?|epoch-\d+)$/
 
 /** The first file in the folder of `disk` that no store put there. */
 export const foreignFile = (disk: Disk): string | StoreInvalid | undefined => {

@@ -22,6 +22,11 @@ export type Transport = "link" | "unary"
 export interface GroupConfig {
   /** 1 to 64 letters, digits, `.`, `_` or `-`. */
   readonly group: string
+  /**
+   * Which members of the group these are: 1 (default), 2, 3 …. Each time its members change the
+   * next file has a higher one.
+   */
+  readonly epoch?: number
   readonly faults: FaultModel
   /** Faulty members the group survives; default: the most its nodes allow, which must be one. */
   readonly f?: number
@@ -56,6 +61,7 @@ export class Group extends Context.Service<
   Group,
   {
     readonly name: string
+    readonly epoch: number
     readonly system: System
     /** `host:port` per member, after `https://` where it is dialled with TLS. */
     readonly addresses: ReadonlyMap<NodeId, string>
@@ -69,7 +75,7 @@ export class Group extends Context.Service<
     readonly transport: Transport
     /** Of those that may call, in hexadecimal; `undefined`: any client may. */
     readonly clients: ReadonlySet<string> | undefined
-    /** SHA-256 over name, faults, f, durable, node ids and keys; hosts of others are refused. */
+    /** SHA-256 over name, epoch, faults, f, durable, node ids and keys; others are refused. */
     readonly digest: Uint8Array
   }
 >()("quorate/Group") {
@@ -88,7 +94,7 @@ export class Group extends Context.Service<
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
-const KEYS = ["group", "faults", "f", "durable", "links", "transport", "clients", "nodes"]
+const KEYS = ["group", "faults", "f", "durable", "links", "transport", "clients", "epoch", "nodes"]
 const NODE_KEYS = ["id", "address", "tls", "key"]
 
 /** Any value to a group, or to the first thing that is wrong with it. */
@@ -110,6 +116,7 @@ const groupOf = (config: Record<string, unknown>, where: string): Group["Service
       'write 1 to 64 letters, digits, ".", "_" or "-"'
     )
   }
+  const epoch = epochOf(config["epoch"], where)
   const faults = required(config, "faults", where)
   if (faults !== "crash" && faults !== "byzantine") {
     throw new Wrong(
@@ -139,12 +146,24 @@ const groupOf = (config: Record<string, unknown>, where: string): Group["Service
   const linksTold = config["links"] !== undefined
   const clients = clientsOf(config["clients"], links, where)
   const transport = transportOf(config["transport"], where)
-  const digest = digestOf({ name, faults, durable, system, keys })
+  const digest = digestOf({ name, epoch, faults, durable, system, keys })
   return {
-    ...{ name, system, addresses, faults, durable, keys, links, linksTold, transport },
+    ...{ name, epoch, system, addresses, faults, durable, keys, links, linksTold, transport },
     ...{ clients, digest }
   }
 }
+
+const epochOf = (value: unknown, where: string): number => {
+  if (value === undefined) return 1
+  if (isInteger(value) && value >= 1 && value <= EPOCH_MAX) return value
+  throw new Wrong(
+    `${where}: "epoch"`,
+    `${shown(value)} is no epoch`,
+    `write a whole number from 1 to ${EPOCH_MAX}`
+  )
+}
+const EPOCH_MAX = 2 ** 32 - 1
+const isInteger = (value: unknown): value is number => Number.isInteger(value)
 
 const transportOf = (value: unknown, where: string): Transport => {
   if (value === undefined || value === "link" || value === "unary") return value ?? "link"
@@ -240,9 +259,9 @@ const addressOf = (address: unknown, where: string): string => {
   return match[0]
 }
 
-type Digested = Pick<Group["Service"], "name" | "faults" | "durable" | "system" | "keys">
+type Digested = Pick<Group["Service"], "name" | "epoch" | "faults" | "durable" | "system" | "keys">
 
-const digestOf = ({ name, faults, durable, system, keys }: Digested): Uint8Array => {
+const digestOf = ({ name, epoch, faults, durable, system, keys }: Digested): Uint8Array => {
   const { members } = system
   const text = JSON.stringify([
     "quorate-group/1",
@@ -251,7 +270,9 @@ const digestOf = ({ name, faults, durable, system, keys }: Digested): Uint8Array
     system.faults,
     durable,
     members,
-    ...(keys.size === 0 ? [] : [members.map((node) => hexOf(keys.get(node)!))])
+    ...(keys.size === 0 ? [] : [members.map((node) => hexOf(keys.get(node)!))]),
+    // Files of a time without epochs are of the first, and keep their digest.
+    ...(epoch === 1 ? [] : [epoch])
   ])
   // Every character is below 128: the name's pattern sees to it.
   return sha256(Uint8Array.from(text, (character) => character.charCodeAt(0)))
