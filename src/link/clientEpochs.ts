@@ -3,12 +3,13 @@
  * newest takes the new ones. A call belongs to one epoch. Only what a quorum of it said it never
  * takes part in is made again in the next: there it is another call, of another session.
  */
+import { assert } from "../base/assert.ts"
 import { bytesEqual } from "../base/bytes.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import { NodeSet } from "../base/nodeSet.ts"
 import type { Reply } from "../server/Message.ts"
 import type { CallCore } from "./callCore.ts"
-import type { CallSpec } from "./callTypes.ts"
+import type { CallResult, CallSpec } from "./callTypes.ts"
 import type { EpochPlan } from "./epochs.ts"
 import type { Clock } from "./ports.ts"
 
@@ -54,24 +55,27 @@ export class ClientEpochs {
     return [...this.live.keys()]
   }
 
-  /** `make`: the call, for the members of an epoch. What is returned cancels it. */
-  start<R, A>(make: (plan: EpochPlan) => CallSpec<R, A>): () => void {
-    const dueMs = this.ports.clock.nowMs() + make(this.last.plan).deadlineMs
+  /**
+   * `make`: the call, for the members of an epoch; `undefined`: it is none for those of a later
+   * one. What is returned cancels it.
+   */
+  start<R, A>(make: (plan: EpochPlan) => CallSpec<R, A> | undefined): () => void {
+    const first = make(this.last.plan)
+    assert(first !== undefined, "the newest epoch has the call")
+    const dueMs = this.ports.clock.nowMs() + first.deadlineMs
     let cancel = (): void => {}
-    const startIn = ({ plan, core }: Live): void => {
-      const spec = make(plan)
-      const id = core.start({
-        ...spec,
-        deadlineMs: Math.min(spec.deadlineMs, dueMs - this.ports.clock.nowMs()),
-        done: (result) => {
-          const moves = !result.ok && result.code === "epoch_ended" && this.last.plan !== plan
-          if (moves && dueMs > this.ports.clock.nowMs()) startIn(this.last)
-          else spec.done(result)
-        }
-      })
+    const startIn = ({ plan, core }: Live, spec: CallSpec<R, A>, deadlineMs: number): void => {
+      const done = (result: CallResult<A>): void => {
+        const moves = !result.ok && result.code === "epoch_ended" && this.last.plan !== plan
+        const leftMs = moves ? dueMs - this.ports.clock.nowMs() : 0
+        const next = leftMs > 0 ? make(this.last.plan) : undefined
+        if (next === undefined) spec.done(result)
+        else startIn(this.last, next, Math.min(next.deadlineMs, leftMs))
+      }
+      const id = core.start({ ...spec, deadlineMs, done })
       if (id !== 0) cancel = () => core.cancel(id)
     }
-    startIn(this.last)
+    startIn(this.last, first, first.deadlineMs)
     return () => cancel()
   }
 

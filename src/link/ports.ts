@@ -37,6 +37,10 @@ export interface Disk {
   ) => void
   /** Deletes `name` and syncs the folder; then `done`. Gone already is deleted. */
   readonly remove: (name: string, done: (failure: DiskFailure | undefined) => void) => void
+  /** A folder in this one, made durably where there is none. Absent: this disk has no folders. */
+  readonly folder?: (name: string) => Disk
+  /** Deletes a folder and all in it; then `done`. Gone already is deleted. */
+  readonly removeFolder?: (name: string, done: (failure: DiskFailure | undefined) => void) => void
   readonly close: () => void
 }
 

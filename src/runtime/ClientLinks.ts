@@ -28,9 +28,11 @@ export class ClientLinks extends Context.Service<
         (it) => Effect.sync(() => it.close())
       )
       return ClientLinks.of({
-        system: client.system,
+        get system() {
+          return client.system
+        },
         start: (spec) => client.start(spec),
-        size: () => client.core.size()
+        size: () => client.size()
       })
     })
   )

@@ -24,13 +24,14 @@ import type { Penalty, PenaltyOptions } from "../link/penalties.ts"
 import type { Clock } from "../link/ports.ts"
 import type { Proofs } from "../link/proofs.ts"
 import { protocolsDigest } from "../link/protocolsDigest.ts"
+import type { EpochStanding } from "../server/epoch.ts"
 import type { Route } from "../server/Input.ts"
 import type { ClientMessage, Message, OneWay, PeerMessage, Reply } from "../server/Message.ts"
 import type { IsEffect, ProtocolSpec } from "../server/Protocol.ts"
 import type { Carrier } from "./Carrier.ts"
 import type { Group } from "./Group.ts"
 import { type Host, STOPPING } from "./Host.ts"
-import { wrongNode } from "./internal/groupClient.ts"
+import { wrongNode } from "./internal/epochCalls.ts"
 import { HostFetches, passesOf } from "./internal/hostFetches.ts"
 import { checkIdentity, dials, dialsMember } from "./internal/identity.ts"
 import { makeSteadyClock, randomBytes } from "./internal/random.ts"
@@ -58,6 +59,10 @@ export interface NodeOptions {
   readonly proofs?: Proofs
   /** Looks on. */
   readonly watch?: HostWatch | undefined
+  /** Where its epoch stands at a member, or durably here; absent: the group has no other. */
+  readonly heard?: (of: NodeId, standing: EpochStanding) => void
+  /** The member has no such epoch any more. */
+  readonly gone?: (member: NodeId) => void
   /** The node went silent for good: it must be ended. */
   readonly halted: (reason: string) => void
 }
@@ -120,6 +125,7 @@ export class GroupNode {
       limits: options.limits,
       log: options.log,
       isEffect: options.isEffect,
+      announced: options.group.epoch > 1,
       ...(options.sha256 && { sha256: options.sha256 }),
       ...(options.proofs && { proofs: options.proofs }),
       penalties: options.penalties,
@@ -139,6 +145,7 @@ export class GroupNode {
         },
         halt: options.halted,
         penalise: (penalty) => this.penalise(penalty),
+        ...(options.heard && { epoch: options.heard }),
         wake: () => host.wake(this),
         wakeAt: (atMs) => this.wakeAt(atMs)
       }
@@ -253,7 +260,13 @@ export class GroupNode {
         this.check(theirs, dialled),
       opened: (channel, theirs) => this.opened(channel, theirs),
       receive: (channel, message) => this.receive(channel, message),
-      closed: (channel, end) => this.closed(channel, end),
+      closed: (channel, end) => {
+        this.closed(channel, end)
+        const member = dialled?.node ?? channel.theirs?.node
+        if (end.by === "peer" && end.goodbye?.code === "epoch_gone" && member) {
+          this.options.gone?.(member)
+        }
+      },
       failed: () => {}
     }
   }

@@ -50,6 +50,7 @@ export class Host {
   readonly counters = { linksRefused: 0, linksCut: 0, garbage: 0 }
   private readonly limits: Limits
   private readonly nodes = new Set<Hosted>()
+  private readonly ticks = new Set<() => void>()
   /** Those that have work. */
   private woken = new Set<Hosted>()
   private readonly turn = new Turn(() => this.work())
@@ -76,9 +77,9 @@ export class Host {
     })
   }
 
-  /** Nodes on this host. */
+  /** Groups with nodes on this host. */
   get size(): number {
-    return this.nodes.size
+    return new Set([...this.nodes].map(({ group }) => group.name)).size
   }
   private get groups(): ReadonlyArray<Group["Service"]> {
     return [...this.nodes].map(({ group }) => group)
@@ -95,6 +96,12 @@ export class Host {
     if (this.nodes.size > 0) return
     clearInterval(this.ticker)
     this.ticker = undefined
+  }
+
+  /** Calls `tick` every `tickMs`, until what is returned is called. */
+  every(tick: () => void): () => void {
+    this.ticks.add(tick)
+    return () => void this.ticks.delete(tick)
   }
 
   /** Has the node drained soon; never within this call. */
@@ -117,7 +124,7 @@ export class Host {
   /** A link, or a channel of one, ended. */
   tell(remote: string, end: LinkEnd, wasOpen: boolean): void {
     const { goodbye } = end
-    if (goodbye === undefined || isHealthy(goodbye)) return
+    if (goodbye === undefined || isHealthy(goodbye) || goodbye.code === "epoch_gone") return
     if (wasOpen) this.counters.linksCut++
     else this.counters.linksRefused++
     const by = end.by === "peer" ? "refused by" : "refused"
@@ -150,5 +157,6 @@ export class Host {
   private tick(): void {
     this.links.tick()
     for (const node of this.nodes) node.tick()
+    for (const tick of [...this.ticks]) tick()
   }
 }

@@ -3,6 +3,7 @@ import type { Sha256 } from "../base/blob.ts"
 import type { NodeId } from "../base/NodeId.ts"
 import type { Disk, Signer, Verifier } from "../link/ports.ts"
 import type { ReplicaFailed } from "./Errors.ts"
+import type { Operator } from "./Operator.ts"
 import type { Penalties } from "./Penalties.ts"
 
 /** Which member of the group this process is, and where it keeps what it said. */
@@ -23,6 +24,10 @@ export class Member extends Context.Service<
     readonly penalties?: Penalties
     /** Absent: the one that needs no platform, twenty times as slow. */
     readonly sha256?: Sha256
+    /** Told once the node listens: who operates it changes the group's members by this. */
+    readonly operator?: (operator: Operator) => void
+    /** How long an epoch that has a next one still takes calls; absent: a minute. */
+    readonly epochLingerMs?: number
     /** Told when the node went silent for good: its disk failed, or its application threw. */
     readonly halted?: (failure: ReplicaFailed) => void
   }

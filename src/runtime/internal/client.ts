@@ -197,24 +197,28 @@ class Caller {
 /** Checked targets; one array per configuration: the call table keeps what it knows by array. */
 class Targets {
   private readonly port: CallPort
-  private readonly singles = new Map<NodeId, ReadonlyArray<NodeId>>()
-  private readonly checked = new WeakMap<object, ReadonlyArray<NodeId>>()
+  /** For which the rest was checked: of the group's newest epoch. */
+  private system: CallPort["system"]
+  private singles = new Map<NodeId, ReadonlyArray<NodeId>>()
+  private checked = new WeakMap<object, ReadonlyArray<NodeId>>()
 
   constructor(port: CallPort) {
     this.port = port
+    this.system = port.system
   }
 
   one(node: NodeId): ReadonlyArray<NodeId> {
+    const system = this.current()
     const known = this.singles.get(node)
     if (known !== undefined) return known
     const single = [node]
-    if (this.port.system.rank(node) >= 0) this.singles.set(node, single)
+    if (system.rank(node) >= 0) this.singles.set(node, single)
     return single
   }
 
   /** @throws Invalid */
   of(to: CallOptions["to"]): ReadonlyArray<NodeId> {
-    const { system } = this.port
+    const system = this.current()
     if (to === undefined) return system.members
     const known = this.checked.get(to)
     if (known !== undefined) return known
@@ -227,5 +231,14 @@ class Targets {
     if (nodes.length === 0) throw new Invalid("the call goes to no node")
     this.checked.set(to, nodes)
     return nodes
+  }
+
+  private current(): CallPort["system"] {
+    const { system } = this.port
+    if (system === this.system) return system
+    this.system = system
+    this.singles = new Map()
+    this.checked = new WeakMap()
+    return system
   }
 }

@@ -13,7 +13,9 @@ import type { Host } from "../Host.ts"
 /** One node's part of an address. */
 export interface NodeDoor extends Pick<Door, "services" | "unary" | "greet"> {
   readonly peer: (ends: UnaryEnds) => UnaryPeer | Goodbye
-  readonly group: Pick<Group["Service"], "name" | "digest">
+  readonly group: Pick<Group["Service"], "name" | "epoch" | "digest">
+  /** False: its epoch is announced only. Absent: the group has no other. */
+  readonly answers?: () => boolean
   readonly fetch: (call: FetchCall) => FetchAnswer | Goodbye
 }
 
@@ -51,12 +53,13 @@ export class Doors implements Door {
   /** A call names its service, not its group. */
   readonly unary = (call: UnaryCall, done: (reply: UnaryReply) => void): (() => void) => {
     const service = call.method.slice(0, call.method.lastIndexOf("/"))
-    const [door, other] = [...this.doors].filter(({ services }) =>
+    const running = [...this.doors].filter(({ services }) =>
       services.some(({ typeName }) => typeName === service)
     )
-    if (door !== undefined && other === undefined) return door.unary(call, done)
-    const [one, two] = [door?.group.name, other?.group.name]
-    const groups = `groups "${one}" and "${two}" both run it: call over a link`
+    const [name, otherName] = new Set(running.map(({ group }) => group.name))
+    const door = doorFor(call, running)
+    if (door !== undefined && otherName === undefined) return door.unary(call, done)
+    const groups = `groups "${name}" and "${otherName}" both run it: call over a link`
     const detail = `${call.method} is not a method of one group here`
     const why = door === undefined ? "the host runs no such service" : groups
     done({ body: NO_BYTES, code: "unknown_method", detail: `${detail}: ${why}` })
@@ -73,6 +76,16 @@ export class Doors implements Door {
     const all = [...this.doors].flatMap(({ services }) => services)
     this.services = [...new Map(all.map((service) => [service.typeName, service])).values()]
   }
+}
+
+/**
+ * Of the epochs of one group: the newest that takes calls. What brings its ids was numbered in the
+ * first epoch: in another it would be another call, and both could run.
+ */
+const doorFor = ({ ids }: UnaryCall, doors: ReadonlyArray<NodeDoor>): NodeDoor | undefined => {
+  const newestFirst = doors.toSorted((a, b) => b.group.epoch - a.group.epoch)
+  if (ids !== undefined && ids !== "oneWay") return newestFirst.at(-1)
+  return newestFirst.find(({ answers }) => answers?.() !== false) ?? newestFirst[0]
 }
 
 const UNKNOWN: Goodbye = {

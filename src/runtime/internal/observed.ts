@@ -66,11 +66,13 @@ export const observeNode = (
   { tap, meters, tracer }: Observers,
   {
     group,
+    epoch,
     self,
     protocols,
     limits
   }: {
     readonly group: string
+    readonly epoch: number
     readonly limits: Limits
     readonly self: NodeId
     readonly protocols: ReadonlyArray<ProtocolSpec>
@@ -81,7 +83,7 @@ export const observeNode = (
   const port = tracer && makeTracePort(tracer, self)
   const traces = port && new NodeTraces({ limits, protocols, port })
   const looked = meter !== undefined || nodeTap !== undefined || traces !== undefined
-  const labels = { group, node: String(self) }
+  const labels = { group, node: String(self), ...(epoch > 1 && { epoch: String(epoch) }) }
   return {
     protocols: nodeTap === undefined ? protocols : protocols.map((spec) => tapped(spec, nodeTap)),
     watch: looked ? new HostWatch({ tap: nodeTap, meter, traces }) : undefined,

@@ -73,6 +73,10 @@ export class Strangers {
       done(refusal("unauthenticated", problem))
       return noInterest
     }
+    if (call.ids !== undefined && call.ids !== "oneWay" && this.options.group.epoch > 1) {
+      done(refusal("wrong_group", LATER_EPOCH))
+      return noInterest
+    }
     if (call.ids === "oneWay") {
       this.options.node.oneWay({
         kind: "oneWay",
@@ -92,6 +96,7 @@ export class Strangers {
     const ours = this.options.node.hello()
     const problem = unlinkedProblem(this.options.group, false)
     if (problem !== undefined) return { code: "unauthenticated", detail: problem }
+    if (this.options.group.epoch > 1) return { code: "wrong_group", detail: LATER_EPOCH }
     return checkHello(ours, theirs) ?? ours
   }
 
@@ -114,7 +119,7 @@ export class Strangers {
     }
     const route = node.openRoute({
       // One call has one answer here: the final one.
-      send: (reply) => reply.tentative || end(reply)
+      send: (reply) => reply.tentative || reply.code === "epoch_closing" || end(reply)
     })
     this.open.add(end)
     node.fromRoute(route, {
@@ -137,7 +142,7 @@ export class Strangers {
 
   private stranger(call: UnaryCall, method: MethodSpec, done: Done): () => void {
     const { group, carrier, limits, observers } = this.options
-    this.client ??= new GroupClient({ group, carrier, limits, observers })
+    this.client ??= new GroupClient({ group, carrier, limits, observers, follows: false })
     const { tracer, sampleRate } = observers
     const span = traceIncoming(tracer, sampleRate, method.fullName, call.trace)
     const everywhere = method.call === "multiparty" || method.call === "multicast"
@@ -159,6 +164,8 @@ export class Strangers {
     })
   }
 }
+
+const LATER_EPOCH = "the group's members have changed since its first epoch: call over links"
 
 const agreed: Policy<Uint8Array, Uint8Array> = matching((body) => body)
 const anybody: Policy<Uint8Array, Uint8Array> = first()

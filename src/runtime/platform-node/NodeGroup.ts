@@ -11,6 +11,7 @@ import { listenProblem } from "../internal/groupLinks.ts"
 import { makePrint } from "../internal/lines.ts"
 import { Member } from "../Member.ts"
 import { makeSharedHost, SharedHost } from "../SharedHost.ts"
+import type { Operator } from "../Operator.ts"
 import { type Penalties, penaltiesProblem } from "../Penalties.ts"
 import type { Signer } from "../../link/ports.ts"
 import { makeConnectCarrier } from "./connectCarrier.ts"
@@ -126,6 +127,8 @@ export interface MemberOptions {
   readonly sharedAddress?: boolean
   /** What the node does about spam, faults and proven lies. Default: what suits the fault model. */
   readonly penalties?: Penalties
+  /** Told once the node listens: what to change the group's members with, while it runs. */
+  readonly operator?: (operator: Operator) => void
 }
 
 export interface HostOptions {
@@ -208,13 +211,14 @@ const makeMember = Effect.fnUntraced(function* (
   const listen = shared === undefined ? yield* checkListen(group, id, path, options) : {}
   const reached = listenProblem(group, shared?.address ?? listen.listen)
   if (reached !== undefined) return yield* new GroupInvalid({ where: path, ...reached })
-  const { penalties } = options ?? {}
+  const { penalties, operator } = options ?? {}
   const problem = penalties && penaltiesProblem(penalties, group.faults, group.system)
   if (problem !== undefined) return yield* new GroupInvalid({ where: path, ...problem })
   const same = {
     ...{ id, init, halted, verifier: nodeVerifier, sha256: nodeSha256, ...listen },
     ...(signer && { signer }),
-    ...(penalties && { penalties })
+    ...(penalties && { penalties }),
+    ...(operator && { operator })
   }
   if (!group.durable) return Member.of({ ...same, disk: undefined })
   if (options?.dataFolder === undefined) {

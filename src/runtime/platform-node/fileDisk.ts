@@ -143,6 +143,25 @@ export class FileDisk implements Disk {
     })
   }
 
+  folder(name: string): FileDisk {
+    const path = join(this.where, name)
+    return this.#said(() => {
+      if (fs.statSync(path, { throwIfNoEntry: false }) === undefined) makeFolder(path)
+      // This folder's lock is its own too.
+      return new FileDisk(path, () => {})
+    })
+  }
+
+  removeFolder(name: string, done: Done): void {
+    const path = join(this.where, name)
+    fs.rm(path, { recursive: true, force: true }, (failure) => {
+      if (failure !== null) return done(`${path}: ${systemErrorText(failure)}`)
+      syncFolderSoon(this.where, (unsynced) =>
+        done(unsynced === null ? undefined : `${path}: ${systemErrorText(unsynced)}`)
+      )
+    })
+  }
+
   /** A write under way is finished and called back; then the folder is free for another process. */
   close(): void {
     if (this.#closed) return
