@@ -83,7 +83,8 @@ export const worstCase = (l: Limits, group: WorstGroup): ReadonlyArray<WorstRow>
     ["rates of members and clients", links, 2 * ENTRY_BYTES],
     ["addresses that are remembered", l.addressesMax, 2 * ENTRY_BYTES],
     ["events of traced calls", l.tracesMax * l.traceEventsMax, ENTRY_BYTES],
-    ["equivocations kept", l.evidenceMax, 2 * l.bodyBytesMax]
+    ["equivocations kept", l.evidenceMax, 2 * l.bodyBytesMax],
+    ["descriptions of next epochs, by member", group.members * l.epochsMax, l.bodyBytesMax]
   ]
   return rows.map(([what, count, bytesEach, table]) => ({
     what,

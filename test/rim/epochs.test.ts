@@ -4,11 +4,13 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { vi } from "vitest"
 import { Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { CounterNode } from "../../examples/counter/counter.ts"
 import type { EpochState } from "../../src/server/epoch.ts"
 import type { GroupConfig } from "../../src/runtime/Group.ts"
 import { Member } from "../../src/runtime/Member.ts"
 import type { Operator } from "../../src/runtime/Operator.ts"
 import * as NodeGroup from "../../src/runtime/platform-node/NodeGroup.ts"
+import type { Protocol } from "../../src/runtime/Service.ts"
 import * as Replica from "../../src/runtime/Replica.ts"
 import { freePorts, temporaryFolder } from "../support/processes.ts"
 import { ReliableBroadcast } from "./support/services.ts"
@@ -67,7 +69,12 @@ const bracha = (id: number) =>
   })
 
 /** A process, until its scope closes. */
-const node = ({ folder }: Place, id: number, epoch: number) =>
+const node = (
+  { folder }: Place,
+  id: number,
+  epoch: number,
+  protocol: Protocol<any, never> = bracha(id)
+) =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
     let operator: Operator | undefined
@@ -82,7 +89,7 @@ const node = ({ folder }: Place, id: number, epoch: number) =>
       Member,
       Effect.map(Member, (it) => ({ ...it, epochLingerMs: LINGER_MS }))
     )
-    const layer = Replica.layer(bracha(id)).pipe(Layer.provide(hasty), Layer.provide(member))
+    const layer = Replica.layer(protocol).pipe(Layer.provide(hasty), Layer.provide(member))
     yield* Layer.buildWithScope(Layer.fresh(layer), scope)
     yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
     return { operator: operator!, stop: Scope.close(scope, Exit.void) }
@@ -218,6 +225,15 @@ describe("a group whose members change", () => {
       const { message } = yield* Effect.flip(operator.activate(2))
       assert.include(message, "it is not announced; announce it first")
       assert.deepEqual(operator.epochs(), [{ epoch: 1, state: "active", linked: [] }])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("refuses to announce where a service has lanes of its own", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      const { operator } = yield* node(at, 1, 1, CounterNode)
+      const { message } = yield* Effect.flip(operator.announce(at.files[1]!))
+      assert.include(message, "Counter has lanes, which stay with their members in this release")
     }).pipe(Effect.scoped)
   )
 })

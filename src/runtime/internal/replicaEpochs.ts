@@ -112,7 +112,7 @@ export class ReplicaEpochs implements Operator {
 
   readonly epochs = (): ReadonlyArray<EpochHere> =>
     this.core.numbers.map((epoch) => {
-      const { members } = this.runs.get(epoch)!.group.system
+      const members = this.runs.get(epoch)?.group.system.members ?? []
       const linked = members.filter((member) => this.linked(epoch, member))
       return { epoch, state: this.core.stateOf(epoch)!, linked }
     })
@@ -152,7 +152,12 @@ export class ReplicaEpochs implements Operator {
       return fail(`its file has more than ${most}`, "list fewer members")
     }
     if (group.system.rank(this.self) < 0) return undefined
-    const address = group.addresses.get(this.self)
+    const [address, key] = [group.addresses.get(this.self), group.keys.get(this.self)]
+    const { signer } = parts.member
+    if (key !== undefined && signer !== undefined && !bytesEqual(key, signer.publicKey)) {
+      const what = `it has key ${hexOf(key)} for this node, whose key is another`
+      return fail(what, `write "key": "${hexOf(signer.publicKey)}"`)
+    }
     for (const { group: live } of this.runs.values()) {
       if (live.addresses.get(this.self) === address) continue
       const what = `it has this node at ${address}, not ${live.addresses.get(this.self)}`
