@@ -12,7 +12,7 @@ import type { Operator } from "../../src/runtime/Operator.ts"
 import * as NodeGroup from "../../src/runtime/platform-node/NodeGroup.ts"
 import type { Protocol } from "../../src/runtime/Service.ts"
 import * as Replica from "../../src/runtime/Replica.ts"
-import { freePorts, temporaryFolder } from "../support/processes.ts"
+import { freePorts, runSource, temporaryFolder } from "../support/processes.ts"
 import { ReliableBroadcast } from "./support/services.ts"
 
 const EPOCHS = [
@@ -237,3 +237,23 @@ describe("a group whose members change", () => {
     }).pipe(Effect.scoped)
   )
 })
+
+it.live("the example goes from epoch to epoch as its operator signals", () =>
+  Effect.promise(async () => {
+    const folder = temporaryFolder()
+    const nodes = [{ id: 1, address: `127.0.0.1:${(await freePorts(1))[0]}` }]
+    const shape = { group: "rb", faults: "byzantine", f: 0, durable: true, nodes }
+    writeFileSync(fileOf(folder, 1), JSON.stringify(shape))
+    writeFileSync(join(folder, "next.json"), JSON.stringify({ ...shape, epoch: 2 }))
+    const args = ["epoch-1.json", "1", "data", "next.json"]
+    const program = runSource("examples/reliable-broadcast/operated.ts", args, { cwd: folder })
+    await program.prints(/node 1: group rb, address/)
+    program.child.kill("SIGUSR2")
+    await program.prints(/epoch 2: it is not announced; announce it first/)
+    program.child.kill("SIGHUP")
+    await program.prints(/epoch 2 is announced here/)
+    program.child.kill("SIGUSR2")
+    await program.prints(/epoch 2 is active here/)
+    await program.prints(/epoch 1 is closing here/)
+  })
+)

@@ -93,6 +93,7 @@ export class ReplicaEpochs implements Operator {
         if (problem !== undefined) return yield* problem
         this.announced.set(plan.number, plan)
         this.core.announce(plan)
+        this.options.report(`epoch ${plan.number} is announced here`)
       }.bind(this)
     )
 
@@ -206,12 +207,17 @@ export class ReplicaEpochs implements Operator {
     const run = new EpochRun({
       ...{ parts, group, init, halted: this.options.halted },
       disk: store === undefined ? parts.member.disk : this.diskOf(number, store),
-      heard: (of, standing) => this.core.heard(number, of, standing),
+      heard: (of, standing) => this.heard(number, of, standing),
       gone: (member) => this.core.gone(number, member),
       answers: () => this.core.stateOf(number) !== "announced"
     })
     this.keep(plan)
     return run
+  }
+
+  private heard(number: number, of: NodeId, standing: EpochStanding): void {
+    this.core.heard(number, of, standing)
+    if (of === this.self) this.options.report(`epoch ${number} is ${standing.state} here`)
   }
 
   private diskOf(number: number, store: EpochStore) {
