@@ -50,6 +50,8 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
   const epochs = yield* openEpochs(parts, group, print)
   yield* Effect.addFinalizer(() => stop(parts, epochs))
   yield* epochs.start
+  // Before the line: who reads it may go on to operate the node.
+  member.operator?.(epochs)
   for (const run of epochs.runs.values()) {
     print("Info", startLine(run, parts), { reason: "listening" })
   }
@@ -57,7 +59,6 @@ const start = Effect.fnUntraced(function* (protocols: ReadonlyArray<Protocol<any
   if (notice !== undefined) {
     print("Info", `node ${member.id}: ${notice}`, { reason: "plaintext" })
   }
-  member.operator?.(epochs)
 })
 
 /** What a node is asked to be. */
@@ -137,6 +138,10 @@ const problemOf = (
   }
   if (group.transport === "unary" && carrier.dialUnary === undefined) {
     return fail("its members use unary calls, and this carrier has none", "take another carrier")
+  }
+  if (group.epoch > 1 && (!group.durable || group.transport === "unary")) {
+    const what = `it is epoch ${group.epoch}, and its members cannot change`
+    return fail(what, 'leave "epoch" out, or write "durable": true and "transport": "link"')
   }
   if (group.durable && member.disk === undefined) {
     return fail("the group is durable, and this node has no data folder", "give it a dataFolder")

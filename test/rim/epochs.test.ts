@@ -228,6 +228,17 @@ describe("a group whose members change", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live.each([{ durable: false }, { transport: "unary" }])(
+    "refuses to start in a later epoch of a group whose members cannot change: %j",
+    (change) =>
+      Effect.gen(function* () {
+        const at = yield* place
+        writeFileSync(fileOf(at.folder, 2), JSON.stringify({ ...at.files[1]!, ...change }))
+        const failure = yield* Effect.flip(node(at, 5, 2))
+        assert.include(String(failure), "it is epoch 2, and its members cannot change; leave")
+      }).pipe(Effect.scoped)
+  )
+
   it.live("refuses to announce where a service has lanes of its own", () =>
     Effect.gen(function* () {
       const at = yield* place
