@@ -51,7 +51,7 @@ it.each([
   [
     "an unknown key",
     { ...GOOD, fault: "crash" },
-    'unknown key "fault"; known keys: group, faults, f, durable, links, transport, clients, epoch, nodes'
+    'unknown key "fault"; known keys: group, faults, f, durable, links, transport, clients, epoch'
   ],
   [
     "too few nodes",
