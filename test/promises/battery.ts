@@ -191,11 +191,20 @@ const simulated: Transport = {
   run: (scenario, seed) => Promise.resolve(simulatedRun(scenario, seed))
 }
 
+/**
+ * Behind the handshake: what is refused within it is not proven to come from the node, and a client
+ * takes it for its word all the same, so that a wrong group file is told at once.
+ */
+const turnedLater: typeof turned = (random) => ({
+  up: { flipAt: 1_500 + random.below(1_500) },
+  down: { flipAt: 1_500 + random.below(1_500) }
+})
+
 /** Where links are proven, no line's bits make a node a liar: they turn on all ways. */
 const proven = (scenario: Scenario): Scenario =>
   scenario.garbled === undefined
     ? { ...scenario, links: "authenticated" }
-    : { ...scenario, links: "authenticated", garbled: [], faults: { draw: turned } }
+    : { ...scenario, links: "authenticated", garbled: [], faults: { draw: turnedLater } }
 
 const real = (
   name: string,

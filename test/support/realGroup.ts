@@ -64,7 +64,14 @@ interface Life {
 type From = NodeId | "client"
 const nameOf = (from: From, to: NodeId): string => `${from}>${to}`
 /** Tests are in a hurry. */
-const HASTY: Partial<Limits> = { redialMsMin: 10, redialMsMax: 200, redialRefusedMsMax: 400 }
+const HASTY: Partial<Limits> = {
+  // A bit that turns in the length of a frame of HTTP/2 leaves a link waiting for what never comes.
+  keepAliveMs: 400,
+  silenceMsMax: 2_000,
+  redialMsMin: 10,
+  redialMsMax: 200,
+  redialRefusedMsMax: 400
+}
 
 export class RealGroup {
   readonly limits: Limits
