@@ -1,9 +1,10 @@
-import { hexOf } from "../base/bytes.ts"
+import { bytesEqual, hexOf } from "../base/bytes.ts"
 import type { Goodbye } from "./goodbye.ts"
 import type { Hello } from "./groupHello.ts"
 
 /**
- * Whether two hellos may be one link: same version, same group, same digest, not the same member.
+ * Whether two hellos may be one channel: same version, group, digest and protocols, not the same
+ * member.
  * The `check` of every host begins with it; `undefined`: nothing against it.
  */
 export const checkHello = (ours: Hello, theirs: Hello): Goodbye | undefined => {
@@ -16,14 +17,14 @@ export const checkHello = (ours: Hello, theirs: Hello): Goodbye | undefined => {
     const what = `${they} is of group "${theirs.group}", ${we} of group "${ours.group}"`
     return { code: "wrong_group", detail: `${what}: check the address in the group file` }
   }
-  if (!sameBytes(theirs.groupDigest, ours.groupDigest)) {
+  if (!bytesEqual(theirs.groupDigest, ours.groupDigest)) {
     const [here, there] = [short(ours.groupDigest), short(theirs.groupDigest)]
     const what = `group "${ours.group}" has digest ${there} at ${they}, ${here} at ${we}`
     const differs = "epoch, faults, f, durable, the node ids or keys differ"
     return { code: "wrong_group", detail: `${what}: ${differs}; use one group file everywhere` }
   }
   const told = theirs.protocols !== undefined && ours.protocols !== undefined
-  if (told && !sameBytes(theirs.protocols, ours.protocols)) {
+  if (told && !bytesEqual(theirs.protocols, ours.protocols)) {
     const what = `${they} runs other services, methods or lanes than ${we} of "${ours.group}"`
     return { code: "wrong_group", detail: `${what}: run one version of the program on all` }
   }
@@ -47,9 +48,6 @@ export const checkStore = (first: string | undefined, theirs: Hello): Goodbye | 
 }
 
 const who = (hello: Hello): string => (hello.node === 0 ? "a client" : `node ${hello.node}`)
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i])
 
 /** Eight bytes in hexadecimal: enough to see a difference. */
 const short = (bytes: Uint8Array): string => hexOf(bytes.subarray(0, 8))

@@ -4,6 +4,7 @@
  * replaced before it ends.
  */
 import { assert } from "../base/assert.ts"
+import { bytesEqual } from "../base/bytes.ts"
 import { mayRetry } from "../base/errorCode.ts"
 import type { Limits } from "../base/limits.ts"
 import { mark } from "../base/mark.ts"
@@ -359,7 +360,7 @@ export class HostLinks {
     for (const { name, port } of this.groups) {
       if (name !== theirs.group) continue
       named ??= port
-      if (sameBytes(port.hello().groupDigest, theirs.groupDigest)) return port
+      if (bytesEqual(port.hello().groupDigest, theirs.groupDigest)) return port
     }
     if (named !== undefined) return named
     const others = [...new Set([...this.groups].map(({ name }) => `"${name}"`))].join(", ")
@@ -372,6 +373,3 @@ export class HostLinks {
     return goodbye
   }
 }
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i])

@@ -178,7 +178,8 @@ const placeOf = Effect.fnUntraced(function* (
   print: Print
 ) {
   const shared = yield* Effect.serviceOption(SharedHost)
-  if (Option.isSome(shared)) return shared.value
+  // It stops with its own scope: other groups may go on.
+  if (Option.isSome(shared)) return { ...shared.value, refuse: () => {} }
   const address = member.listen ?? group.addresses.get(member.id)!
   const { signer } = member
   return yield* makeSharedHost({ carrier, signer, address, name: `node ${member.id}`, print })
@@ -202,7 +203,7 @@ const pause = (ms: number): Effect.Effect<void> =>
   })
 
 const stop = Effect.fnUntraced(function* ({ place }: NodeParts, epochs: ReplicaEpochs) {
-  if (place.host.size === 1) place.refuse()
+  place.refuse()
   epochs.refuse()
   const runs = [...epochs.runs.values()]
   yield* Effect.all(runs.map((run) => run.stopRuns))

@@ -82,7 +82,7 @@ describe.each(["authenticated", "encrypted"])("a group with %s links", (links) =
     expect(await caller(made.file, { key: join(made.folder, "client-1.pem") })(TEXT)).toBe(TEXT)
     const told = await caller(made.file)(TEXT)
     expect(told).toMatch(/unauthenticated/)
-    expect(told).toMatch(/is not listed: write it under "clients" in the group file/)
+    expect(told).toMatch(/is not listed: give the client the file of a listed key/)
   })
 
   it("refuses who asks for another strength, from either side", async () => {

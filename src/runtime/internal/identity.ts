@@ -91,5 +91,7 @@ export const unlinkedProblem = (group: Linked, isStranger: boolean): string | un
 }
 
 const unproven = (detail: string): Goodbye => ({ code: "unauthenticated", detail })
-const unlisted = (key: Uint8Array): Goodbye =>
-  unproven(`the key ${hexOf(key)} is not listed: write it under "clients" in the group file`)
+const unlisted = (key: Uint8Array): Goodbye => {
+  const remedy = 'give the client the file of a listed key, or list this one under "clients"'
+  return unproven(`the key ${hexOf(key)} is not listed: ${remedy}`)
+}
