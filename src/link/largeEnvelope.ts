@@ -1,45 +1,31 @@
-/**
- * One large envelope that comes in fragments. What it holds in memory grows with what came, however
- * small the parts are, and whatever is said to be still to come.
- */
-import { NO_BYTES } from "../base/bytes.ts"
+/** One large envelope that comes in fragments. */
+import { Gathered } from "../base/gathered.ts"
 
 export class LargeEnvelope {
-  private bytes = NO_BYTES
-  private length = 0
+  private readonly bytes = new Gathered()
   /** What is still to come of the one that is coming; 0: none is. */
   private left = 0
 
   /** Memory it takes now, for bounds and tests. */
   get size(): number {
-    return this.bytes.length
+    return this.bytes.size
   }
 
   /** The next part. A string: what is wrong with it; bytes: the whole envelope. */
   take(part: Uint8Array, left: number, bytesMax: number): Uint8Array | string | undefined {
-    const came = this.length + part.length
-    const total = came + left
+    const due = this.bytes.length + this.left
+    const total = this.bytes.length + part.length + left
     if (total > bytesMax) return `an envelope of ${total} bytes, at most ${bytesMax} are taken`
-    if (this.left > 0 && total !== this.length + this.left) {
+    if (this.left > 0 && total !== due) {
       return `a fragment that leaves ${left} bytes, where ${this.left} were due`
     }
-    if (came > this.bytes.length) {
-      const grown = new Uint8Array(Math.min(total, Math.max(came, 2 * this.bytes.length)))
-      grown.set(this.bytes.subarray(0, this.length))
-      this.bytes = grown
-    }
-    this.bytes.set(part, this.length)
-    this.length = came
+    this.bytes.add(part, total)
     this.left = left
-    if (left > 0) return undefined
-    const whole = this.bytes
-    this.clear()
-    return whole
+    return left > 0 ? undefined : this.bytes.take()
   }
 
   clear(): void {
-    this.bytes = NO_BYTES
-    this.length = 0
+    this.bytes.clear()
     this.left = 0
   }
 }

@@ -9,7 +9,7 @@
 import type { Http2Stream } from "node:http2"
 import { constants } from "node:http2"
 import type { Duplex } from "node:stream"
-import { NO_BYTES } from "../../base/bytes.ts"
+import { Gathered } from "../../base/gathered.ts"
 import type { Limits } from "../../base/limits.ts"
 import {
   BATCH_FIELD_BYTES_MAX,
@@ -222,9 +222,8 @@ class MessageReader {
   private readonly options: MessageReaderOptions
   private readonly prefix = new Uint8Array(PREFIX_BYTES)
   private prefixBytes = 0
-  /** Of the message that is coming, `came` bytes; it grows with them, never ahead of them. */
-  private buffer = NO_BYTES
-  private came = 0
+  /** Of the message that is coming, which has `length` bytes. */
+  private readonly bytes = new Gathered()
   private length = 0
   private dead = false
 
@@ -241,15 +240,12 @@ class MessageReader {
         }
         if (this.prefixBytes < PREFIX_BYTES || !this.begin()) return
       }
-      const part = Math.min(this.length - this.came, chunk.length - at)
-      this.append(chunk.subarray(at, at + part))
+      const part = Math.min(this.length - this.bytes.length, chunk.length - at)
+      this.bytes.add(chunk.subarray(at, at + part), this.length)
       at += part
-      if (this.came < this.length) return
-      const message = this.buffer
-      this.buffer = NO_BYTES
-      this.came = 0
+      if (this.bytes.length < this.length) return
       this.prefixBytes = 0
-      this.options.message(this.prefix[0]!, message)
+      this.options.message(this.prefix[0]!, this.bytes.take())
     }
   }
 
@@ -261,17 +257,5 @@ class MessageReader {
     this.dead = true
     this.options.tooLarge(this.length)
     return false
-  }
-
-  /** Twice as large each time, and in the end as large as the message: a byte is copied twice. */
-  private append(part: Uint8Array): void {
-    const needed = this.came + part.length
-    if (needed > this.buffer.length) {
-      const grown = new Uint8Array(Math.min(this.length, Math.max(needed, 2 * this.buffer.length)))
-      grown.set(this.buffer)
-      this.buffer = grown
-    }
-    this.buffer.set(part, this.came)
-    this.came = needed
   }
 }

@@ -3,6 +3,7 @@
  * on the HTTP/2 stream itself, so that the bytes of a body reach the engine as they came.
  */
 import { NO_BYTES } from "../../base/bytes.ts"
+import { Gathered } from "../../base/gathered.ts"
 import {
   constants,
   type Http2Stream,
@@ -86,18 +87,17 @@ export const readBody = (
   bytesMax: number,
   done: (body: Uint8Array | undefined) => void
 ): void => {
-  const chunks: Array<Uint8Array> = []
-  let bytes = 0
+  const body = new Gathered()
+  let isTooLarge = false
   stream.on("data", (chunk: Uint8Array) => {
-    bytes += chunk.length
-    if (bytes <= bytesMax) chunks.push(chunk)
-    else if (bytes - chunk.length <= bytesMax) {
-      chunks.length = 0
-      done(undefined)
-    }
+    if (isTooLarge) return
+    isTooLarge = body.length + chunk.length > bytesMax
+    if (!isTooLarge) return body.add(chunk, bytesMax)
+    body.clear()
+    done(undefined)
   })
   stream.on("end", () => {
-    if (bytes <= bytesMax && !stream.aborted) done(new Uint8Array(Buffer.concat(chunks)))
+    if (!isTooLarge && !stream.aborted) done(body.take())
   })
 }
 
